@@ -1,0 +1,1 @@
+"""The dxmesh services. A file's path is its import path."""

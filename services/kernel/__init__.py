@@ -1,0 +1,1 @@
+"""What every service shares: the bus, gRPC, keys, blobs, telemetry. Knows no medicine."""
