@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
 
 import obstore
 from cryptography.exceptions import InvalidTag
@@ -125,7 +126,7 @@ def open_analysis(settings: MeshSettings) -> Blobs:
     return _open(
         settings.blobs_analysis_url,
         "analysis",
-        settings.master_key_analysis_file and read_master_key(settings.master_key_analysis_file),
+        settings.master_key_analysis_file,
     )
 
 
@@ -134,16 +135,16 @@ def open_identity(settings: IdentitySettings) -> Blobs:
     return _open(
         settings.blobs_identity_url,
         "identity",
-        settings.master_key_identity_file and read_master_key(settings.master_key_identity_file),
+        settings.master_key_identity_file,
     )
 
 
-def _open(url: str, zone: str, master_key: bytes | None) -> Blobs:
-    if master_key is None:
+def _open(url: str, zone: str, master_key_file: Path | None) -> Blobs:
+    if master_key_file is None:
         raise BadSettings(f"DX_MASTER_KEY_{zone.upper()}_FILE is not set")
     options = {"automatic_cleanup": True, "mkdir": True} if url.startswith("file:") else {}
     store = from_url(url, **options)  # type: ignore[call-overload]  # options depend on the scheme
-    return Blobs(store, Vault(store, master_key, zone))
+    return Blobs(store, Vault(store, read_master_key(master_key_file), zone))
 
 
 def _path(tenant: str, scope: str, name: str) -> str:

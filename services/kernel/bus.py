@@ -9,17 +9,15 @@ A worker holds at most `concurrency` messages, and takes stat before urgent befo
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-import nats
 from dxmesh.event.v1.case_ref_pb2 import CaseRef
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import (
     AckPolicy,
@@ -32,22 +30,15 @@ from nats.js.errors import APIError, BadRequestError
 from opentelemetry.trace import SpanKind
 
 from services.kernel import subjects, telemetry
-from services.kernel.errors import Forbidden, MeshError, Unavailable, is_passing
+from services.kernel.consumer import Consumer, Handler, OnDead
+from services.kernel.errors import Forbidden, Unavailable
 from services.kernel.settings import MeshSettings
 from services.kernel.subjects import Topic
 
 log = logging.getLogger(__name__)
 
-EventT = TypeVar("EventT", bound=Message)
-Handler = Callable[[EventT], Awaitable[None]]
-OnDead = Callable[[EventT, MeshError], Awaitable[None]]
-
 PUBLISH_TRY_S = 5.0
 PUBLISH_LIMIT_S = 60.0
-PULL_WAIT_S = 2.0
-BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-UNEXPECTED_TRIES = 5
-"""Deliveries of a message whose handler fails with an error nobody foresaw."""
 DUPLICATES_S = 600.0
 KEEP_S = 30 * 86_400.0
 
@@ -73,11 +64,11 @@ class Bus:
     """One service's connection to NATS."""
 
     def __init__(self, client: Client, service: str, settings: MeshSettings) -> None:
-        self._nats = client
-        self._service = service
-        self._settings = settings
+        self.nats = client
+        self.service = service
+        self.settings = settings
         self._js = client.jetstream(timeout=PUBLISH_TRY_S)
-        self._consumers: list[_Consumer] = []
+        self._consumers: list[Consumer] = []
         self.refused: set[str] = set()
 
     @classmethod
@@ -94,7 +85,7 @@ class Bus:
             "error_cb": bus._on_error,
         }
         if settings.nats_seed_file:
-            options["nkeys_seed_str"] = Path(settings.nats_seed_file).read_text().strip()
+            options["nkeys_seed_str"] = _seed(settings.nats_seed_file)
         while True:
             try:
                 await client.connect(**options)
@@ -108,21 +99,21 @@ class Bus:
     @property
     def connected(self) -> bool:
         """Whether the connection stands."""
-        return bool(self._nats.is_connected)
+        return bool(self.nats.is_connected)
 
     async def ensure_streams(self) -> None:
         """Create the streams this service uses; one that is there already is left alone."""
-        for name in subjects.streams_of(self._service):
+        for name in subjects.streams_of(self.service):
             config = StreamConfig(
                 name=name,
                 subjects=subjects.STREAMS[name],
                 retention=RetentionPolicy.LIMITS,
                 storage=StorageType.FILE,
-                num_replicas=self._settings.nats_replicas,
+                num_replicas=self.settings.nats_replicas,
                 duplicate_window=DUPLICATES_S,
                 max_age=0 if name == subjects.FEEDBACK_STREAM else KEEP_S,
             )
-            await self._until_done(lambda config=config: self._add_stream(config))
+            await self._until_done(partial(self._add_stream, config))
 
     async def publish(self, topic: Topic, event: Message, *, message_id: str) -> None:
         """Store an event; returns when NATS has it.
@@ -139,7 +130,7 @@ class Bus:
         headers = {"Nats-Msg-Id": message_id, "Dx-Tenant": tenant, "Dx-Case": case_id}
         with telemetry.span(f"publish {topic.name}", kind=SpanKind.PRODUCER):
             telemetry.inject(headers)
-            await self._store(subject, event.SerializeToString(), headers)
+            await self.store(subject, event.SerializeToString(), headers)
 
     async def consume(
         self,
@@ -155,20 +146,18 @@ class Bus:
         """
         durables: list[str] = []
         for priority, subject in topic.filters():
-            name = subjects.durable(self._service, topic, priority)
+            name = subjects.durable(self.service, topic, priority)
             config = ConsumerConfig(
                 durable_name=name,
                 filter_subject=subject,
                 ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=self._settings.ack_wait_s,
+                ack_wait=self.settings.ack_wait_s,
                 max_deliver=-1,
                 max_ack_pending=1000,
             )
-            await self._until_done(
-                lambda config=config: self._js.add_consumer(topic.stream, config=config)
-            )
+            await self._until_done(partial(self._js.add_consumer, topic.stream, config))
             durables.append(name)
-        consumer = _Consumer(self, topic, durables, handler, on_dead, concurrency)
+        consumer = Consumer(self, topic, durables, handler, on_dead, concurrency)
         consumer.start()
         self._consumers.append(consumer)
 
@@ -176,7 +165,7 @@ class Bus:
         """Return how many messages of a topic wait for a service, unanswered ones included."""
         total = 0
         for priority, _ in topic.filters():
-            name = subjects.durable(service or self._service, topic, priority)
+            name = subjects.durable(service or self.service, topic, priority)
             try:
                 info = await self._js.consumer_info(topic.stream, name)
             except (NatsError, APIError, TimeoutError):
@@ -186,11 +175,12 @@ class Bus:
 
     async def drain(self) -> None:
         """Take nothing more, finish what is in hand within the drain time, then leave."""
-        await asyncio.gather(*(c.stop(self._settings.drain_s) for c in self._consumers))
-        if not self._nats.is_closed:
-            await self._nats.close()
+        await asyncio.gather(*(c.stop(self.settings.drain_s) for c in self._consumers))
+        if not self.nats.is_closed:
+            await self.nats.close()
 
-    async def _store(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
+    async def store(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
+        """Publish to a subject until JetStream confirms it; see `publish`."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + PUBLISH_LIMIT_S
         pause = 0.1
@@ -202,7 +192,7 @@ class Bus:
                 return
             except (NatsError, APIError, TimeoutError, OSError) as error:
                 if subject in self.refused:
-                    raise Forbidden(f"{self._service} may not publish {subject}") from error
+                    raise Forbidden(f"{self.service} may not publish {subject}") from error
                 if loop.time() > give_up:
                     raise Unavailable("the bus does not confirm a message") from error
                 await asyncio.sleep(pause)
@@ -229,211 +219,9 @@ class Bus:
         if "permissions violation" in text.lower():
             subject = text.split('"')[1] if '"' in text else text
             self.refused.add(subject)
-            log.error("the bus refuses a subject to %s: %s", self._service, subject)
+            log.error("the bus refuses a subject to %s: %s", self.service, subject)
         else:
             log.warning("bus: %s", type(error).__name__)
-
-
-class _Consumer:
-    """Pulls one topic's messages, most pressing first, and runs the handler."""
-
-    def __init__(
-        self,
-        bus: Bus,
-        topic: Topic,
-        durables: list[str],
-        handler: Handler[Any],
-        on_dead: OnDead[Any] | None,
-        concurrency: int,
-    ) -> None:
-        self._bus = bus
-        self._topic = topic
-        self._durables = durables
-        self._handler = handler
-        self._on_dead = on_dead
-        self._free = asyncio.Semaphore(concurrency)
-        self._running: set[asyncio.Task[None]] = set()
-        self._held: dict[int, Msg] = {}
-        self._loop: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._loop = asyncio.create_task(self._pump())
-
-    async def stop(self, drain_s: float) -> None:
-        if self._loop:
-            self._loop.cancel()
-            await asyncio.wait([self._loop])
-        if self._running:
-            await asyncio.wait(self._running, timeout=drain_s)
-        for task in self._running:
-            task.cancel()
-
-    async def _pump(self) -> None:
-        while True:
-            await self._free.acquire()
-            try:
-                message = await self._next()
-            except (NatsError, APIError, TimeoutError, OSError):
-                message = None
-                await asyncio.sleep(0.5)
-            except BaseException:
-                self._free.release()
-                raise
-            if message is None:
-                self._free.release()
-                continue
-            task = asyncio.create_task(self._take(message))
-            self._running.add(task)
-            task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._free.release()
-
-    async def _next(self) -> Msg | None:
-        """Return the most pressing message there is, or wait a little for any."""
-        for rank, name in enumerate(self._durables):
-            if rank in self._held:
-                return self._held.pop(rank)
-            if message := await self._pull(name, wait_s=0.0):
-                return message
-        pulls = {
-            asyncio.create_task(self._pull(name, wait_s=PULL_WAIT_S)): rank
-            for rank, name in enumerate(self._durables)
-        }
-        try:
-            done, _ = await asyncio.wait(pulls, return_when=asyncio.FIRST_COMPLETED)
-            # The rest end by themselves within PULL_WAIT_S; what they bring is held.
-            for task, rank in pulls.items():
-                task.add_done_callback(lambda t, rank=rank: self._hold(rank, t))
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            for task in pulls:
-                task.cancel()
-            raise
-        return self._held.pop(min(self._held)) if self._held and done else None
-
-    def _hold(self, rank: int, task: asyncio.Task[Msg | None]) -> None:
-        if task.cancelled() or task.exception() or task.result() is None:
-            return
-        self._held[rank] = task.result()  # type: ignore[assignment]  # None was ruled out above
-
-    async def _pull(self, name: str, *, wait_s: float) -> Msg | None:
-        """Ask for one message; None when there is none within `wait_s`."""
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._topic.stream}.{name}"
-        ask: dict[str, object] = {"batch": 1}
-        ask |= {"expires": int(wait_s * 1e9)} if wait_s else {"no_wait": True}
-        message = await self._bus._nats.request(
-            subject, json.dumps(ask).encode(), timeout=wait_s + PULL_WAIT_S, old_style=True
-        )
-        return message if message.reply else None  # a status (404, 408) has no reply subject
-
-    async def _take(self, message: Msg) -> None:
-        headers: Mapping[str, str] = message.headers or {}
-        case_id = headers.get("Dx-Case", "")
-        beat = asyncio.create_task(self._keep(message))
-        name = f"{self._bus._service} {self._topic.name}"
-        try:
-            with (
-                telemetry.case(case_id),
-                telemetry.span(
-                    name, kind=SpanKind.CONSUMER, parent=headers, case=case_id
-                ),
-            ):
-                await self._run(message, headers)
-        finally:
-            beat.cancel()
-
-    async def _run(self, message: Msg, headers: Mapping[str, str]) -> None:
-        event = self._topic.event()
-        delivered = message.metadata.num_delivered
-        try:
-            event.ParseFromString(message.data)
-            if delivered > self._bus._settings.max_deliveries:
-                raise _DeliveredTooOften("delivered too often", delivered=delivered)
-            with telemetry.step(f"{self._bus._service}.{self._topic.name}"):
-                await self._handler(event)
-        except DecodeError:
-            await self._give_up(message, headers, None, _NotAnEvent("not an event of this topic"))
-        except Exception as error:  # noqa: BLE001 - every failure is answered to the bus
-            await self._failed(message, headers, event, error, delivered)
-        else:
-            await self._answer(message.ack())
-
-    async def _failed(
-        self,
-        message: Msg,
-        headers: Mapping[str, str],
-        event: Message,
-        error: Exception,
-        delivered: int,
-    ) -> None:
-        foreseen = isinstance(error, MeshError)
-        tries = self._bus._settings.max_deliveries if foreseen else UNEXPECTED_TRIES
-        if is_passing(error) and delivered < tries:
-            delay = _delay(error, delivered)
-            log.warning("trying again in %.0f s: %s", delay, telemetry.frames(error))
-            await self._answer(message.nak(delay=delay))
-            return
-        log.error("given up: %s", telemetry.frames(error))
-        reason = error if isinstance(error, MeshError) else _Unexpected(type(error).__name__)
-        await self._give_up(message, headers, event, reason)
-
-    async def _give_up(
-        self, message: Msg, headers: Mapping[str, str], event: Message | None, error: MeshError
-    ) -> None:
-        tenant = headers.get("Dx-Tenant", "unknown")
-        try:
-            if self._on_dead and event is not None:
-                await self._on_dead(event, error)
-            await self._bus._store(
-                subjects.dead_subject(tenant, self._bus._service),
-                message.data,
-                {
-                    **headers,
-                    "Nats-Msg-Id": f"dead/{self._bus._service}/{message.metadata.sequence.stream}"
-                    f"/{headers.get('Dx-Retry', '0')}",
-                    "Dx-Subject": message.subject,
-                    "Dx-Message-Id": headers.get("Nats-Msg-Id", ""),
-                    "Dx-Reason": error.reason,
-                    "Dx-Error": error.message[:500].replace("\n", " "),
-                    "Dx-Service": self._bus._service,
-                },
-            )
-        except Exception as failure:  # noqa: BLE001 - it stays in the queue until it can be laid
-            log.warning("a dead letter could not be laid: %s", telemetry.frames(failure))
-            await self._answer(message.nak(delay=BACKOFF_S[-1]))
-            return
-        await self._answer(message.term())
-
-    async def _keep(self, message: Msg) -> None:
-        """Tell NATS that the work goes on, three times in each ack wait."""
-        while True:
-            await asyncio.sleep(self._bus._settings.ack_wait_s / 3)
-            await self._answer(message.in_progress())
-
-    async def _answer(self, answer: Awaitable[None]) -> None:
-        try:
-            await answer
-        except (NatsError, OSError) as error:
-            log.warning("an answer to the bus was lost: %s", type(error).__name__)
-
-
-class _NotAnEvent(MeshError):
-    """A message that is not of its topic's type."""
-
-
-class _DeliveredTooOften(MeshError):
-    """Every delivery ended without an answer: the message may crash its handler."""
-
-
-class _Unexpected(MeshError):
-    """An error nobody foresaw, named by its type."""
-
-
-def _delay(error: Exception, delivered: int) -> float:
-    wanted = getattr(error, "retry_after_s", None) or 0.0
-    return max(wanted, BACKOFF_S[min(delivered - 1, len(BACKOFF_S) - 1)])
 
 
 def _address(event: Message) -> tuple[str, int, str]:
@@ -442,3 +230,7 @@ def _address(event: Message) -> tuple[str, int, str]:
     if case is not None:
         return case.tenant, case.priority, case.case_id
     return getattr(event, "tenant", "") or "unknown", 0, ""
+
+
+def _seed(path: Path) -> str:
+    return path.read_text().strip()

@@ -145,6 +145,17 @@ ISSUE_BY_STATUS = {
 } | {Precondition.grpc_status: Precondition.issue, Damaged.grpc_status: Damaged.issue}
 
 
+OUTAGES: list[type[BaseException]] = [OSError, TimeoutError]
+"""Errors of libraries that mean "away for now"; `kernel.database` adds the driver's."""
+
+
+def as_outage(error: BaseException) -> MeshError | None:
+    """Return `Unavailable` for a library's error that means "away for now", else None."""
+    if not isinstance(error, tuple(OUTAGES)):
+        return None
+    return Unavailable(f"something this step needs is away ({type(error).__name__})")
+
+
 def is_passing(error: BaseException) -> bool:
     """Tell whether trying again later can help: a MeshError says so, others are unexpected.
 

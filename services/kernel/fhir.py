@@ -88,7 +88,7 @@ def problems(resource: Mapping[str, Json]) -> list[Violation]:
 
     The models are R4B, which is the same as R4 4.0.1 for every type dxmesh uses.
     """
-    from fhir.resources.R4B import get_fhir_model_class  # noqa: PLC0415 - slow to import
+    from fhir.resources.R4B import get_fhir_model_class  # slow to import
 
     kind = resource.get("resourceType")
     try:

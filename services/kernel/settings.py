@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import itertools
 import textwrap
 import types
 import typing
@@ -154,7 +155,7 @@ def _field_docs(cls: type) -> dict[str, str]:
         ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     ).body
     docs: dict[str, str] = {}
-    for field, doc in zip(body, body[1:], strict=False):
+    for field, doc in itertools.pairwise(body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
         if isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant):

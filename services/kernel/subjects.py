@@ -26,7 +26,7 @@ from google.protobuf.message import Message
 PRIORITIES = ("stat", "urgent", "routine")
 """Most pressing first."""
 
-_PRIORITY_NAMES = {
+_PRIORITY_NAMES: dict[int, str] = {
     case_ref_pb2.PRIORITY_STAT: "stat",
     case_ref_pb2.PRIORITY_URGENT: "urgent",
 }

@@ -146,7 +146,9 @@ def frames(error: BaseException) -> str:
     stack = traceback.extract_tb(error.__traceback__)[-8:]
     places = " < ".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}:{f.name}" for f in stack[::-1])
     said = f": {error.message}" if isinstance(error, MeshError) else ""
-    return f"{type(error).__name__}{said} at {places}" if places else f"{type(error).__name__}{said}"
+    return (
+        f"{type(error).__name__}{said} at {places}" if places else f"{type(error).__name__}{said}"
+    )
 
 
 class _JsonLines(logging.Formatter):

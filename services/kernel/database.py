@@ -1,0 +1,68 @@
+"""A service's own database: SQLite on one machine, PostgreSQL in a cluster.
+
+A database that is away is an outage (`errors.OUTAGES`), so work waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from services.kernel import errors
+
+log = logging.getLogger(__name__)
+
+LOCK = 0x64786D
+"""Advisory lock that lets one process at a time make a schema ("dxm")."""
+
+errors.OUTAGES += [OperationalError, InterfaceError]
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """Return an engine for `sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`."""
+    if url.startswith("sqlite"):
+        engine = create_async_engine(url, connect_args={"timeout": 30})
+        event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
+        return engine
+    driver = importlib.import_module("asyncpg")
+    errors.OUTAGES += [
+        driver.CannotConnectNowError,
+        driver.ConnectionDoesNotExistError,
+        driver.AdminShutdownError,
+        driver.CrashShutdownError,
+        driver.TooManyConnectionsError,
+    ]
+    return create_async_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=5)
+
+
+async def create_schema(engine: AsyncEngine, metadata: MetaData) -> None:
+    """Create the tables that are missing; waits for the database; safe to run at once twice."""
+    while True:
+        try:
+            async with engine.begin() as connection:
+                if engine.dialect.name == "postgresql":
+                    await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+                await connection.run_sync(_create, metadata)
+            return
+        except Exception as error:
+            if not isinstance(error, DBAPIError) and errors.as_outage(error) is None:
+                raise
+            log.warning("the database is not ready: %s", type(error).__name__)
+            await asyncio.sleep(1.0)
+
+
+def _create(connection: Connection, metadata: MetaData) -> None:
+    metadata.create_all(connection, checkfirst=True)
+
+
+def _sqlite_pragmas(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
