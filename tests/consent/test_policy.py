@@ -1,0 +1,284 @@
+"""Which consent decides, and what it says."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.consent.instants import span
+from services.consent.policy import ConsentVersion, Decision, active, decide, recipients
+from services.consent.provisions import Question
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+OURS = "urn:dxmesh:demo|DXMESH-ANALYSIS"
+REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+CHINA = timezone(timedelta(hours=8))
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RECORDED = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def purpose(*codes: str) -> list[dict[str, str]]:
+    return [
+        {"system": "urn:dxmesh:purpose" if c == "MODELTRAIN" else REASON, "code": c} for c in codes
+    ]
+
+
+def actor(value: str, system: str = "urn:dxmesh:demo") -> dict[str, Any]:
+    return {
+        "role": {"coding": [{"code": "IRCP"}]},
+        "reference": {"identifier": {"system": system, "value": value}},
+    }
+
+
+def consent(**changes: Any) -> dict[str, Any]:
+    resource: dict[str, Any] = {
+        "resourceType": "Consent",
+        "status": "active",
+        "scope": {"coding": [{"code": "patient-privacy"}]},
+        "dateTime": "2026-01-01T08:00:00Z",
+        "policyRule": {"coding": [{"system": ACT_CODE, "code": "OPTIN"}]},
+        "provision": {"type": "permit", "purpose": purpose("TREAT")},
+    }
+    return {k: v for k, v in (resource | changes).items() if v is not None}
+
+
+def version(
+    resource: dict[str, Any],
+    *,
+    key: str = "a",
+    number: int = 1,
+    recorded_at: datetime = RECORDED,
+    ends_all: bool = False,
+) -> ConsentVersion:
+    return ConsentVersion(key, number, recorded_at, resource, ends_all)
+
+
+def ask(
+    *versions: ConsentVersion, why: str = "TREAT", to: str = OURS, at: datetime = NOW
+) -> Decision:
+    return decide(versions, Question(why, to, at), CHINA)
+
+
+@pytest.mark.requirement("DX-CON-01")
+def test_no_consent_means_no() -> None:
+    assert ask() == Decision(False, "NO_CONSENT", "")
+
+
+@pytest.mark.requirement("DX-CON-01")
+def test_sample_consent_permits_treatment_by_its_recipient_and_nothing_else() -> None:
+    sample = version(json.loads((SAMPLES / "consent.json").read_text()))
+    assert ask(sample) == Decision(True, "PERMITTED", "a/1")
+    assert ask(sample, why="MODELTRAIN") == Decision(False, "DENIED", "a/1")
+    assert ask(sample, why="HRESCH").reason == "DENIED"
+    assert ask(sample, to="urn:x|SOMEBODY").reason == "RECIPIENT_NOT_PERMITTED"
+    assert ask(sample, to="").reason == "RECIPIENT_NOT_PERMITTED"
+    assert ask(sample, at=datetime(2023, 12, 31, tzinfo=UTC)).reason == "NOT_YET_VALID"
+    assert ask(sample, at=datetime(2100, 1, 1, tzinfo=UTC)).reason == "EXPIRED"
+    assert recipients([sample]) == {"", OURS}
+
+
+@pytest.mark.requirement("DX-CON-02")
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"status": "draft"}, "NOT_ACTIVE"),
+        ({"status": "proposed"}, "NOT_ACTIVE"),
+        ({"status": "inactive"}, "WITHDRAWN"),
+        ({"status": "rejected"}, "REJECTED"),
+        ({"status": "entered-in-error"}, "ENTERED_IN_ERROR"),
+        ({"scope": {"coding": [{"code": "treatment"}]}}, "SCOPE_NOT_PRIVACY"),
+        ({"provision": {"type": "deny", "purpose": purpose("TREAT")}}, "DENIED"),
+        ({"provision": {"type": "permit", "purpose": purpose("HRESCH")}}, "PURPOSE_NOT_PERMITTED"),
+        ({"provision": {"type": "permit", "class": [{"code": "Media"}]}}, "PARTIAL_PERMISSION"),
+        (
+            {"provision": {"type": "permit", "action": [{"coding": [{"code": "disclose"}]}]}},
+            "ACTION_NOT_PERMITTED",
+        ),
+        ({"policyRule": None, "provision": {"purpose": purpose("TREAT")}}, "POLICY_UNKNOWN"),
+        ({"modifierExtension": [{"url": "urn:x"}]}, "MODIFIER_NOT_UNDERSTOOD"),
+        ({"provision": {"type": "permit", "period": {"end": "soon"}}}, "PERIOD_UNREADABLE"),
+        ({"provision": {"type": "permit", "provision": [{"purpose": []}]}}, "DENIED"),
+    ],
+)
+def test_what_does_not_permit_says_why(changes: dict[str, Any], reason: str) -> None:
+    assert ask(version(consent(**changes))) == Decision(False, reason, "a/1")
+
+
+@pytest.mark.requirement("DX-CON-02")
+def test_period_ends_with_its_last_day_where_it_was_written() -> None:
+    lasting = version(consent(provision={"type": "permit", "period": {"end": "2026-11-24"}}))
+    # 2026-11-24 ends in China at 16:00 UTC.
+    assert ask(lasting, at=datetime(2026, 11, 24, 15, 59, tzinfo=UTC)).permitted
+    assert ask(lasting, at=datetime(2026, 11, 24, 16, 0, tzinfo=UTC)).reason == "EXPIRED"
+
+
+@pytest.mark.requirement("DX-CON-03")
+def test_opt_in_without_a_type_permits_and_opt_out_denies() -> None:
+    opt_out = {"coding": [{"system": ACT_CODE, "code": "OPTOUT"}]}
+    assert ask(version(consent(provision={"period": {"start": "2025"}}))).permitted
+    assert ask(version(consent(provision=None))).permitted
+    assert ask(version(consent(policyRule=opt_out, provision=None))).reason == "DENIED"
+
+
+@pytest.mark.requirement("DX-CON-03")
+def test_nested_provisions_are_exceptions_to_their_parent() -> None:
+    opt_out = consent(
+        provision={
+            "type": "deny",
+            "provision": [
+                {
+                    "type": "permit",
+                    "purpose": purpose("TREAT"),
+                    "provision": [{"type": "deny", "actor": [actor("RIVAL")]}],
+                }
+            ],
+        }
+    )
+    assert ask(version(opt_out)).permitted
+    assert not ask(version(opt_out), to="urn:dxmesh:demo|RIVAL").permitted
+    assert not ask(version(opt_out), to="").permitted
+    assert not ask(version(opt_out), why="HRESCH").permitted
+
+
+@pytest.mark.requirement("DX-CON-03")
+def test_a_root_denial_of_one_recipient_leaves_the_opt_in_for_others() -> None:
+    not_them = version(consent(provision={"type": "deny", "actor": [actor("RIVAL")]}))
+    assert ask(not_them).permitted
+    assert ask(not_them, to="urn:dxmesh:demo|RIVAL").reason == "DENIED"
+    assert not ask(not_them, why="MODELTRAIN").permitted
+
+
+@pytest.mark.requirement("DX-CON-03")
+def test_permission_for_part_of_the_record_does_not_permit_all_of_it() -> None:
+    nested = [{"type": "permit", "class": [{"code": "MedicationRequest"}]}]
+    partly = consent(provision={"type": "permit", "provision": nested})
+    assert ask(version(partly)).reason == "PARTIAL_PERMISSION"
+
+
+@pytest.mark.requirement("DX-CON-04")
+@pytest.mark.parametrize("why", ["HRESCH", "MODELTRAIN"])
+def test_research_and_training_must_be_named(why: str) -> None:
+    assert ask(version(consent(provision={"type": "permit"})), why=why).reason == (
+        "PURPOSE_NOT_NAMED"
+    )
+    named = consent(provision={"type": "permit", "purpose": purpose(why)})
+    assert ask(version(named), why=why).permitted
+
+
+@pytest.mark.requirement("DX-CON-02")
+def test_recipient_is_found_in_a_contained_organization_and_by_reference() -> None:
+    inside = consent(
+        contained=[
+            {
+                "resourceType": "Organization",
+                "id": "org",
+                "identifier": [{"system": "urn:dxmesh:demo", "value": "DXMESH-ANALYSIS"}],
+            }
+        ],
+        provision={"type": "permit", "actor": [{"reference": {"reference": "#org"}}]},
+    )
+    assert ask(version(inside)).permitted
+    literal = consent(
+        provision={"type": "permit", "actor": [{"reference": {"reference": "Organization/9"}}]}
+    )
+    assert ask(version(literal), to="Organization/9").permitted
+    assert not ask(version(literal), to="Organization/8").permitted
+
+
+@pytest.mark.requirement("DX-CON-05")
+def test_withdrawal_beats_an_older_consent_that_is_submitted_again() -> None:
+    given, withdrawn = consent(), consent(status="inactive")
+    march, april = RECORDED + timedelta(days=60), RECORDED + timedelta(days=90)
+    again = consent(note="the same consent, exported by another program")
+    history = [
+        version(given),
+        version(withdrawn, number=2, recorded_at=march),
+        version(again, number=3, recorded_at=april),
+    ]
+    assert ask(*history) == Decision(False, "WITHDRAWN", "a/2")
+    anew = version(
+        consent(dateTime=april.isoformat()), number=4, recorded_at=april + timedelta(days=1)
+    )
+    assert ask(*history, anew) == Decision(True, "PERMITTED", "a/4")
+    assert active([*history, anew], CHINA) == [anew]
+
+
+@pytest.mark.requirement("DX-CON-05")
+def test_withdrawing_everything_covers_consents_not_seen_before() -> None:
+    march = RECORDED + timedelta(days=60)
+    ended = version(consent(status="inactive"), recorded_at=march, ends_all=True)
+    late_copy = version(consent(), key="b", recorded_at=march + timedelta(days=9))
+    assert ask(ended, late_copy).reason == "WITHDRAWN"
+    undated = version(consent(dateTime=None), key="c", recorded_at=march + timedelta(days=9))
+    assert not ask(ended, undated).permitted
+
+
+@pytest.mark.requirement("DX-CON-05")
+def test_an_old_copy_does_not_replace_a_newer_consent() -> None:
+    wide = consent(provision={"type": "permit", "purpose": purpose("TREAT", "MODELTRAIN")})
+    narrow = consent(dateTime="2026-06-01T08:00:00Z")
+    history = [
+        version(narrow, number=1, recorded_at=datetime(2026, 6, 2, tzinfo=UTC)),
+        version(wide, number=2, recorded_at=datetime(2026, 7, 1, tzinfo=UTC)),
+    ]
+    assert not ask(*history, why="MODELTRAIN").permitted
+
+
+@pytest.mark.requirement("DX-CON-05")
+def test_the_last_given_consent_decides_and_denial_wins_a_tie() -> None:
+    denial = consent(dateTime="2026-02-01T00:00:00Z", provision={"type": "deny"})
+    assert ask(version(consent()), version(denial, key="b")).reason == "DENIED"
+    later = consent(dateTime="2026-03-01T00:00:00Z")
+    after = datetime(2026, 4, 1, tzinfo=UTC)
+    assert ask(
+        version(denial, key="b", recorded_at=after), version(later, key="c", recorded_at=after)
+    ).permitted
+    same_time = consent(provision={"type": "deny"})
+    assert not ask(version(consent()), version(same_time, key="b")).permitted
+
+
+WHEN = st.datetimes(datetime(2020, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC))
+
+
+@pytest.mark.requirement("DX-CON-05")
+@given(st.lists(st.tuples(st.sampled_from("ab"), WHEN, WHEN), max_size=6), WHEN)
+def test_after_a_withdrawal_only_a_later_consent_permits(
+    given_and_recorded: list[tuple[str, datetime, datetime]], withdrawn_at: datetime
+) -> None:
+    versions = [
+        version(consent(dateTime=signed.isoformat()), key=key, number=n, recorded_at=recorded)
+        for n, (key, signed, recorded) in enumerate(given_and_recorded, 1)
+    ]
+    end = version(
+        consent(status="inactive"), key="w", recorded_at=withdrawn_at, ends_all=True, number=99
+    )
+    permitted = ask(end, *versions).permitted
+    assert permitted == any(min(s, r) > withdrawn_at for _, s, r in given_and_recorded)
+
+
+@given(st.text(max_size=30) | st.from_regex(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?", fullmatch=True))
+def test_any_text_is_a_span_or_none(text: str) -> None:
+    found = span(text, CHINA)
+    assert found is None or found.start < found.end
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        ("2026", "2025-12-31T16:00:00+00:00", "2026-12-31T16:00:00+00:00"),
+        ("2026-12", "2026-11-30T16:00:00+00:00", "2026-12-31T16:00:00+00:00"),
+        ("2026-11-24", "2026-11-23T16:00:00+00:00", "2026-11-24T16:00:00+00:00"),
+        ("2026-11-24T08:00:00.5+08:00", "2026-11-24T00:00:00+00:00", "2026-11-24T00:00:01+00:00"),
+    ],
+)
+def test_a_date_covers_what_it_can_mean(text: str, start: str, end: str) -> None:
+    found = span(text, CHINA)
+    assert found is not None
+    assert (found.start.isoformat(), found.end.isoformat()) == (start, end)
