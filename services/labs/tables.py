@@ -1,0 +1,19 @@
+"""The tables beside this code: tab-separated, `#` lines are comments, the first line names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from importlib.resources import files
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """Return the rows of `data/<name>.tsv`, each a dict of column to text."""
+    return parse(files("services.labs").joinpath("data", f"{name}.tsv").read_text("utf-8"))
+
+
+def parse(text: str) -> list[dict[str, str]]:
+    """Return the rows of a table given as text; short rows end with empty cells."""
+    lines: Iterable[str] = (line for line in text.splitlines() if line and line[0] != "#")
+    reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, restval="")
+    return [{key: (cell or "").strip() for key, cell in row.items() if key} for row in reader]
