@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from services.consent.instants import span
-from services.consent.provisions import Effect, Question, Resource, Verdict, judge
+from services.consent.provisions import PURPOSES, Effect, Question, Resource, Verdict, judge
 
 ENDED = {
     "inactive": "WITHDRAWN",
@@ -90,6 +90,18 @@ def active(versions: Sequence[ConsentVersion], zone: tzinfo) -> list[ConsentVers
     return [v for v in _latest(versions, zone) if _stop(v, versions, zone) is None]
 
 
+def permissions(
+    versions: Sequence[ConsentVersion], at: datetime, zone: tzinfo
+) -> set[tuple[str, str]]:
+    """Return every (purpose, recipient) that is permitted at an instant."""
+    return {
+        (purpose, recipient)
+        for purpose in PURPOSES
+        for recipient in recipients(versions)
+        if decide(versions, Question(purpose, recipient, at), zone).permitted
+    }
+
+
 def recipients(versions: Iterable[ConsentVersion]) -> set[str]:
     """Return every recipient that a consent names, as `Question.recipient`, and any ("")."""
     found = {""}
@@ -100,7 +112,10 @@ def recipients(versions: Iterable[ConsentVersion]) -> set[str]:
 
 def _gather(rule: Resource, found: set[str]) -> None:
     for actor in rule.get("actor") or []:
-        identifier = (actor.get("reference") or {}).get("identifier") or {}
+        reference = actor.get("reference") or {}
+        identifier = reference.get("identifier") or {}
+        if literal := reference.get("reference"):
+            found.add(literal)
         if identifier.get("value"):
             found.add(f"{identifier.get('system', '')}|{identifier['value']}")
     for nested in rule.get("provision") or []:

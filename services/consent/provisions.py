@@ -30,6 +30,9 @@ OWN_PURPOSES = "urn:dxmesh:purpose"
 ANY_PURPOSE = "PurposeOfUse"
 """Root of the v3-ActReason purposes: names all of them."""
 
+PURPOSES = ("TREAT", "HRESCH", "MODELTRAIN")
+"""What is decided: analysis for treatment, research, training of models."""
+
 NEEDS_NAMING = frozenset({"HRESCH", "MODELTRAIN"})
 """Purposes beyond the patient's own care: a consent that names no purpose does not cover
 them (separate, informed consent: PIPL 2021 article 29; GDPR recital 32)."""
