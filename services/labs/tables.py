@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterable
 from importlib.resources import files
 
@@ -17,3 +18,13 @@ def parse(text: str) -> list[dict[str, str]]:
     lines: Iterable[str] = (line for line in text.splitlines() if line and line[0] != "#")
     reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, restval="")
     return [{key: (cell or "").strip() for key, cell in row.items() if key} for row in reader]
+
+
+def digest() -> str:
+    """Return the SHA-256 of all tables, 64 hex digits: which data a finding rests on."""
+    folder = files("services.labs").joinpath("data")
+    tables = sorted(path.name for path in folder.iterdir() if path.name.endswith(".tsv"))
+    total = hashlib.sha256()
+    for name in tables:
+        total.update(name.encode() + b"\0" + folder.joinpath(name).read_bytes())
+    return total.hexdigest()

@@ -15,6 +15,7 @@ import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from lark.exceptions import LarkError
@@ -51,6 +52,8 @@ _UNREADABLE = (LarkError, PintError, AttributeError, TypeError, ValueError, Arit
 """What ucumvert and pint raise for text that is not UCUM."""
 
 _registry: Any = PintUcumRegistry()
+_reading = Lock()
+"""The registry fills caches while it reads; parts are interpreted on several threads."""
 _aliases = {row["written"]: row["ucum"] for row in tables.rows("unit_aliases")}
 
 
@@ -122,10 +125,16 @@ def _read_ucum(ucum: str) -> Unit:
         return Unit(ucum, 1.0, (), frozenset({WITHOUT_UNIT[ucum]}))
     if ucum in FRACTIONS:
         return Unit(ucum, 0.01 if ucum in {"%", "10*-2"} else 1.0, (), frozenset({"fraction"}))
-    if not ucum or not ucum.isascii() or _NOT_A_FACTOR.search(_ANNOTATION.sub("", ucum)):
+    if (
+        not ucum
+        or ucum.isdigit()
+        or not ucum.isascii()
+        or _NOT_A_FACTOR.search(_ANNOTATION.sub("", ucum))
+    ):
         raise UnknownUnit("the unit is not known")
     try:
-        root = (1.0 * _registry.from_ucum(ucum)).to_root_units()
+        with _reading:
+            root = (1.0 * _registry.from_ucum(ucum)).to_root_units()
         scale, dimension = float(root.magnitude), dict(root.dimensionality)
     except _UNREADABLE as error:
         raise UnknownUnit("the unit is not known") from error

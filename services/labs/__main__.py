@@ -1,0 +1,27 @@
+"""Wires the labs service."""
+
+from __future__ import annotations
+
+from dxmesh.labs.v1 import labs_service_pb2_grpc as rpc_pb
+
+from services.kernel import blobs, process
+from services.labs.service import LabsService
+from services.labs.settings import Settings
+from services.labs.worker import LabsWorker, read_limits
+
+NAME = "dxmesh.labs.v1.LabsService"
+
+
+async def build(mesh: process.Process[Settings]) -> None:
+    """Read the tenants' limits, then take parts and answer calls."""
+    settings = mesh.settings
+    limits = read_limits(settings.critical_limits_dir)
+    mesh.server.add(
+        rpc_pb.add_LabsServiceServicer_to_server, LabsService(), NAME, callers=("gateway",)
+    )
+    worker = LabsWorker(mesh.bus, blobs.open_analysis(settings), limits)
+    await worker.start(settings.concurrency)
+
+
+if __name__ == "__main__":
+    process.run("labs", Settings, build)
