@@ -130,8 +130,9 @@ def test_fib4_is_refused_without_usable_inputs(changed: dict[str, Any], reason: 
 def test_latest_of_several_results_is_used() -> None:
     early = result("14682-9", 300, "umol/L", id="early", effectiveDateTime="2026-11-01")
     late = result("14682-9", 80, "umol/L", id="late", effectiveDateTime="2026-11-02T08:00:00+08:00")
-    found = score(run(late, early), "egfr-ckd-epi-2021")
-    assert found.inputs[0].observation_id == "late"
+    for order in ((late, early), (early, late)):
+        found = score(run(*order), "egfr-ckd-epi-2021")
+        assert found.inputs[0].observation_id == "late"
     timeless = {k: v for k, v in early.items() if k != "effectiveDateTime"}
     refused = score(run(late, timeless), "egfr-ckd-epi-2021")
     assert refused.not_computed.reason == "AMBIGUOUS_INPUT"
