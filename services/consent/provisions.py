@@ -42,9 +42,14 @@ SCOPES = frozenset({"patient-privacy", "research"})
 
 BASES = {"OPTIN": "permit", "OPTINR": "permit", "OPTOUT": "deny", "OPTOUTE": "deny"}
 OUR_ACTIONS = frozenset({"access", "use"})
+RECIPIENTS = frozenset({"IRCP", "PRCP", "GRANTEE"})
+"""Roles of an actor who receives."""
+BYSTANDERS = frozenset({"CONSENTER", "GRANTOR", "PAT"})
+"""Roles that say who consents. Any other (custodian, author …) limits which data is meant."""
 DATA_LIMITS = ("securityLabel", "class", "code", "dataPeriod", "data")
 """Elements that narrow a rule to a part of the record."""
 
+OUT_OF_TIME = frozenset({"EXPIRED", "NOT_YET_VALID"})
 DEPTH_MAX = 16
 
 
@@ -93,10 +98,14 @@ def judge(consent: Resource, question: Question, zone: tzinfo) -> Verdict:
         return DENIED
     kind = root.get("type", base)
     if kind == "deny":
-        return asked.under_denial(root, base if root.get("type") else None)
-    if kind == "permit":
-        return asked.under_permission(root)
-    return Verdict(Effect.SILENT, "POLICY_UNKNOWN")
+        return asked.under_denial(root, base)
+    if kind != "permit":
+        return Verdict(Effect.SILENT, "POLICY_UNKNOWN")
+    # Under an opt-in, an untyped root that names actors or data is a permission in some of
+    # R4's own examples (signature) and a refusal in others (notThem, notAuthor).
+    if "type" not in root and any(root.get(name) for name in ("actor", "action", *DATA_LIMITS)):
+        return Verdict(Effect.SILENT, "PROVISION_AMBIGUOUS")
+    return asked.under_permission(root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +127,13 @@ class _Asked:
 
     def under_denial(self, root: Resource, base: str | None) -> Verdict:
         """Return what a denying root says, and outside its conditions the `base`."""
-        if self.miss(root, "deny") is None:
+        miss = self.miss(root, "deny")
+        if miss is None:
             return PERMITTED if self.permitted_below(root) else DENIED
-        if base != "permit":
-            return Verdict(Effect.SILENT, "NOT_COVERED")
+        if miss in OUT_OF_TIME or base is None:
+            return Verdict(Effect.SILENT, miss)
+        if base == "deny":
+            return DENIED
         if self.question.purpose in NEEDS_NAMING:
             return Verdict(Effect.SILENT, "PURPOSE_NOT_NAMED")
         return PERMITTED
@@ -164,14 +176,15 @@ class _Asked:
         purposes = rule.get("purpose") or []
         if purposes and not any(self._is_purpose(coding) for coding in purposes):
             return "PURPOSE_NOT_PERMITTED"
-        actors = rule.get("actor") or []
+        actors = [actor for actor in rule.get("actor") or [] if not _roles(actor) & BYSTANDERS]
+        others = [actor for actor in actors if _roles(actor) and not _roles(actor) & RECIPIENTS]
         if actors and not any(self._is_recipient(actor, strict) for actor in actors):
-            return "RECIPIENT_NOT_PERMITTED"
+            return "RECIPIENT_NOT_PERMITTED" if strict or not others else None
         actions = set().union(*(_codes(action) for action in rule.get("action") or []))
         if actions and not actions & OUR_ACTIONS:
             return "ACTION_NOT_PERMITTED"
-        partial = strict and any(rule.get(name) for name in DATA_LIMITS)
-        return "PARTIAL_PERMISSION" if partial else None
+        partial = bool(others) or any(rule.get(name) for name in DATA_LIMITS)
+        return "PARTIAL_PERMISSION" if strict and partial else None
 
     def _outside(self, period: object, strict: bool) -> str | None:
         if not period:
@@ -199,6 +212,10 @@ class _Asked:
         target = self.contained.get(str(reference.get("reference", "")).removeprefix("#"), {})
         names |= {_token(identifier) for identifier in target.get("identifier") or []}
         return self.question.recipient in names
+
+
+def _roles(actor: Resource) -> set[str]:
+    return _codes(actor.get("role"))
 
 
 def _token(identifier: Resource) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,38 @@ def test_a_root_denial_of_one_recipient_leaves_the_opt_in_for_others() -> None:
 
 
 @pytest.mark.requirement("DX-CON-03")
+def test_opt_in_that_names_actors_without_a_type_is_ambiguous() -> None:
+    """R4's examples `signature` and `notThem` are the same in form and opposite in meaning."""
+    untyped = version(consent(provision={"actor": [actor("DXMESH-ANALYSIS")]}))
+    assert ask(untyped).reason == "PROVISION_AMBIGUOUS"
+
+
+@pytest.mark.requirement("DX-CON-03")
+def test_opt_out_denies_outside_its_conditions_while_it_is_in_force() -> None:
+    opt_out = {"coding": [{"system": ACT_CODE, "code": "OPTOUT"}]}
+    root = {"actor": [actor("RIVAL")], "period": {"end": "2030"}}
+    newer = version(
+        consent(policyRule=opt_out, provision=root, dateTime="2026-02-01"),
+        key="b",
+        recorded_at=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    assert ask(newer, version(consent())).reason == "DENIED"
+    assert ask(newer, version(consent()), at=datetime(2031, 1, 1, tzinfo=UTC)).permitted
+
+
+@pytest.mark.requirement("DX-CON-03")
+def test_actor_who_is_not_a_recipient_limits_which_data_is_meant() -> None:
+    custodian = actor("CLINIC") | {"role": {"coding": [{"code": "CST"}]}}
+    rule = {"actor": [custodian, actor("DXMESH-ANALYSIS")]}
+    assert ask(version(consent(provision=rule | {"type": "permit"}))).reason == (
+        "PARTIAL_PERMISSION"
+    )
+    assert ask(version(consent(provision={"type": "deny", "actor": [custodian]}))).reason == (
+        "DENIED"
+    )
+
+
+@pytest.mark.requirement("DX-CON-03")
 def test_permission_for_part_of_the_record_does_not_permit_all_of_it() -> None:
     nested = [{"type": "permit", "class": [{"code": "MedicationRequest"}]}]
     partly = consent(provision={"type": "permit", "provision": nested})
@@ -282,3 +315,27 @@ def test_a_date_covers_what_it_can_mean(text: str, start: str, end: str) -> None
     found = span(text, CHINA)
     assert found is not None
     assert (found.start.isoformat(), found.end.isoformat()) == (start, end)
+
+
+EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "fhir" / "r4_examples.tar.xz"
+
+
+@pytest.mark.requirement("DX-CON-03")
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="the shared R4 examples are not here")
+def test_official_examples_permit_only_what_they_say() -> None:
+    """Of R4's examples only `notOrg`, an opt-in that names whom it refuses, covers others."""
+    with tarfile.open(EXAMPLES) as archive:
+        names = [name for name in archive.getnames() if "/Consent-" in name]
+        files = [archive.extractfile(name) for name in names]
+        resources = [json.load(file) for file in files if file]
+    assert len(resources) >= 10
+    in_smart_session = datetime(2016, 6, 23, 7, 10, tzinfo=UTC)
+    permitted = {
+        (resource["id"], why, to)
+        for resource in resources
+        for why in ("TREAT", "HRESCH", "MODELTRAIN")
+        for to in (OURS, "Organization/f001", "")
+        for at in (in_smart_session, NOW)
+        if ask(version(resource, recorded_at=in_smart_session), why=why, to=to, at=at).permitted
+    }
+    assert permitted == {("consent-example-notOrg", "TREAT", OURS)}
