@@ -57,7 +57,7 @@ async def test_part_becomes_findings_in_a_blob() -> None:
     assert ready.finished_time.ToNanoseconds() >= ready.started_time.ToNanoseconds()
 
 
-@pytest.mark.requirement("DX-NVL-01")
+@pytest.mark.requirement("DX-LAB-11")
 async def test_part_delivered_twice_is_announced_once() -> None:
     bus, blobs = MemoryBus(), memory_blobs()
     part = await part_of(blobs, json.dumps(PART).encode())
