@@ -16,8 +16,6 @@ from services.labs.analytes import Analyte, Code
 from services.labs.panel import Measured, Quantity, Subject
 from services.labs.reasons import NotInterpretable
 
-DIGITS_MAX = 30
-EXPONENT_MAX = 30
 DIGITS_SHOWN = 4
 """A converted value shows at least this many significant digits, and one more than it had."""
 
@@ -102,9 +100,7 @@ def _number(item: Measured, analyte: Analyte) -> Quantity:
         raise reasons.NoValue("there is no value")
     if quantity.comparator:
         raise reasons.ValueHasComparator("the value is a limit, not a measurement")
-    _, digits, exponent = quantity.number.as_tuple()
-    too_long = len(digits) > DIGITS_MAX or not isinstance(exponent, int)
-    if too_long or abs(quantity.number.adjusted()) > EXPONENT_MAX:
+    if not quantity.in_scale:
         raise reasons.ValueOutOfScale("the number is longer than any measurement")
     if quantity.number < 0 and not analyte.can_be_negative:
         raise reasons.NegativeValue("the analyte cannot be negative")

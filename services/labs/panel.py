@@ -18,6 +18,7 @@ from services.kernel.errors import InvalidInput
 from services.labs.lenient import list_of, mapping_of, number_of, text_of
 
 AGE_YEARS_MAX = 130
+DIGITS_MAX = EXPONENT_MAX = 30
 TEXT_MAX = 500
 """Characters kept of a value that is a text."""
 OTHER_VALUES = (
@@ -51,6 +52,13 @@ class Quantity:
     unit: str = ""
     code: str = ""
     """The unit's code; UCUM when `system` says so."""
+
+    @property
+    def in_scale(self) -> bool:
+        """Whether the number is one a measurement can have; others could exhaust memory."""
+        _, digits, exponent = self.number.as_tuple()
+        finite = isinstance(exponent, int) and len(digits) <= DIGITS_MAX
+        return finite and abs(self.number.adjusted()) <= EXPONENT_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def _limits(entry: Mapping[str, Any], value: Quantity, code: Code) -> Range | No
     ends = [quantity_of(entry.get(name)) for name in ("low", "high")]
     if not any(ends) and (both := _FROM_TO.fullmatch(text_of(entry.get("text")))):
         ends = [Quantity(Decimal(both[end]), both[end]) for end in ("low", "high")]
-    if not any(ends) or any(end and end.comparator for end in ends):
+    if not any(ends) or any(end and (end.comparator or not end.in_scale) for end in ends):
         return None
     try:
         low, high = (_canonical(end, value, code) if end else None for end in ends)

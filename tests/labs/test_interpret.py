@@ -247,6 +247,27 @@ def test_quantity_of_scale_one_needs_no_unit_and_base_excess_may_be_negative() -
 
 
 @pytest.mark.requirement("DX-LAB-04")
+@pytest.mark.parametrize("number", ["1E999999", "-1E999999", "1E-999999", "9" * 4000, "0E999999"])
+def test_number_of_any_size_is_answered(number: str) -> None:
+    content = json.dumps(
+        {
+            "subject": MAN_62,
+            "observations": [
+                observation(valueQuantity=value(0), referenceRange=[{"low": {"value": 0}}])
+            ],
+        }
+    )
+    message = findings(panel.read(content.replace('"value": 0', f'"value": {number}').encode()))
+    assert message.results[0].value_text == number
+    assert message.results[0].not_interpreted.reason == "VALUE_OUT_OF_SCALE"
+    only_range = json.dumps(
+        {"subject": MAN_62, "observations": [observation(referenceRange=[{"low": {"value": 0}}])]}
+    )
+    message = findings(panel.read(only_range.replace('"value": 0', f'"value": {number}').encode()))
+    assert message.results[0].range_source.startswith("WS/T")
+
+
+@pytest.mark.requirement("DX-LAB-04")
 def test_components_are_results_of_their_own() -> None:
     part = {k: v for k, v in observation().items() if k in ("code", "valueQuantity")}
     both = observation(id="p", component=[part, part])
