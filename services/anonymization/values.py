@@ -22,6 +22,8 @@ AGE_YEARS_MAX = 90
 """Ages over 89 become this one: 45 CFR 164.514(b)(2)(i)(C)."""
 PATIENT_ID = 0x00100020
 DUMMY_TEXT = "DEIDENTIFIED"
+OTHER = "OTHER"
+"""Stands for one of several values that may not stay."""
 DUMMIES = {
     **dict.fromkeys(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"), DUMMY_TEXT),
     **{"UR": "urn:deidentified", "DS": "0", "IS": "0", "AS": "000D"},
@@ -85,8 +87,18 @@ def kept(tag: int, vr: str, element: Element, walk: Walk) -> Element | None:
         text = fields.text_of(element, walk.encodings)
         if text is None or _harmless(tag, vr, text, walk):
             return element
-        return _capped(element, text) if vr == "AS" else fields.emptied(element, vr)
+        if vr == "AS":
+            return _capped(element, text)
+        if "\\" in text and vr in ("CS", "LO", "SH"):
+            return fields.with_text(element, vr, _each(tag, vr, text, walk), walk.encodings)
+        return fields.emptied(element, vr)
     return element
+
+
+def _each(tag: int, vr: str, text: str, walk: Walk) -> str:
+    """Return the values with those replaced that may not stay: places keep their meaning."""
+    parts = text.split("\\")
+    return "\\".join(part if _harmless(tag, vr, part, walk) else OTHER for part in parts)
 
 
 def _harmless(tag: int, vr: str, text: str, walk: Walk) -> bool:

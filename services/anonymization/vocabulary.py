@@ -2,7 +2,8 @@
 
 Recognisers find the identity they know of; a vocabulary also stops what nobody foresaw.
 Descriptions of body part, view, phase and technique pass, because routing needs them
-(PS3.15 E.3.5, Clean Descriptors Option). `words.txt` and `words_zh.txt` are the vocabulary.
+(PS3.15 E.3.5, Clean Descriptors Option). The vocabulary is `words.txt`, `terms.txt` and
+`words_zh.txt`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def read(name: str) -> frozenset[str]:
     return frozenset(word for line in lines for word in line.split())
 
 
-WORDS = read("words.txt")
+WORDS = read("words.txt") | frozenset(word.lower() for word in read("terms.txt"))
 WORDS_ZH = read("words_zh.txt")
 _LONGEST_ZH = max(map(len, WORDS_ZH))
 _TOKEN = re.compile(r"\d+(?:\.\d+)?(?![A-Za-z\d])|[A-Za-z\d]+|[^\W\d_a-zA-Z]+")
@@ -64,8 +65,8 @@ def _digits(found: list[str]) -> int:
 def _known(token: str) -> bool:
     if not token.isascii():
         return _all_zh(token)
-    if token.isalpha():
-        return len(token) == 1 or token.lower() in WORDS
+    if len(token) == 1 or token.lower() in WORDS:
+        return True
     if token.replace(".", "").isdigit():
         return len(token.split(".")[0]) <= NUMBER_DIGITS_MAX and len(token) <= 6
     return bool(_MEASURE.fullmatch(token.lower()))

@@ -1,0 +1,50 @@
+"""Free text without identity: recognisers, and what is known of this patient."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from services.anonymization.known import NOTHING, KnownStrings
+from services.anonymization.text import days, edits, numbers, people, places
+from services.anonymization.text.edits import Edit
+
+_CJK = re.compile(r"[\u3400-\u9fff]")
+_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060\ufeff\u00ad]")
+"""Characters that split a name for a program and not for a reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A text after redaction; whoever reads on sees only this one, and points into it."""
+
+    text: str
+    language: str
+    """zh or en, from the text itself."""
+    replaced: int
+
+
+def redact(text: str, known: KnownStrings = NOTHING, shift_days: int | None = None) -> Redacted:
+    """Return the text with names, numbers, places and institutions replaced by placeholders.
+
+    Parameters
+    ----------
+    known
+        What the case itself says of the patient and of who is named beside.
+    shift_days
+        Days added to each date; None: dates become placeholders.
+    """
+    plain = _INVISIBLE.sub("", text)
+    language = language_of(plain)
+    found = [Edit(start, end, label) for start, end, label in known.spans(plain)]
+    for recogniser in (numbers, people, places):
+        found += recogniser.find(plain)
+    found += days.find(plain, shift_days)
+    result, count = edits.apply(plain, found, language)
+    return Redacted(result, language, count)
+
+
+def language_of(text: str) -> str:
+    """Return zh where at least one in ten letters is Chinese, else en."""
+    letters = sum(map(str.isalpha, text))
+    return "zh" if len(_CJK.findall(text)) * 10 >= max(letters, 1) else "en"
