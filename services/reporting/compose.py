@@ -1,0 +1,108 @@
+"""One version of the report as a FHIR R4 collection Bundle.
+
+A pure function of its draft: composing a version again gives the same bytes, so a crash
+between storing and announcing it changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dxmesh.event.v1.blob_ref_pb2 import BlobRef
+from dxmesh.event.v1.model_use_pb2 import ModelUse
+from dxmesh.imaging.v1.imaging_findings_pb2 import ImagingFindings
+from dxmesh.labs.v1.lab_findings_pb2 import LabFindings
+from dxmesh.nlp.v1.note_findings_pb2 import NoteFindings
+
+from services.reporting import codes, imaging, labs, notes, outcomes, provenance, report
+from services.reporting.draft import Draft, Kind, Outcome, Part, Topic
+from services.reporting.elements import Json, instant
+from services.reporting.words import TAGS, say
+
+BASE = "https://dxmesh.invalid/fhir"
+"""Base of every fullUrl, so that relative references resolve; never a place (RFC 2606)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A version ready to be stored."""
+
+    bundle: Json
+    images: list[BlobRef]
+    missing_parts: list[str]
+    findings: dict[str, ModelUse]
+    """Observation ids that need a verdict, each with the model that made it."""
+
+
+def compose(draft: Draft) -> Composed:
+    """Return the Bundle of a version and what its announcement names."""
+    topics = [_topic(draft, part) for part in draft.parts]
+    made = report.compose(draft, topics, _conclusion(draft, topics))
+    resources: list[Json] = [made]
+    resources += [each for topic in topics for each in topic.observations]
+    resources += [each for topic in topics for each in topic.media]
+    resources += [each for topic in topics for each in topic.documents]
+    resources += provenance.devices(draft.parts)
+    for part, topic in zip(draft.parts, topics, strict=True):
+        resources += provenance.of_part(draft, part, topic.observations + topic.media, made)
+    return Composed(
+        bundle=_bundle(draft, resources),
+        images=[image for topic in topics for image in topic.images],
+        missing_parts=[p.part_id for p in draft.parts if p.outcome is Outcome.AWAITED],
+        findings=_to_review(draft.parts, topics),
+    )
+
+
+def _topic(draft: Draft, part: Part) -> Topic:
+    match part.findings:
+        case ImagingFindings():
+            return imaging.compose(draft, part, part.findings)
+        case LabFindings():
+            return labs.compose(draft, part, part.findings)
+        case NoteFindings():
+            return notes.compose(draft, part, part.findings)
+        case None:
+            return Topic()
+
+
+def _conclusion(draft: Draft, topics: Sequence[Topic]) -> str:
+    """For reference only, alerts, what is missing; then imaging, results and notes."""
+    lines = [say(draft.language, "for-reference")]
+    lines += [alert for topic in topics for alert in topic.alerts]
+    lines += outcomes.sentences(draft)
+    for kind in Kind:
+        for part, topic in zip(draft.parts, topics, strict=True):
+            if part.kind is kind and topic.conclusion:
+                title = say(draft.language, kind.value)
+                first, *rest = topic.conclusion
+                lines.append(say(draft.language, "titled", title=title, body=first))
+                lines += rest
+    return "\n".join(lines)
+
+
+def _to_review(parts: Sequence[Part], topics: Sequence[Topic]) -> dict[str, ModelUse]:
+    return {
+        each["id"]: part.models[0] if part.models else ModelUse()
+        for part, topic in zip(parts, topics, strict=True)
+        for each in topic.observations
+        if codes.REVIEW_TAG in each["meta"].get("tag", [])
+    }
+
+
+def _bundle(draft: Draft, resources: Sequence[Json]) -> Json:
+    return {
+        "resourceType": "Bundle",
+        "id": draft.id("bundle"),
+        "language": TAGS[draft.language],
+        "identifier": {
+            "system": "urn:dxmesh:report",
+            "value": f"{draft.case_id}/{draft.version}",
+        },
+        "type": "collection",
+        "timestamp": instant(draft.composed),
+        "entry": [
+            {"fullUrl": f"{BASE}/{each['resourceType']}/{each['id']}", "resource": each}
+            for each in resources
+        ],
+    }

@@ -1,0 +1,151 @@
+"""The laboratory part: every result as it came, with what was understood of it."""
+
+from __future__ import annotations
+
+from dxmesh.labs.v1 import lab_findings_pb2 as pb
+
+from services.reporting import codes, scores
+from services.reporting.draft import Draft, Part, Topic
+from services.reporting.elements import (
+    Json,
+    decimal_of,
+    extension,
+    is_date_time,
+    placeholder,
+    quantity,
+    quantity_as_written,
+    text,
+)
+from services.reporting.words import listed, say, why
+
+CRITICAL = frozenset({pb.FLAG_CRITICAL_LOW, pb.FLAG_CRITICAL_HIGH})
+OUTSIDE = frozenset({pb.FLAG_LOW, pb.FLAG_HIGH, pb.FLAG_ABNORMAL})
+
+
+def compose(draft: Draft, part: Part, found: pb.LabFindings) -> Topic:
+    """Return Observations and conclusion of a laboratory part."""
+    topic = Topic()
+    made: dict[str, Json] = {}
+    for result in found.results:
+        made[result.observation_id] = topic.add(_observation(draft, part, result))
+    topic.alerts += _flagged(draft, found, "critical", CRITICAL)
+    topic.conclusion += _conclusion(draft, found)
+    scores.compose(draft, part, found, made, topic)
+    return topic
+
+
+def name_of(draft: Draft, result: pb.LabResult) -> str:
+    """Return a result's name in the report's language, else as it came."""
+    own = result.display_zh if draft.language == "zh" else result.display_en
+    return (
+        text(own)
+        or text(result.source_display)
+        or say(draft.language, "unnamed-result", id=result.loinc_code or result.observation_id)
+    )
+
+
+def shown(result: pb.LabResult) -> str:
+    """Return value and unit as they came."""
+    return text(f"{result.value_text} {result.unit_text}")
+
+
+def _observation(draft: Draft, part: Part, result: pb.LabResult) -> Json:
+    critical = result.flag in CRITICAL
+    made = draft.observation(part, result.observation_id, "category-laboratory", review=critical)
+    made["code"] = {"text": name_of(draft, result)}
+    if result.loinc_code:
+        made["code"]["coding"] = [{"system": codes.LOINC, "code": result.loinc_code}]
+    if is_date_time(result.effective_time):
+        made["effectiveDateTime"] = result.effective_time
+    source = result.observation_id.split("#")[0]
+    made["derivedFrom"] = [placeholder("Observation", source)]
+    same_unit = _same_number(result)
+    made |= _value(result, result.canonical_unit if same_unit else "")
+    if result.flag:
+        made["interpretation"] = [codes.concept(f"flag-{result.flag}")]
+    if limits := _range(result):
+        made["referenceRange"] = [limits]
+    canonical = decimal_of(result.canonical_value)
+    if canonical is not None and not same_unit:
+        converted = quantity(canonical, result.canonical_unit)
+        made["component"] = [
+            {"code": {"text": say(draft.language, "converted")}, "valueQuantity": converted}
+        ]
+    notes = _notes(draft, result)
+    if notes:
+        made["note"] = [{"text": note} for note in notes]
+    if result.HasField("not_interpreted"):
+        reason = result.not_interpreted.reason
+        made["extension"] = [extension("not-interpreted", valueCode=reason)]
+    return made
+
+
+def _same_number(result: pb.LabResult) -> bool:
+    """Tell whether the value as it came is already in the canonical unit."""
+    came, canonical = decimal_of(result.value_text), decimal_of(result.canonical_value)
+    return came is not None and came == canonical
+
+
+def _value(result: pb.LabResult, ucum: str) -> Json:
+    value = text(result.value_text)
+    if not value:
+        return {"dataAbsentReason": codes.concept("absent-unknown")}
+    written = quantity_as_written(value, result.unit_text, ucum)
+    return {"valueQuantity": written} if written else {"valueString": shown(result)}
+
+
+def _range(result: pb.LabResult) -> Json:
+    limits: Json = {}
+    for side, limit in (("low", result.range_low), ("high", result.range_high)):
+        number = decimal_of(limit)
+        if number is not None:
+            limits[side] = quantity(number, result.canonical_unit)
+    if limits and result.range_source:
+        limits["text"] = text(result.range_source)
+    return limits
+
+
+def _notes(draft: Draft, result: pb.LabResult) -> list[str]:
+    notes = []
+    if result.critical_source:
+        source = text(result.critical_source)
+        notes.append(say(draft.language, "critical-note", source=source))
+    if result.HasField("not_interpreted"):
+        reason = why(draft.language, result.not_interpreted)
+        notes.append(say(draft.language, "not-interpreted-note", why=reason))
+    return notes
+
+
+def _conclusion(draft: Draft, found: pb.LabFindings) -> list[str]:
+    language = draft.language
+    if not found.results:
+        return [say(language, "no-results")]
+    lines = _flagged(draft, found, "abnormal", OUTSIDE)
+    normal = sum(result.flag == pb.FLAG_NORMAL for result in found.results)
+    if normal:
+        lines.append(say(language, "normal", count=normal))
+    unread = [r for r in found.results if r.HasField("not_interpreted") and not r.flag]
+    if unread:
+        items = [f"{name_of(draft, r)} {shown(r)}".rstrip() for r in unread]
+        items = [
+            say(language, "with-facts", words=item, facts=why(language, result.not_interpreted))
+            for item, result in zip(items, unread, strict=True)
+        ]
+        lines.append(
+            say(language, "uninterpreted", count=len(items), items=listed(language, items))
+        )
+    return lines
+
+
+def _flagged(draft: Draft, found: pb.LabFindings, key: str, flags: frozenset[int]) -> list[str]:
+    items = [_item(draft, result) for result in found.results if result.flag in flags]
+    if not items:
+        return []
+    return [say(draft.language, key, count=len(items), items=listed(draft.language, items))]
+
+
+def _item(draft: Draft, result: pb.LabResult) -> str:
+    flag = say(draft.language, f"flag-{result.flag}")
+    return say(
+        draft.language, "lab-item", name=name_of(draft, result), value=shown(result), flag=flag
+    )

@@ -1,0 +1,109 @@
+"""Scores and risks of the laboratory part, each with the results it rests on."""
+
+from __future__ import annotations
+
+from dxmesh.labs.v1 import lab_findings_pb2 as pb
+
+from services.reporting import codes
+from services.reporting.draft import Draft, Part, Topic
+from services.reporting.elements import (
+    Json,
+    decimal_of,
+    quantity,
+    quantity_as_written,
+    readable,
+    text,
+)
+from services.reporting.words import listed, say, why
+
+
+def compose(
+    draft: Draft, part: Part, found: pb.LabFindings, made: dict[str, Json], topic: Topic
+) -> None:
+    """Add the scores and risks of a part; `made` maps a result's id to its Observation."""
+    for score in found.scores:
+        made[score.score_id] = topic.add(_score(draft, part, score, made))
+    items = [_item(draft, score) for score in found.scores if score.value]
+    if items:
+        topic.conclusion.append(say(draft.language, "scores", items=listed(draft.language, items)))
+    for risk in found.risks:
+        topic.add(_risk(draft, part, risk, made))
+        sentence = _sentence(draft, risk)
+        topic.conclusion.append(say(draft.language, "risk-line", sentence=sentence))
+
+
+def _score(draft: Draft, part: Part, score: pb.Score, made: dict[str, Json]) -> Json:
+    observation = draft.observation(part, score.score_id, "category-laboratory")
+    observation["code"] = {"text": _name(draft, score)}
+    if score.loinc_code:
+        observation["code"]["coding"] = [{"system": codes.LOINC, "code": score.loinc_code}]
+    value = decimal_of(score.value)
+    if value is not None:
+        observation["valueQuantity"] = quantity(value, score.unit or "1")
+    else:
+        observation["dataAbsentReason"] = codes.concept("absent-not-performed")
+        reason = why(draft.language, score.not_computed)
+        observation["note"] = [{"text": say(draft.language, "not-computed-note", why=reason)}]
+    if category := _category(draft, score):
+        observation["interpretation"] = [{"text": category}]
+    if score.source:
+        observation["method"] = {"text": text(score.source)}
+    sources = [made[each.observation_id] for each in score.inputs if each.observation_id in made]
+    if sources:
+        observation["derivedFrom"] = sources
+    inputs = [_input(draft, each) for each in score.inputs]
+    if inputs:
+        observation["component"] = inputs
+    return observation
+
+
+def _input(draft: Draft, each: pb.ScoreInput) -> Json:
+    named = {"age": say(draft.language, "input-age"), "sex": say(draft.language, "input-sex")}
+    value = text(each.value)
+    component: Json = {"code": {"text": named.get(each.name, each.name)}}
+    written = quantity_as_written(value, each.unit, each.unit)
+    if written:
+        component["valueQuantity"] = written
+    elif value:
+        component["valueString"] = value
+    else:
+        component["dataAbsentReason"] = codes.concept("absent-unknown")
+    return component
+
+
+def _risk(draft: Draft, part: Part, risk: pb.Risk, made: dict[str, Json]) -> Json:
+    observation = draft.observation(
+        part, f"risk-{risk.risk_id}", "category-laboratory", review=True
+    )
+    observation["code"] = {
+        "coding": [{"system": "urn:dxmesh:risk", "code": risk.risk_id}],
+        "text": say(draft.language, "risk-name"),
+    }
+    if risk.snomed_code:
+        observation["code"]["coding"].append({"system": codes.SNOMED, "code": risk.snomed_code})
+    observation["valueString"] = _sentence(draft, risk)
+    if risk.source:
+        observation["method"] = {"text": text(risk.source)}
+    evidence = [made[each] for each in risk.evidence_ids if each in made]
+    if evidence:
+        observation["derivedFrom"] = evidence
+    return observation
+
+
+def _item(draft: Draft, score: pb.Score) -> str:
+    category = _category(draft, score)
+    wrapped = say(draft.language, "score-category", category=category) if category else ""
+    facts = {"name": _name(draft, score), "value": score.value, "unit": readable(score.unit)}
+    return say(draft.language, "score-item", category=wrapped, **facts)
+
+
+def _name(draft: Draft, score: pb.Score) -> str:
+    return text(score.display_zh if draft.language == "zh" else score.display_en) or score.score_id
+
+
+def _category(draft: Draft, score: pb.Score) -> str:
+    return text(score.category_zh if draft.language == "zh" else score.category_en)
+
+
+def _sentence(draft: Draft, risk: pb.Risk) -> str:
+    return text(risk.text_zh if draft.language == "zh" else risk.text_en) or risk.risk_id

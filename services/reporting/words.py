@@ -1,0 +1,54 @@
+"""The report's words in Chinese and English, from `data/words.tsv` and `data/reasons.tsv`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from dxmesh.event.v1.refusal_pb2 import Refusal
+
+from services.reporting import tables
+from services.reporting.elements import text
+
+Language = Literal["zh", "en"]
+TAGS: dict[Language, str] = {"zh": "zh-CN", "en": "en"}
+"""BCP 47 tags of the report's languages."""
+
+_WORDS = {row["key"]: row for row in tables.rows("words")}
+_REASONS = {row["reason"]: row for row in tables.rows("reasons")}
+_LIST_MARK: dict[Language, str] = {"zh": "、", "en": ", "}
+FACT_CHARS_MAX = 120
+
+
+def say(language: Language, key: str, **facts: object) -> str:
+    """Return a sentence or term with its facts filled in.
+
+    Raises
+    ------
+    KeyError
+        No such key, or a fact is missing: a mistake in this service, never in its input.
+    """
+    return _WORDS[key][language].format(**facts)
+
+
+def listed(language: Language, items: list[str]) -> str:
+    """Return items as the language lists them."""
+    return _LIST_MARK[language].join(items)
+
+
+def why(language: Language, refusal: Refusal) -> str:
+    """Return a refusal in words, with the numbers that show it.
+
+    A reason that the table does not know is shown in the words it came with.
+    """
+    row = _REASONS.get(refusal.reason)
+    words = row[language] if row else text(refusal.message) or refusal.reason
+    facts = _facts(language, refusal.facts)
+    if not facts:
+        return words
+    return say(language, "with-facts", words=words.rstrip("。."), facts=facts)
+
+
+def _facts(language: Language, facts: Mapping[str, str]) -> str:
+    shown = [f"{name} = {text(facts[name])[:FACT_CHARS_MAX]}" for name in sorted(facts)]
+    return listed(language, shown)
