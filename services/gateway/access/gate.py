@@ -1,0 +1,98 @@
+"""The gate every request passes: who is it, may they, and a typed answer when not."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from opentelemetry.trace import SpanKind
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.gateway.access.principal import Action, Principal, require
+from services.gateway.call import Call, Gateway
+from services.gateway.fhir import outcome
+from services.gateway.store.people import Session
+from services.kernel import telemetry
+from services.kernel.errors import Forbidden, MeshError, Unauthenticated
+
+COOKIE = "dx_session"
+CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
+SAFE = frozenset({"GET", "HEAD"})
+
+Handler = Callable[[Call], Awaitable[Response]]
+Refuse = Callable[[Request, MeshError], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One route: address, method, the right it needs, and what it means in FHIR."""
+
+    path: str
+    method: str
+    action: Action
+    handler: Handler
+    interactions: tuple[tuple[str, str], ...] = ()
+    """(resource type, FHIR interaction) pairs; "" is the system, "*" every type."""
+
+
+class Gate:
+    """Turns an `Entry` into a Starlette endpoint."""
+
+    def __init__(self, gateway: Gateway, refuse: Refuse) -> None:
+        self._gateway = gateway
+        self._refuse = refuse
+
+    def endpoint(self, entry: Entry) -> Callable[[Request], Awaitable[Response]]:
+        """Return the endpoint: authenticate, check the right, run, translate errors."""
+
+        async def run(request: Request) -> Response:
+            name = f"gateway {entry.method} {entry.path}"
+            try:
+                with telemetry.span(name, kind=SpanKind.SERVER, parent=dict(request.headers)):
+                    principal, session = await self.authenticate(request)
+                    require(principal, entry.action)
+                    if session and request.method not in SAFE:
+                        await check_csrf(request, session)
+                    return await entry.handler(Call(request, self._gateway, principal, session))
+            except Exception as error:  # noqa: BLE001 - every error is answered, none is shown raw
+                return self._refuse(request, outcome.as_mesh_error(error))
+
+        return run
+
+    async def authenticate(self, request: Request) -> tuple[Principal, Session | None]:
+        """Return who asks.
+
+        Raises
+        ------
+        Unauthenticated
+            No credential, or one that is not valid (any more).
+        """
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme:
+            client = self._gateway.accounts.client(token.strip())
+            if scheme.lower() != "bearer" or client is None:
+                raise Unauthenticated("the bearer token is not known")
+            return client, None
+        if cookie := request.cookies.get(COOKIE):
+            session = await self._gateway.store.people.session(cookie)
+            key = (session.tenant, session.reviewer) if session else ("", "")
+            if session and (user := self._gateway.accounts.by_name.get(key)):
+                return user, session
+        raise Unauthenticated("a bearer token or a sign-in is needed")
+
+
+async def check_csrf(request: Request, session: Session) -> None:
+    """Let a change pass that our own page asked for.
+
+    Raises
+    ------
+    Forbidden
+        The session's token is not in the form or header: another site may be behind it.
+    """
+    given = request.headers.get(CSRF_HEADER, "")
+    if not given:
+        given = str((await request.form()).get(CSRF_FIELD, ""))
+    if not hmac.compare_digest(given.encode(), session.csrf.encode()):
+        raise Forbidden("the page is too old; load it again", reason="CSRF")

@@ -1,0 +1,150 @@
+"""What a handler is given: the request, who asks, and the gateway's parts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
+from dxmesh.event.v1.report_composed_pb2 import ReportComposed
+from dxmesh.event.v1.report_signed_pb2 import ReportSigned
+from dxmesh.ingest.v1.ingest_service_pb2 import StoreInstancesResponse, SubmitCaseResponse
+from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
+from starlette.requests import Request
+
+from services.gateway.access.accounts import Accounts
+from services.gateway.access.principal import Principal
+from services.gateway.settings import Settings
+from services.gateway.store import Store
+from services.gateway.store.people import Session
+from services.kernel.bus import EventBus
+from services.kernel.crypto import KeyedHash
+from services.kernel.deadletters import DeadLetter
+from services.kernel.errors import TooLarge
+from services.kernel.subjects import Topic
+
+
+class Peers(Protocol):
+    """The services the gateway calls; `gateway.peers.GrpcPeers` is the real one."""
+
+    async def submit(self, tenant: str, content: bytes) -> SubmitCaseResponse:
+        """Hand a submission Bundle to ingest."""
+
+    async def store(
+        self, tenant: str, media_type: str, label: str, chunks: AsyncIterator[bytes]
+    ) -> StoreInstancesResponse:
+        """Stream one DICOM file or ZIP archive to ingest."""
+
+    async def reidentify(self, tenant: str, case_id: str) -> ReidentifyResponse:
+        """Ask anonymization for the identity behind a case."""
+
+    async def redact(self, tenant: str, case_id: str, text: str) -> str:
+        """Return free text with identity removed."""
+
+    async def sign(self, request: SignReportRequest) -> SignReportResponse:
+        """Put a signature under a report."""
+
+    async def record_consent(self, tenant: str, subject_key: str, content: bytes) -> str:
+        """Record a Consent; return its version."""
+
+    async def health(self) -> dict[str, str]:
+        """Return each service's health: SERVING, NOT_SERVING or UNREACHABLE."""
+
+
+class Queues(Protocol):
+    """How much waits; `kernel.bus.Bus` says so."""
+
+    async def waiting(self, topic: Topic, service: str = "") -> int:
+        """Return how many messages of a topic wait for a service."""
+
+
+class Letters(Protocol):
+    """Dead letters; `kernel.deadletters.DeadLetters` holds them."""
+
+    async def list(self, tenant: str) -> list[DeadLetter]:
+        """Return a tenant's dead letters."""
+
+    async def show(self, tenant: str, sequence: int) -> DeadLetter:
+        """Return one."""
+
+    async def retry(self, tenant: str, sequence: int) -> DeadLetter:
+        """Put one back."""
+
+
+class Committer(Protocol):
+    """Puts reports into the store; `gateway.commit.StoreCommitter` is the real one."""
+
+    async def composed(self, event: ReportComposed) -> None:
+        """Store a composed version with identity restored."""
+
+    async def signed(self, event: ReportSigned) -> None:
+        """Store the version a physician signed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """The gateway's parts, wired by `__main__`."""
+
+    settings: Settings
+    accounts: Accounts
+    store: Store
+    committer: Committer
+    peers: Peers
+    bus: EventBus
+    queues: Queues
+    letters: Letters
+    hasher_for: Callable[[str], Awaitable[KeyedHash]]
+
+
+@dataclass(slots=True)
+class Call:
+    """One authenticated request."""
+
+    request: Request
+    gateway: Gateway
+    principal: Principal
+    session: Session | None = None
+
+    @property
+    def store(self) -> Store:
+        """What the gateway keeps."""
+        return self.gateway.store
+
+    @property
+    def tenant(self) -> str:
+        """The tenant whose data the caller may see."""
+        return self.principal.tenant
+
+    @property
+    def base_url(self) -> str:
+        """Address the client reaches the gateway under, without a slash at the end."""
+        return base_url(self.request, self.gateway.settings)
+
+    def path(self, name: str) -> str:
+        """Return a parameter of the path."""
+        return str(self.request.path_params[name])
+
+
+def base_url(request: Request, settings: Settings) -> str:
+    """Return the gateway's address: the one set, else that of the request."""
+    return settings.public_url.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
+
+
+async def body(request: Request, limit: int) -> bytes:
+    """Return the request's content.
+
+    Raises
+    ------
+    TooLarge
+        It is over `limit` bytes; nothing more is read.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise TooLarge(f"the content is over {limit} bytes", reason="TOO_LARGE")
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > limit:
+            raise TooLarge(f"the content is over {limit} bytes", reason="TOO_LARGE")
+    return bytes(content)

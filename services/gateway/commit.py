@@ -1,0 +1,218 @@
+"""Reports into the store: identity restored, PDF rendered, one transaction, each version once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
+from dxmesh.event.v1.report_composed_pb2 import ReportComposed
+from dxmesh.event.v1.report_signed_pb2 import ReportSigned
+
+from services.gateway import signing
+from services.gateway.access.accounts import Accounts
+from services.gateway.call import Peers
+from services.gateway.fhir.submission import describe
+from services.gateway.progress import Case, Step, known, to_instant, to_us, with_step
+from services.gateway.restore import Identity, restore
+from services.gateway.store import Store
+from services.gateway.store.reports import Review
+from services.gateway.web import reading
+from services.kernel import fhir
+from services.kernel.blobs import Blobs
+from services.kernel.crypto import KeyedHash
+from services.kernel.errors import KeyDestroyed, Unavailable
+
+Json = Any
+Render = Callable[[Mapping[str, Json]], bytes]
+"""Returns the PDF of a report, from its Bundle with the images as Binaries."""
+STOPPED_FOR_GOOD = frozenset({"rejected", "cancelled"})
+
+
+class StoreCommitter:
+    """Writes composed and signed versions; every step can be repeated."""
+
+    def __init__(
+        self,
+        store: Store,
+        peers: Peers,
+        analysis: Blobs,
+        accounts: Accounts,
+        hasher_for: Callable[[str], Awaitable[KeyedHash]],
+        render: Render,
+    ) -> None:
+        self._store = store
+        self._peers = peers
+        self._analysis = analysis
+        self._accounts = accounts
+        self._hasher_for = hasher_for
+        self._render = render
+
+    async def composed(self, event: ReportComposed) -> None:
+        """Store a composed version; after a signature it waits for one of its own."""
+        began = time.time_ns() // 1000
+        tenant, case_id, version = event.case.tenant, event.case.case_id, event.version
+        try:
+            bundle = await self._bundle(event)
+        except KeyDestroyed:
+            return  # the case was stopped meanwhile; its Task says so
+        async with self._store.cases.change(tenant, case_id) as opened:
+            case = known(opened.case, event.case)
+            if case.status in STOPPED_FOR_GOOD:
+                return
+            await self._store.reports.add_composed(
+                opened.connection, tenant, case_id, version, bundle
+            )
+            composed_us = to_us(event.composed_time)
+            case = with_step(case, Step("composed", "done", composed_us, composed_us))
+            if case.signed_version:
+                if version > case.signed_version:
+                    case = replace(case, held_version=max(version, case.held_version))
+            elif version > case.report_version:
+                resources = [entry["resource"] for entry in bundle["entry"]]
+                await self._store.resources.put(opened.connection, tenant, case_id, resources)
+                label = _label(case, bundle, len(event.missing_parts))
+                ended = Step("committed", "done", began, time.time_ns() // 1000)
+                case = replace(case, report_version=version, label=label)
+                case = replace(with_step(case, ended), status="completed", reason="", message="")
+            opened.case = case
+
+    async def signed(self, event: ReportSigned) -> None:
+        """Store the version a physician signed, once per signature.
+
+        Raises
+        ------
+        Unavailable
+            The composed version is not here yet; the event comes again.
+        """
+        tenant, case_id = event.case.tenant, event.case.case_id
+        signed_us = to_us(event.signed_time)
+        reviews = await self._store.reports.reviews(tenant, case_id)
+        review = _review(reviews, event, signed_us)
+        case = await self._store.cases.get(tenant, case_id)
+        if _is_signed(case, signed_us):
+            return
+        if case.report_version < event.version and case.held_version < event.version:
+            raise Unavailable("the signed version of the report is not stored yet")
+        composed = await self._store.reports.composed(tenant, case_id, event.version)
+        signature = await self._signature(event, review)
+        signed = signing.sign(composed, signature, reading.finding_texts(composed))
+        signed = await self._with_pdf(signed, case_id)
+        async with self._store.cases.change(tenant, case_id) as opened:
+            if _is_signed(opened.case, signed_us):
+                return  # the request and the event came at the same time
+            if review:
+                await self._store.reports.mark_signed(
+                    opened.connection, tenant, case_id, review.request_id, signed_us
+                )
+            resources = [entry["resource"] for entry in signed["entry"]]
+            await self._store.resources.put(opened.connection, tenant, case_id, resources)
+            opened.case = _as_signed(opened.case, event.version, signed_us)
+
+    async def _bundle(self, event: ReportComposed) -> dict[str, Json]:
+        tenant, case_id = event.case.tenant, event.case.case_id
+        content = await self._analysis.get(tenant, event.bundle)
+        bundle = await asyncio.to_thread(fhir.parse, content)
+        found = identity(await self._peers.reidentify(tenant, case_id))
+        restored = restore(bundle, found)
+        binaries = reading.image_binaries(bundle)
+        for image in event.images:
+            if binary_id := binaries.get(image.name):
+                png = await self._analysis.get(tenant, image)
+                resource = signing.binary(binary_id, "image/png", png)
+                restored["entry"].append({"resource": resource})
+        return await self._with_pdf(restored, case_id)
+
+    async def _with_pdf(self, bundle: dict[str, Json], case_id: str) -> dict[str, Json]:
+        pdf = await asyncio.to_thread(self._render, bundle)
+        return signing.with_pdf(bundle, case_id, pdf)
+
+    async def _signature(self, event: ReportSigned, review: Review | None) -> signing.Signature:
+        """Return the signature: from the review kept here, else from the account alone."""
+        tenant, hasher = event.case.tenant, await self._hasher_for(event.case.tenant)
+        content: Mapping[str, Json] = review.content if review else {}
+        name = next(
+            (
+                n
+                for t, n in self._accounts.by_name
+                if t == tenant and signer(hasher, n) == event.signer
+            ),
+            "",
+        )
+        account = self._accounts.by_name.get((tenant, name))
+        return signing.Signature(
+            practitioner_id=event.signer[:64],
+            display=content.get("display") or (account.display if account else event.signer[:12]),
+            identifier=content.get("practitioner") or (account.practitioner if account else ""),
+            signed_at=to_instant(to_us(event.signed_time)),
+            amendment=event.amendment,
+            language=content.get("language", "en"),
+            comment=content.get("comment", ""),
+            verdicts={
+                key: (v["verdict"], v.get("correction", ""))
+                for key, v in content.get("verdicts", {}).items()
+            },
+        )
+
+
+def identity(answer: ReidentifyResponse) -> Identity:
+    """Return what anonymization answered, parsed."""
+    return Identity(
+        patient=_parsed(answer.patient_json),
+        service_request=_parsed(answer.service_request_json),
+        imaging_studies=[_parsed(study) for study in answer.imaging_study_json],
+        days=answer.days_to_true_date,
+        uids=dict(answer.uids),
+        references=dict(answer.references),
+    )
+
+
+def signer(hasher: KeyedHash, name: str) -> str:
+    """Return the pseudonym of an account, as the analysis zone may know it."""
+    return hasher("signer", name)[:32]
+
+
+def _review(reviews: Sequence[Review], event: ReportSigned, signed_us: int) -> Review | None:
+    """Return the review a signature is for: the one marked with its time, else the newest open."""
+    of_version = [r for r in reviews if (r.version, r.signer) == (event.version, event.signer)]
+    marked = [r for r in of_version if r.signed_us == signed_us]
+    return next(iter(marked or [r for r in of_version if not r.signed_us]), None)
+
+
+def _is_signed(case: Case, signed_us: int) -> bool:
+    """Tell whether this signature, or a later one, is in the store."""
+    step = case.steps.get("signed")
+    return bool(step and step.finished_us >= signed_us)
+
+
+def _as_signed(case: Case, version: int, signed_us: int) -> Case:
+    held = 0 if case.held_version <= version else case.held_version
+    step = Step("signed", "done", signed_us, signed_us)
+    return replace(
+        case,
+        steps={**case.steps, step.name: step},
+        report_version=max(version, case.report_version),
+        signed_version=max(version, case.signed_version),
+        held_version=held,
+        status="completed",
+    )
+
+
+def _label(case: Case, bundle: Mapping[str, Json], missing: int) -> dict[str, Json]:
+    label = dict(case.label)
+    for entry in bundle["entry"]:
+        resource = entry["resource"]
+        if resource["resourceType"] == "Patient":
+            label["patient"] = describe(resource)
+            label["patient_reference"] = f"Patient/{resource['id']}"
+        elif resource["resourceType"] == "DiagnosticReport":
+            label["report"] = f"DiagnosticReport/{resource['id']}"
+    label["badges"] = {**reading.badges(bundle), "missing": missing}
+    return label
+
+
+def _parsed(content: bytes) -> dict[str, Json]:
+    return dict(fhir.parse(content)) if content else {}

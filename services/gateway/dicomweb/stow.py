@@ -1,0 +1,153 @@
+"""STOW-RS: POST /dicom-web/studies[/{study}] (DICOM PS3.18 10.5).
+
+Takes multipart/related with application/dicom and application/zip parts, or one such body
+alone. Each part is piped to ingest as it arrives. 200: all stored; 202: some; 409: none.
+A DICOM JSON answer names what was stored and what was not; nothing is called stored that
+ingest did not confirm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from dxmesh.ingest.v1.ingest_service_pb2 import StoredInstance
+from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
+from starlette.responses import Response
+
+from services.gateway.call import Call
+from services.gateway.dicomweb.multipart import Multipart, boundary
+from services.gateway.fhir.answers import media_ranges
+from services.gateway.fhir.outcome import UnsupportedMediaType
+from services.kernel import fhir
+from services.kernel.errors import InvalidInput, MeshError, TooLarge, Violation
+
+DICOM_JSON = "application/dicom+json"
+KINDS = {
+    "application/dicom": "application/dicom",
+    "application/zip": "application/zip",
+    "application/x-zip-compressed": "application/zip",
+}
+CANNOT_UNDERSTAND = 0xC000
+"""Failure Reason, PS3.18 Table 10.5.3-1: the file cannot be understood."""
+OTHER_STUDY = 0xA900
+"""Failure Reason: does not match; here, another study than the one in the address."""
+
+
+class Stowed:
+    """What became of one request's instances."""
+
+    def __init__(self, study: str) -> None:
+        self.study = study
+        self.stored: list[StoredInstance] = []
+        self.problems: list[IntakeProblem] = []
+
+    def refuse(self, label: str, error: MeshError) -> None:
+        """Note that a part could not be stored."""
+        problem = IntakeProblem(source=label, reason=error.reason, message=error.message)
+        self.problems.append(problem)
+
+
+async def store(call: Call) -> Response:
+    """Store the instances of a request."""
+    stowed = Stowed(call.request.path_params.get("study", ""))
+    content_type = call.request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    chunks = _limited(call.request.stream(), call.gateway.settings.upload_bytes_max)
+    if kind in KINDS:
+        await _keep(call, stowed, KINDS[kind], "content", chunks)
+    else:
+        body = Multipart(chunks, boundary(content_type))
+        async for part in body.parts():
+            if part.media_type not in KINDS:
+                stowed.refuse(part.label, UnsupportedMediaType("not application/dicom"))
+                continue
+            await _keep(call, stowed, KINDS[part.media_type], part.label, body.content())
+    for uid in sorted({s.study_instance_uid for s in stowed.stored}):
+        await call.store.audit.record(call.principal, "upload", f"study:{await _alias(call, uid)}")
+    return _answer(call, stowed)
+
+
+async def _keep(
+    call: Call, stowed: Stowed, kind: str, label: str, chunks: AsyncIterator[bytes]
+) -> None:
+    """Stream one part to ingest; a lasting refusal is that part's alone."""
+    try:
+        answer = await call.gateway.peers.store(call.tenant, kind, label, chunks)
+    except MeshError as error:
+        # A broken body or a peer that is away ends the request: the rest cannot be stored.
+        if error.retry_after_s is not None or error.reason in ("BAD_REQUEST", "UPLOAD_TOO_LARGE"):
+            raise
+        stowed.refuse(label, error)
+        return
+    stowed.problems.extend(answer.problems)
+    for instance in answer.stored:
+        if stowed.study and instance.study_instance_uid != stowed.study:
+            other = InvalidInput("the instance belongs to another study", reason="OTHER_STUDY")
+            stowed.refuse(label, other)
+        else:
+            stowed.stored.append(instance)
+
+
+async def _limited(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"the upload is over {limit} bytes", reason="UPLOAD_TOO_LARGE")
+        yield chunk
+
+
+async def _alias(call: Call, uid: str) -> str:
+    """Return a keyed hash: an audit row holds no UID as a hospital wrote it."""
+    return (await call.gateway.hasher_for(call.tenant))("study", uid)[:32]
+
+
+def _answer(call: Call, stowed: Stowed) -> Response:
+    if not stowed.stored and not stowed.problems:
+        raise InvalidInput("there was no DICOM file in the content", reason="BAD_REQUEST")
+    status = 409 if not stowed.stored else 202 if stowed.problems else 200
+    wants_dicom = DICOM_JSON in media_ranges(call.request)
+    if status == 409 and not wants_dicom:
+        violations = [Violation(p.source, p.message) for p in stowed.problems]
+        error = InvalidInput("nothing was stored", violations, reason=stowed.problems[0].reason)
+        return Response(fhir.dump(fhir.outcome(error)), 409, media_type=fhir.MEDIA_TYPE)
+    return Response(orjson.dumps(dataset(stowed)), status, media_type=DICOM_JSON)
+
+
+def dataset(stowed: Stowed) -> dict[str, Any]:
+    """Return the Store Instances Response Module as DICOM JSON (PS3.18 Table I.2-1)."""
+    result: dict[str, Any] = {}
+    if stowed.stored:
+        result["00081199"] = _sequence(
+            [
+                {
+                    "00081150": _value("UI", s.sop_class_uid),
+                    "00081155": _value("UI", s.sop_instance_uid),
+                }
+                for s in stowed.stored
+            ]
+        )
+    if stowed.problems:
+        # What was refused may have no UIDs that could be read: its file name tells which it was.
+        result["00081198"] = _sequence(
+            [
+                {
+                    "00081197": _value(
+                        "US", OTHER_STUDY if p.reason == "OTHER_STUDY" else CANNOT_UNDERSTAND
+                    ),
+                    "00000902": _value("LO", f"{p.source}: {p.reason}"[:64]),
+                }
+                for p in stowed.problems
+            ]
+        )
+    return result
+
+
+def _value(vr: str, value: object) -> dict[str, object]:
+    return {"vr": vr, "Value": [value]}
+
+
+def _sequence(items: list[dict[str, Any]]) -> dict[str, object]:
+    return {"vr": "SQ", "Value": items}

@@ -1,0 +1,79 @@
+"""What the gateway keeps of a submission Bundle for the worklist. Pure.
+
+Ingest alone checks the Bundle; by the time this is read it was accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+def label(bundle: Json) -> dict[str, Any]:
+    """Return patient, order and what to call them, from an accepted Bundle."""
+    patient = _first(bundle, "Patient")
+    request = _first(bundle, "ServiceRequest")
+    found: dict[str, Any] = {"patient": describe(patient)}
+    if patient.get("id"):
+        found["patient_reference"] = f"Patient/{patient['id']}"
+    if request.get("id"):
+        found["based_on"] = f"ServiceRequest/{request['id']}"
+    found["order"] = _text(request.get("code", {}))
+    return found
+
+
+def describe(patient: Json) -> dict[str, str]:
+    """Return name, sex, birth date and first identifier of a Patient, as text."""
+    names = [name for name in patient.get("name", []) if isinstance(name, Mapping)]
+    identifiers = [i for i in patient.get("identifier", []) if isinstance(i, Mapping)]
+    return {
+        "name": next((text for text in map(_name, names) if text), ""),
+        "sex": str(patient.get("gender", "")),
+        "birth_date": str(patient.get("birthDate", "")),
+        "identifier": str(next((i["value"] for i in identifiers if i.get("value")), "")),
+    }
+
+
+def references(bundle: Json) -> list[str]:
+    """Return every way the Bundle names its Patient: reference, identifiers, fullUrl."""
+    found: list[str] = []
+    for entry in bundle.get("entry", []):
+        patient = entry.get("resource", {})
+        if patient.get("resourceType") != "Patient":
+            continue
+        if patient.get("id"):
+            found.append(f"Patient/{patient['id']}")
+        found += identifiers(patient.get("identifier", []))
+        break
+    return found
+
+
+def identifiers(values: list[Json]) -> list[str]:
+    """Return identifiers as "system|value"."""
+    return [f"{i.get('system', '')}|{i['value']}" for i in values if i.get("value")]
+
+
+def _first(bundle: Json, kind: str) -> Json:
+    for entry in bundle.get("entry", []):
+        resource = entry.get("resource", {})
+        if resource.get("resourceType") == kind:
+            return dict(resource)
+    return {}
+
+
+def _name(name: Json) -> str:
+    if name.get("text"):
+        return str(name["text"])
+    given = " ".join(str(part) for part in name.get("given", []))
+    return f"{given} {name.get('family', '')}".strip()
+
+
+def _text(concept: Json) -> str:
+    if concept.get("text"):
+        return str(concept["text"])
+    for coding in concept.get("coding", []):
+        if coding.get("display"):
+            return str(coding["display"])
+    return ""

@@ -1,0 +1,91 @@
+"""POST /fhir: a submission Bundle becomes a case. Answers 201 with the case's Task.
+
+The same submission again answers 200 with the first case's Task. A refused consent answers
+403 and leaves a Task `rejected` with the reason, at the address in `Location`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import replace
+
+import orjson
+from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
+from starlette.responses import Response
+
+from services.gateway.call import Call, body
+from services.gateway.fhir import answers, submission
+from services.gateway.fhir.outcome import UnsupportedMediaType, respond
+from services.gateway.progress import Step, known, stop, to_us, with_step
+from services.kernel.errors import InvalidInput, MeshError
+
+JSON_TYPES = frozenset({"application/fhir+json", "application/json"})
+
+
+async def submit(call: Call) -> Response:
+    """Stream the Bundle to ingest and answer with the case's Task."""
+    require_json(call)
+    answers.accept_json(call.request)
+    content = await body(call.request, call.gateway.settings.bundle_bytes_max)
+    if not content.strip():
+        raise InvalidInput("the content is empty", reason="NOT_JSON")
+    try:
+        accepted = await call.gateway.peers.submit(call.tenant, content)
+    except MeshError as error:
+        if error.grpc_status != "PERMISSION_DENIED":
+            raise
+        return await _refused(call, content, error)
+    await _note(call, content, accepted)
+    case_id = accepted.case.case_id
+    await call.store.audit.record(call.principal, "submit", f"Task/{case_id}", case_id=case_id)
+    task = await call.store.resources.read(call.tenant, "Task", case_id)
+    headers = {"Location": f"{call.base_url}/fhir/Task/{case_id}"}
+    return answers.resource(task, status=200 if accepted.duplicate else 201, headers=headers)
+
+
+def require_json(call: Call) -> None:
+    """Let a request pass whose content is JSON.
+
+    Raises
+    ------
+    UnsupportedMediaType
+    """
+    kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in JSON_TYPES:
+        raise UnsupportedMediaType("the content must be application/fhir+json")
+
+
+async def _note(call: Call, content: bytes, accepted: SubmitCaseResponse) -> None:
+    """Keep where the case stands, whom it is about, and what could not be used."""
+    bundle = await asyncio.to_thread(orjson.loads, content)
+    references = submission.references(bundle)
+    if accepted.subject_key:
+        await call.store.people.remember_subject(call.tenant, references, accepted.subject_key)
+    received = Step(
+        "received", "done", to_us(accepted.accepted_time), to_us(accepted.accepted_time)
+    )
+    async with call.store.cases.change(call.tenant, accepted.case.case_id) as opened:
+        case = with_step(known(opened.case, accepted.case), received)
+        case = replace(case, subject_key=accepted.subject_key or case.subject_key)
+        if not case.stopped:
+            problems = [
+                {"source": p.source, "reason": p.reason, "message": p.message}
+                for p in accepted.problems
+            ]
+            label = submission.label(bundle) | ({"problems": problems} if problems else {})
+            case = replace(case, label=label | case.label)
+        opened.case = case
+
+
+async def _refused(call: Call, content: bytes, error: MeshError) -> Response:
+    """Leave a Task that says why; sending the same again finds the same Task."""
+    hasher = await call.gateway.hasher_for(call.tenant)
+    made = uuid.UUID(hasher("refused-submission", content.hex())[:32])
+    case_id = error.facts.get("case_id") or str(made)
+    async with call.store.cases.change(call.tenant, case_id) as opened:
+        opened.case = stop(opened.case, "rejected", error.reason, error.message)
+    await call.store.audit.record(
+        call.principal, "submit", f"Task/{case_id}", case_id=case_id, succeeded=False
+    )
+    return respond(error, headers={"Location": f"{call.base_url}/fhir/Task/{case_id}"})

@@ -1,0 +1,130 @@
+"""The services the gateway calls, over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from dxmesh.anonymization.v1 import anonymization_service_pb2 as anonymization_pb
+from dxmesh.anonymization.v1.anonymization_service_pb2_grpc import AnonymizationServiceStub
+from dxmesh.consent.v1.consent_service_pb2 import RecordConsentRequest
+from dxmesh.consent.v1.consent_service_pb2_grpc import ConsentServiceStub
+from dxmesh.ingest.v1 import ingest_service_pb2 as ingest_pb
+from dxmesh.ingest.v1.ingest_service_pb2_grpc import IngestServiceStub
+from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
+from dxmesh.reporting.v1.reporting_service_pb2_grpc import ReportingServiceStub
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.gateway.settings import Settings
+from services.kernel import fhir, rpc
+from services.kernel.errors import MeshError
+
+HEALTH_S = 2.0
+
+
+class GrpcPeers:
+    """Channels to the other services; they connect when first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._call_s = settings.call_timeout_s
+        self._upload_s = settings.upload_timeout_s
+        addresses = {
+            "ingest": settings.ingest_address,
+            "anonymization": settings.anonymization_address,
+            "reporting": settings.reporting_address,
+            "consent": settings.consent_address,
+            "imaging": settings.imaging_address,
+            "labs": settings.labs_address,
+            "nlp": settings.nlp_address,
+        }
+        self._channels = {
+            name: rpc.connect(address, settings) for name, address in addresses.items() if address
+        }
+        self._ingest = IngestServiceStub(self._channels["ingest"])
+        self._anonymization = AnonymizationServiceStub(self._channels["anonymization"])
+        self._reporting = ReportingServiceStub(self._channels["reporting"])
+        self._consent = ConsentServiceStub(self._channels["consent"])
+
+    async def submit(self, tenant: str, content: bytes) -> ingest_pb.SubmitCaseResponse:
+        """Hand a submission Bundle to ingest."""
+        header = ingest_pb.ContentHeader(tenant=tenant, media_type=fhir.MEDIA_TYPE, label="Bundle")
+
+        async def messages() -> AsyncIterator[ingest_pb.SubmitCaseRequest]:
+            yield ingest_pb.SubmitCaseRequest(header=header)
+            async for chunk in rpc.chunks(content):
+                yield ingest_pb.SubmitCaseRequest(chunk=chunk)
+
+        return await rpc.call(self._ingest.SubmitCase, messages(), timeout_s=self._upload_s)
+
+    async def store(
+        self, tenant: str, media_type: str, label: str, chunks: AsyncIterator[bytes]
+    ) -> ingest_pb.StoreInstancesResponse:
+        """Stream one DICOM file or ZIP archive to ingest; holds one chunk at a time.
+
+        Raises
+        ------
+        MeshError
+            The peer's, or the one `chunks` raised: gRPC alone would hide it.
+        """
+        header = ingest_pb.ContentHeader(tenant=tenant, media_type=media_type, label=label)
+        broken: list[MeshError] = []
+
+        async def messages() -> AsyncIterator[ingest_pb.StoreInstancesRequest]:
+            yield ingest_pb.StoreInstancesRequest(header=header)
+            try:
+                async for piece in chunks:
+                    async for chunk in rpc.chunks(piece):
+                        yield ingest_pb.StoreInstancesRequest(chunk=chunk)
+            except MeshError as error:
+                broken.append(error)
+                raise
+
+        try:
+            return await rpc.call(self._ingest.StoreInstances, messages(), timeout_s=self._upload_s)
+        except (MeshError, asyncio.CancelledError):
+            if broken:
+                raise broken[0] from None
+            raise
+
+    async def reidentify(self, tenant: str, case_id: str) -> anonymization_pb.ReidentifyResponse:
+        """Ask anonymization for the identity behind a case."""
+        request = anonymization_pb.ReidentifyRequest(tenant=tenant, case_id=case_id)
+        return await rpc.call(self._anonymization.Reidentify, request, timeout_s=self._call_s)
+
+    async def redact(self, tenant: str, case_id: str, text: str) -> str:
+        """Return free text with identity removed."""
+        if not text:
+            return ""
+        request = anonymization_pb.RedactTextRequest(tenant=tenant, case_id=case_id, text=text)
+        answer = await rpc.call(self._anonymization.RedactText, request, timeout_s=self._call_s)
+        return answer.text
+
+    async def sign(self, request: SignReportRequest) -> SignReportResponse:
+        """Put a signature under a report."""
+        return await rpc.call(self._reporting.SignReport, request, timeout_s=self._call_s)
+
+    async def record_consent(self, tenant: str, subject_key: str, content: bytes) -> str:
+        """Record a Consent; return its version."""
+        request = RecordConsentRequest(tenant=tenant, subject_key=subject_key, consent_json=content)
+        answer = await rpc.call(self._consent.RecordConsent, request, timeout_s=self._call_s)
+        return answer.consent_version
+
+    async def health(self) -> dict[str, str]:
+        """Return each service's health: SERVING, NOT_SERVING or UNREACHABLE."""
+        names = list(self._channels)
+        states = await asyncio.gather(*(self._health(name) for name in names))
+        return dict(zip(names, states, strict=True)) | {"gateway": "SERVING"}
+
+    async def close(self) -> None:
+        """Close the channels."""
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+
+    async def _health(self, name: str) -> str:
+        stub: Any = health_pb2_grpc.HealthStub(self._channels[name])
+        try:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_S)
+        except grpc.aio.AioRpcError:
+            return "UNREACHABLE"
+        return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

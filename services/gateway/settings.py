@@ -1,0 +1,70 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.kernel.settings import IdentitySettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(IdentitySettings):
+    """Gateway settings, read from `DX_GATEWAY_*`."""
+
+    accounts_file: Path
+    """TOML file with the clients and users that may sign in; hashes only."""
+
+    database_url: str = "sqlite+aiosqlite:///gateway.sqlite"
+    """The gateway's database: sqlite+aiosqlite:///path or postgresql+asyncpg://…"""
+
+    http_listen: str = "127.0.0.1:8080"
+    """Address the HTTP server listens on, host:port."""
+
+    public_url: str = ""
+    """Address clients reach the gateway under, https://host; empty: that of the request."""
+
+    http_tls_dir: Path | None = None
+    """Folder with tls.crt and tls.key for HTTPS; none: plain HTTP behind a proxy or on loopback."""
+
+    ingest_address: str = "127.0.0.1:50052"
+    """gRPC address of ingest, host:port."""
+
+    anonymization_address: str = "127.0.0.1:50053"
+    """gRPC address of anonymization, host:port."""
+
+    reporting_address: str = "127.0.0.1:50054"
+    """gRPC address of reporting, host:port."""
+
+    consent_address: str = "127.0.0.1:50055"
+    """gRPC address of consent, host:port."""
+
+    imaging_address: str = ""
+    """gRPC address of imaging; asked for its health alone. Empty: not asked."""
+
+    labs_address: str = ""
+    """gRPC address of labs; asked for its health alone. Empty: not asked."""
+
+    nlp_address: str = ""
+    """gRPC address of nlp; asked for its health alone. Empty: not asked."""
+
+    bundle_bytes_max: int = 48 << 20
+    """Largest submission Bundle, bytes."""
+
+    upload_bytes_max: int = 4 << 30
+    """Largest STOW-RS request, bytes."""
+
+    call_timeout_s: float = 20.0
+    """Deadline of a call to another service."""
+
+    upload_timeout_s: float = 600.0
+    """Deadline of a call that carries an upload."""
+
+    session_s: float = 8 * 3600.0
+    """Seconds a physician stays signed in; one shift."""
+
+    session_idle_s: float = 1800.0
+    """Seconds without a request after which a physician must sign in again."""
+
+    concurrency: int = 4
+    """Events handled at once, per topic."""

@@ -1,0 +1,1 @@
+"""The review pages: server-rendered, in Chinese and English, one small script per need."""

@@ -1,0 +1,118 @@
+"""The case: key images, findings, results, notes, and the review under them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from services.gateway.call import Call
+from services.gateway.progress import Case, to_instant
+from services.gateway.store.reports import Review
+from services.gateway.web import pages
+from services.gateway.web.reading import Reading, read
+from services.gateway.web.worklist import make_row
+from services.kernel.errors import InvalidInput, NotFound
+
+KEYS = ("1…9", "a", "d", "e", "o", "n", "p", "r", "s", "w", "?")
+"""Shortcuts of the case page, as `?` lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewState:
+    """What the review form shows."""
+
+    locked: bool
+    """A signed version is shown; nothing can be changed."""
+    version: int
+    draft: dict[str, Any]
+    last: Review | None
+    """The signature that stands; None before the first."""
+    newer: int
+    """A version that came after the signature and waits; 0: none."""
+    problem: str
+
+
+async def case_page(call: Call) -> Response:
+    """Show a case: the version that waits for a signature, or the one that is signed."""
+    case = await call.store.cases.get(call.tenant, call.path("id"))
+    amending = "amend" in call.request.query_params
+    version = case.held_version if amending and case.held_version else case.report_version
+    return await show(call, case, version, amending=amending)
+
+
+async def show(
+    call: Call,
+    case: Case,
+    version: int,
+    *,
+    amending: bool = True,
+    problem: str = "",
+    status: int = 200,
+) -> Response:
+    """Return the page of one version of a case."""
+    await call.store.audit.record(
+        call.principal, "view", f"Task/{case.case_id}", case_id=case.case_id
+    )
+    row = make_row(case, case.updated_us)
+    if not version:
+        return pages.render(
+            call.request, "case_waiting.html", call=call, case=case, row=row, steps=case.ordered()
+        )
+    reading = await read_version(call, case, version)
+    reviews = await call.store.reports.reviews(call.tenant, case.case_id)
+    signed = [review for review in reviews if review.signed_us]
+    last = max(signed, key=lambda review: review.signed_us, default=None)
+    locked = bool(case.signed_version) and not amending
+    draft = await call.store.reports.draft(call.tenant, case.case_id, call.principal.name)
+    if not draft and last:
+        draft = last.content
+    review = ReviewState(
+        locked,
+        version,
+        last.content if locked and last else draft,
+        last,
+        case.held_version,
+        problem,
+    )
+    return pages.render(
+        call.request,
+        "case.html",
+        call=call,
+        status=status,
+        case=case,
+        row=row,
+        reading=reading,
+        review=review,
+        signed_at=to_instant(last.signed_us) if last else "",
+        keys=KEYS,
+    )
+
+
+async def read_version(call: Call, case: Case, version: int) -> Reading:
+    """Return a composed version as the page shows it."""
+    bundle = await call.store.reports.composed(call.tenant, case.case_id, version)
+    return read(bundle)
+
+
+async def image(call: Call) -> Response:
+    """Return a key image of a composed version, PNG."""
+    case = await call.store.cases.get(call.tenant, call.path("id"))
+    number, wanted = call.path("version"), call.path("image")
+    if not re.fullmatch(r"[0-9]{1,6}", number):
+        raise InvalidInput("not a version", reason="BAD_REQUEST")
+    bundle = await call.store.reports.composed(call.tenant, case.case_id, int(number))
+    for entry in bundle["entry"]:
+        resource = entry["resource"]
+        if resource["resourceType"] == "Binary" and resource["id"] == wanted:
+            if resource["contentType"] != "image/png":
+                break
+            content = await asyncio.to_thread(base64.b64decode, resource["data"])
+            # A version never changes, so the browser may keep the image for the session.
+            headers = {"Cache-Control": "private, max-age=3600"}
+            return Response(content, headers=headers, media_type="image/png")
+    raise NotFound("there is no such image")

@@ -1,0 +1,181 @@
+"""A physician's review: kept as a draft while it is written, then signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dxmesh.event.v1 import feedback_given_pb2
+from dxmesh.event.v1.report_signed_pb2 import ReportSigned
+from dxmesh.reporting.v1.reporting_service_pb2 import (
+    FindingVerdict,
+    SignReportRequest,
+    SignReportResponse,
+)
+from starlette.datastructures import FormData
+from starlette.responses import RedirectResponse, Response
+
+from services.gateway.call import Call
+from services.gateway.commit import signer
+from services.gateway.progress import Case, case_ref, language_tag, to_instant
+from services.gateway.signing import AGREE, DISAGREE, EDIT, VERDICTS
+from services.gateway.store.reports import Review
+from services.gateway.web import case_page, pages, session
+from services.gateway.web.reading import Reading
+from services.kernel import fhir
+from services.kernel.errors import Conflict, InvalidInput, Unavailable
+
+TEXT_CHARS_MAX = 4000
+FIELDS_MAX = 2000
+_NUMBERS = {
+    AGREE: feedback_given_pb2.VERDICT_AGREE,
+    DISAGREE: feedback_given_pb2.VERDICT_DISAGREE,
+    EDIT: feedback_given_pb2.VERDICT_EDIT,
+}
+
+Content = dict[str, Any]
+
+
+async def save_draft(call: Call) -> Response:
+    """Keep what was written so far; answers with a line that says when."""
+    form = await call.request.form(max_fields=FIELDS_MAX)
+    case = await call.store.cases.get(call.tenant, call.path("id"))
+    version = _version(form)
+    when_us = await call.store.reports.save_draft(
+        call.tenant, case.case_id, call.principal.name, version, read_form(form)
+    )
+    return pages.render(call.request, "saved.html", call=call, when=to_instant(when_us))
+
+
+async def sign(call: Call) -> Response:
+    """Check verdicts and password, have reporting sign, store the signed report."""
+    form = await call.request.form(max_fields=FIELDS_MAX)
+    case = await call.store.cases.get(call.tenant, call.path("id"))
+    version, content = _version(form), read_form(form)
+    if version != (case.held_version or case.report_version):
+        raise Conflict("a later version of the report has come", reason="VERSION_CHANGED")
+    await call.store.reports.save_draft(
+        call.tenant, case.case_id, call.principal.name, version, content
+    )
+    reading = await case_page.read_version(call, case, version)
+    t = pages.words(call.request)
+    if missing := unanswered(reading, content):
+        text = t("sign.missing", count=len(missing))
+        return await case_page.show(call, case, version, problem=text, status=422)
+    password = str(form.get("password", ""))
+    name = f"{call.tenant}/{call.principal.name}"
+    if await session.check_password(call.gateway, name, password) is None:
+        text = t("sign.wrong")
+        return await case_page.show(call, case, version, problem=text, status=403)
+    await _sign(call, case, version, content, reading)
+    return RedirectResponse(f"/cases/{case.case_id}", 303)
+
+
+async def _sign(call: Call, case: Case, version: int, content: Content, reading: Reading) -> None:
+    hasher = await call.gateway.hasher_for(call.tenant)
+    earlier = [
+        r for r in await call.store.reports.reviews(call.tenant, case.case_id) if r.signed_us
+    ]
+    nonce = (case.case_id, str(version), call.principal.name, str(len(earlier)))
+    # The same review sent twice, by a double click or after an outage, is one signature.
+    request_id = hasher("review", *nonce, fhir.dump(content).decode())[:32]
+    judged = {f.id: content["verdicts"][f.id] for f in reading.findings}
+    kept = content | {
+        "verdicts": judged,
+        "display": call.principal.display,
+        "practitioner": call.principal.practitioner,
+        "language": language_tag(case.language),
+    }
+    review = Review(request_id, version, signer(hasher, call.principal.name), 0, kept)
+    await call.store.reports.add_review(call.tenant, case.case_id, review)
+    answer = await call.gateway.peers.sign(await _request(call, case, review, reading))
+    await call.store.audit.record(
+        call.principal, "sign", f"Task/{case.case_id}", case_id=case.case_id
+    )
+    await _store(call, case, review, answer)
+    await call.store.reports.drop_draft(call.tenant, case.case_id, call.principal.name)
+
+
+async def _store(call: Call, case: Case, review: Review, answer: SignReportResponse) -> None:
+    event = ReportSigned(
+        case=case_ref(case),
+        version=review.version,
+        signer=review.signer,
+        signed_time=answer.signed_time,
+        amendment=answer.amendment,
+    )
+    try:
+        await call.gateway.committer.signed(event)
+    except Unavailable:
+        return  # the signature stands; `report.signed` brings it to the store
+
+
+async def _request(call: Call, case: Case, review: Review, reading: Reading) -> SignReportRequest:
+    """Return the request, with identity removed from what the physician wrote."""
+    request = SignReportRequest(
+        tenant=call.tenant,
+        case_id=case.case_id,
+        version=review.version,
+        signer=review.signer,
+        request_id=review.request_id,
+    )
+    peers = call.gateway.peers
+    comment = await peers.redact(call.tenant, case.case_id, review.content["comment"])
+    for finding in reading.findings:
+        given = review.content["verdicts"][finding.id]
+        correction = ""
+        if given["verdict"] == EDIT:
+            correction = await peers.redact(call.tenant, case.case_id, given["correction"])
+        request.verdicts.append(
+            FindingVerdict(
+                finding_id=finding.id,
+                verdict=_NUMBERS[given["verdict"]],
+                correction=correction,
+                comment=comment,
+                model_name=finding.model_name,
+                model_version=finding.model_version,
+            )
+        )
+    return request
+
+
+def read_form(form: FormData) -> Content:
+    """Return verdicts by finding, and the comment, as they were sent.
+
+    Raises
+    ------
+    InvalidInput
+        A verdict that does not exist, or a text over the limit.
+    """
+    verdicts: dict[str, dict[str, str]] = {}
+    for name, value in form.multi_items():
+        kind, _, finding = name.partition(":")
+        if kind == "verdict" and finding and value in VERDICTS:
+            verdicts.setdefault(finding, {})["verdict"] = str(value)
+        elif kind == "correction" and finding and str(value).strip():
+            verdicts.setdefault(finding, {})["correction"] = _text(str(value))
+    return {"verdicts": verdicts, "comment": _text(str(form.get("comment", "")))}
+
+
+def unanswered(reading: Reading, content: Mapping[str, Any]) -> list[str]:
+    """Return the findings without a verdict, or to be edited without a correction."""
+    missing: list[str] = []
+    for finding in reading.findings:
+        given = content["verdicts"].get(finding.id, {})
+        verdict = given.get("verdict")
+        if not verdict or (verdict == EDIT and not given.get("correction")):
+            missing.append(finding.id)
+    return missing
+
+
+def _text(text: str) -> str:
+    if len(text) > TEXT_CHARS_MAX:
+        raise InvalidInput(f"a text is over {TEXT_CHARS_MAX} characters", reason="TOO_LONG")
+    return text.strip()
+
+
+def _version(form: FormData) -> int:
+    text = str(form.get("version", ""))
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise InvalidInput("the version is missing", reason="BAD_REQUEST")
+    return int(text)

@@ -1,0 +1,110 @@
+// The case page: images linked to findings, sources linked to sentences, verdicts by key.
+import { on } from "/static/keys.js";
+
+const form = document.getElementById("review");
+const findings = [...document.querySelectorAll(".finding")];
+const images = [...document.querySelectorAll(".key-image")];
+const thumbs = [...document.querySelectorAll("[data-image]")];
+const overlay = document.getElementById("overlay");
+let current = -1;
+
+function showImage(index) {
+  images.forEach((image, i) => { image.hidden = i !== index; });
+  thumbs.forEach((thumb, i) => thumb.setAttribute("aria-pressed", String(i === index)));
+}
+
+function choose(index) {
+  if (index < 0 || index >= findings.length) return;
+  current = index;
+  const finding = findings[index];
+  findings.forEach((other) => other.classList.toggle("chosen", other === finding));
+  document.querySelectorAll(".mark").forEach((mark) =>
+    mark.classList.toggle("chosen", mark.dataset.finding === finding.dataset.finding));
+  if (finding.dataset.onImage) showImage(Number(finding.dataset.onImage));
+}
+
+function goTo(index) {
+  choose(index);
+  if (current === index) findings[index].focus();
+}
+
+function judge(verdict) {
+  const finding = findings[Math.max(current, 0)];
+  const radio = finding?.querySelector(`input[value=${verdict}]`);
+  if (!radio || radio.matches(":disabled")) return;
+  choose(Math.max(current, 0));
+  radio.checked = true;
+  radio.dispatchEvent(new Event("change", { bubbles: true }));
+  if (verdict === "edit") finding.querySelector("textarea").focus();
+}
+
+function toggleOverlay() {
+  if (!overlay) return;
+  const shown = overlay.getAttribute("aria-pressed") !== "true";
+  overlay.setAttribute("aria-pressed", String(shown));
+  document.querySelector(".images").classList.toggle("bare", !shown);
+}
+
+function highlight(number) {
+  document.querySelectorAll(".sentence").forEach((sentence) =>
+    sentence.setAttribute("aria-pressed", String(sentence.dataset.sentence === number)));
+  let first = null;
+  document.querySelectorAll("mark").forEach((mark) => {
+    const chosen = mark.dataset.sentences.split(" ").includes(number);
+    mark.classList.toggle("chosen", chosen);
+    first ??= chosen ? mark : null;
+  });
+  if (!first) return;
+  const text = first.closest(".note-text");
+  text.scrollTop = first.offsetTop - text.offsetTop - 24;
+}
+
+/** Say how many findings have no verdict, and show a correction where one is wanted. */
+function count() {
+  let open = 0;
+  for (const finding of findings) {
+    const verdict = finding.querySelector(".verdict input:checked")?.value;
+    const correction = finding.querySelector(".correction");
+    correction.hidden = verdict !== "edit";
+    finding.classList.toggle("judged", Boolean(verdict));
+    if (!verdict || (verdict === "edit" && !correction.querySelector("textarea").value.trim())) open += 1;
+  }
+  const status = document.querySelector(".sign .open");
+  if (!status) return;
+  status.textContent = open ? status.dataset.open.replace("#", open) : status.dataset.ready;
+  status.classList.toggle("ready", !open);
+}
+
+findings.forEach((finding, index) => {
+  finding.addEventListener("focusin", () => choose(index));
+  finding.addEventListener("click", () => choose(index));
+  finding.querySelector("[data-show]")?.addEventListener("click", () => choose(index));
+});
+thumbs.forEach((thumb, index) => thumb.addEventListener("click", () => showImage(index)));
+document.querySelectorAll(".mark").forEach((mark) =>
+  mark.addEventListener("click", () => goTo(Number(mark.dataset.finding) - 1)));
+document.querySelectorAll(".sentence").forEach((sentence) => {
+  sentence.addEventListener("click", () => highlight(sentence.dataset.sentence));
+  sentence.addEventListener("focus", () => highlight(sentence.dataset.sentence));
+});
+overlay?.addEventListener("click", toggleOverlay);
+form.addEventListener("input", count);
+form.addEventListener("change", count);
+for (const failure of ["htmx:responseError", "htmx:sendError"]) {
+  form.addEventListener(failure, () => {
+    const saved = document.getElementById("saved");
+    saved.textContent = saved.dataset.failed;
+  });
+}
+
+for (let digit = 1; digit <= 9; digit += 1) on(String(digit), () => goTo(digit - 1));
+on("n", () => goTo(Math.min(current + 1, findings.length - 1)));
+on("p", () => goTo(Math.max(current - 1, 0)));
+on("a", () => judge("agree"));
+on("d", () => judge("disagree"));
+on("e", () => judge("edit"));
+on("o", toggleOverlay);
+on("r", () => document.getElementById("results").focus());
+on("s", () => (document.getElementById("password") ?? document.getElementById("amend")).focus());
+on("w", () => { window.location.assign("/worklist"); });
+count();

@@ -1,0 +1,111 @@
+"""The worklist: what to read next. Stat before urgent before routine, then by due time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import RedirectResponse, Response
+
+from services.gateway.call import Call
+from services.gateway.progress import STOPPED, Case, to_instant
+from services.gateway.web import pages
+from services.kernel.subjects import priority_name
+
+FILTERS = ("open", "ready", "signed", "stopped", "all")
+LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case as the worklist shows it."""
+
+    case: Case
+    priority: str
+    state: str
+    """waiting, ready, held (a later version waits), signed or stopped."""
+    patient: dict[str, str]
+    badges: dict[str, Any]
+    received: str
+    due: str
+    due_minutes: int
+    """Minutes until the report is due; negative when it is overdue."""
+
+
+async def home(call: Call) -> Response:
+    """Go to the worklist."""
+    return RedirectResponse("/worklist", 303)
+
+
+async def worklist(call: Call) -> Response:
+    """Show the page."""
+    chosen = _filter(call)
+    found = await _rows(call, chosen)
+    return pages.render(
+        call.request, "worklist.html", call=call, rows=found, chosen=chosen, filters=FILTERS
+    )
+
+
+async def rows(call: Call) -> Response:
+    """Return the rows alone, for the page to refresh itself."""
+    chosen = _filter(call)
+    found = await _rows(call, chosen)
+    return pages.render(call.request, "worklist_rows.html", call=call, rows=found, chosen=chosen)
+
+
+def _filter(call: Call) -> str:
+    chosen = call.request.query_params.get("show", "open")
+    return chosen if chosen in FILTERS else "open"
+
+
+async def _rows(call: Call, chosen: str) -> list[Row]:
+    cases = await call.store.cases.latest(call.tenant, limit=LIMIT)
+    await call.store.audit.record(call.principal, "worklist", chosen)
+    now_us = time.time_ns() // 1000
+    return ordered([row for case in cases if shown(row := make_row(case, now_us), chosen)])
+
+
+def make_row(case: Case, now_us: int) -> Row:
+    """Return a case as a row."""
+    state = "waiting"
+    if case.status in STOPPED:
+        state = "stopped"
+    elif case.held_version:
+        state = "held"
+    elif case.signed_version:
+        state = "signed"
+    elif case.report_version:
+        state = "ready"
+    minutes = (case.due_us - now_us) // 60_000_000 if case.due_us else 0
+    return Row(
+        case,
+        priority_name(case.priority),
+        state,
+        case.label.get("patient", {}),
+        case.label.get("badges", {}),
+        to_instant(case.received_us) if case.received_us else "",
+        to_instant(case.due_us) if case.due_us else "",
+        minutes,
+    )
+
+
+def shown(row: Row, chosen: str) -> bool:
+    """Tell whether a filter shows a row."""
+    if chosen == "all":
+        return True
+    if chosen == "open":
+        return row.state in ("waiting", "ready", "held")
+    return row.state in {"ready": ("ready", "held")}.get(chosen, (chosen,))
+
+
+def ordered(found: list[Row]) -> list[Row]:
+    """Return rows: what can be read first, critical first, then by priority and due time."""
+    rank = {"stat": 0, "urgent": 1, "routine": 2}
+    ready = ("ready", "held")
+
+    def key(row: Row) -> tuple[bool, int, bool, int]:
+        critical = bool(row.badges.get("critical"))
+        return row.state not in ready, rank[row.priority], not critical, row.case.due_us
+
+    return sorted(found, key=key)

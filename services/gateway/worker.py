@@ -1,0 +1,128 @@
+"""Follows each case on the bus: progress into its Task, reports into the store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any
+
+from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
+from dxmesh.event.v1.case_received_pb2 import CaseReceived
+from dxmesh.event.v1.case_ref_pb2 import (
+    PART_KIND_IMAGING,
+    PART_KIND_LABS,
+    PART_KIND_NLP,
+    CaseRef,
+)
+from dxmesh.event.v1.case_stopped_pb2 import CaseStopped
+from dxmesh.event.v1.consent_withdrawn_pb2 import ConsentWithdrawn
+from dxmesh.event.v1.finding_ready_pb2 import (
+    OUTCOME_COMPLETED,
+    OUTCOME_DECLINED,
+    FindingReady,
+)
+from dxmesh.event.v1.refusal_pb2 import Refusal
+from dxmesh.event.v1.report_composed_pb2 import ReportComposed
+
+from services.gateway.call import Gateway
+from services.gateway.ops.cases import announce_stop
+from services.gateway.progress import Step, known, stop, to_us, with_step
+from services.kernel import subjects, telemetry
+from services.kernel.errors import MeshError
+
+MEASURE_S = 10.0
+KINDS = {PART_KIND_IMAGING: "imaging", PART_KIND_LABS: "labs", PART_KIND_NLP: "nlp"}
+STATES = {OUTCOME_COMPLETED: "done", OUTCOME_DECLINED: "declined"}
+
+
+class GatewayWorker:
+    """Handlers of every event the gateway consumes; each may come twice, in any order."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._cases = gateway.store.cases
+
+    async def start(self, concurrency: int) -> None:
+        """Begin to take events."""
+        bus, committer = self._gateway.bus, self._gateway.committer
+        topics: list[tuple[subjects.Topic, Any]] = [
+            (subjects.CASE_RECEIVED, self.received),
+            (subjects.CASE_DEIDENTIFIED, self.deidentified),
+            *((topic, self.finding) for topic in subjects.FINDINGS),
+            (subjects.CASE_STOPPED, self.stopped),
+            (subjects.CONSENT_WITHDRAWN, self.withdrawn),
+            (subjects.REPORT_SIGNED, committer.signed),
+        ]
+        for topic, handler in topics:
+            await bus.consume(topic, handler, concurrency=concurrency)
+        await bus.consume(
+            subjects.REPORT_COMPOSED,
+            committer.composed,
+            concurrency=concurrency,
+            on_dead=self.report_lost,
+        )
+
+    async def received(self, event: CaseReceived) -> None:
+        """Note that ingest accepted the case."""
+        at = to_us(event.case.received_time)
+        await self._step(event.case, Step("received", "done", at, at), event.subject_key)
+
+    async def deidentified(self, event: CaseDeidentified) -> None:
+        """Note the parts that are awaited, and what was set aside."""
+        times = (to_us(event.started_time), to_us(event.finished_time))
+        steps = [Step("deidentified", "done", *times)]
+        steps += [Step(part.part_id, "running", times[1]) for part in event.parts]
+        for aside in event.set_aside:
+            kind = KINDS.get(aside.kind, "part")
+            reason = aside.refusal.reason
+            steps.append(Step(f"{kind}-aside-{reason}"[:64].lower(), "declined", *times, reason))
+        await self._steps(event.case, steps)
+
+    async def finding(self, event: FindingReady) -> None:
+        """Note how the analysis of a part ended."""
+        state = STATES.get(event.outcome, "failed")
+        times = (to_us(event.started_time), to_us(event.finished_time))
+        await self._step(event.case, Step(event.part_id, state, *times, event.refusal.reason))
+
+    async def stopped(self, event: CaseStopped) -> None:
+        """End the case; a consent's refusal is a rejection, anything else a cancellation."""
+        reason = event.refusal.reason or "STOPPED"
+        status = "cancelled" if reason == "CANCELLED" else "rejected"
+        async with self._cases.change(event.case.tenant, event.case.case_id) as opened:
+            case = known(opened.case, event.case)
+            opened.case = stop(case, status, reason, event.refusal.message)
+
+    async def withdrawn(self, event: ConsentWithdrawn) -> None:
+        """Stop every open case of the subject."""
+        message = "The patient's consent was withdrawn while the case waited."
+        refusal = Refusal(reason="CONSENT_WITHDRAWN", message=message)
+        for case in await self._cases.open_of_subject(event.tenant, event.subject_key):
+            await announce_stop(self._gateway, case, refusal)
+            async with self._cases.change(case.tenant, case.case_id) as opened:
+                opened.case = stop(opened.case, "rejected", refusal.reason, message)
+
+    async def report_lost(self, event: ReportComposed, error: MeshError) -> None:
+        """Say in the Task that the report could not be stored; the dead letter holds it."""
+        async with self._cases.change(event.case.tenant, event.case.case_id) as opened:
+            case = with_step(opened.case, Step("committed", "failed", reason=error.reason))
+            if not case.report_version:
+                case = stop(case, "failed", error.reason, error.message)
+            opened.case = case
+
+    async def keep_measuring(self) -> None:
+        """Record the age of each tenant's oldest open case, until the process stops."""
+        while True:
+            for tenant, received_us in (await self._cases.oldest_open_us()).items():
+                telemetry.oldest_case(tenant, time.time() - received_us / 1e6)
+            await asyncio.sleep(MEASURE_S)
+
+    async def _step(self, ref: CaseRef, step: Step, subject_key: str = "") -> None:
+        await self._steps(ref, [step], subject_key)
+
+    async def _steps(self, ref: CaseRef, steps: list[Step], subject_key: str = "") -> None:
+        async with self._cases.change(ref.tenant, ref.case_id) as opened:
+            case = known(opened.case, ref)
+            for step in steps:
+                case = with_step(case, step)
+            opened.case = replace(case, subject_key=subject_key or case.subject_key)
