@@ -85,21 +85,19 @@ def shift_dt(text: str, days: int, seconds: int) -> str | None:
 def shift_fhir(text: str, days: int) -> str | None:
     """Return a FHIR date, dateTime or instant moved by days; None when it is none.
 
-    A partial date moves as its middle and keeps its precision.
+    A year stays: it says little, and moved by days it would be wrong. A month becomes its
+    year, because half-moved it would point back to the true one.
     """
     found = _FHIR.fullmatch(text)
     if not found:
         return None
     year, month, day, time = found.groups()
-    moved = _moved((year, month or "07", day or ("15" if month else "01")), days)
+    if not day:
+        return year
+    moved = _moved((year, month, day), days)
     if moved is None or (time and not _FHIR_TIME.fullmatch(time)):
         return None
-    date = f"{moved.year:04}"
-    if month:
-        date += f"-{moved.month:02}"
-    if day:
-        date += f"-{moved.day:02}"
-    return date + (time or "")
+    return moved.isoformat() + (time or "")
 
 
 def years_between(birth: str, at: str) -> float | None:

@@ -153,10 +153,16 @@ def _name_forms(name: str) -> Iterator[Form]:
     for group in {tuple(parts), tuple(reversed(parts))}:
         yield from _form("".join(group), NAME)
     for part in parts:
-        yield from _form(part, NAME)
+        if len(parts) == 1 or not _is_common(part):
+            yield from _form(part, NAME)
     if _CJK.search(name):
         for romanised in _romanised(parts):
             yield from _form(romanised, NAME)
+
+
+def _is_common(part: str) -> bool:
+    """Tell whether a part of a name is a word of medicine: alone it would take that away."""
+    return part.lower() in vocabulary.WORDS or part in vocabulary.WORDS_ZH
 
 
 def _number_forms(number: str) -> Iterator[Form]:

@@ -6,7 +6,6 @@ values in two uses cannot be linked, and nobody without the key can guess a valu
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Protocol
 
 from services.anonymization import dates
@@ -76,7 +75,3 @@ class Pseudonyms:
     def datetime(self, text: str) -> str | None:
         """Return a DICOM DT moved by both; None when it is none."""
         return dates.shift_dt(text, self.shift_days, self.shift_seconds)
-
-    def calendar(self, day: dt.date) -> dt.date:
-        """Return a day moved by the patient's days; clamped to the calendar."""
-        return dates.shift_day(day, self.shift_days) or dt.date.min

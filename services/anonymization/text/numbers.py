@@ -34,15 +34,16 @@ _PATTERNS = (
 )
 
 _LABELS_ZH = (
-    "住院号|门诊号|病案号|病历号|就诊号|就诊卡号|诊疗卡号|登记号|检查号|影像号|放射号|超声号|病理号|标本号|条码号|"
-    "流水号|申请单号|医嘱号|社保卡?号|社保卡号|医保卡?号|医保编号|医保证号|身份证号码?|身份证|证件号码?|护照号?|"
-    "军官证号?|工号|学号|车牌号?|银行卡号|账号|ID号?|卡号|编号|床号|电话|手机号?|联系电话|联系方式|微信号?|QQ号?"
+    "住院号|门诊号|病案号|病历号|就诊号|就诊卡号|诊疗卡号|登记号|检查号|影像号|放射号|超声号|病理号|"
+    "标本号|条码号|流水号|申请单号|医嘱号|社保卡?号|医保卡?号|医保编号|医保证号|身份证号码?|身份证|"
+    "证件号码?|护照号?|军官证号?|工号|学号|车牌号?|银行卡号|账号|ID号?|卡号|编号|床号|电话|手机号?|"
+    "联系电话|联系方式|微信号?|QQ号?"
 )
 _NO = r"(?:number|no\.?|#|id)"
 _LABELS_EN = (
-    rf"MRN|(?:medical record|hospital|patient|encounter|visit|account|insurance|policy|NHS|case|study|"
-    rf"licen[cs]e|specimen) {_NO}|(?:accession|passport|social security|bed)(?: {_NO})?|national id|SSN|"
-    r"room|phone|tel|telephone|mobile|cell|fax|pager"
+    rf"MRN|(?:medical record|hospital|patient|encounter|visit|account|insurance|policy|NHS|case|"
+    rf"study|licen[cs]e|specimen) {_NO}|(?:accession|passport|social security|bed)(?: {_NO})?|"
+    r"national id|SSN|room|phone|tel|telephone|mobile|cell|fax|pager"
 )
 _AFTER_LABEL_ZH = re.compile(
     rf"(?:{_LABELS_ZH})\s*(?:[：:＃#]|为|是)\s*([A-Za-z0-9０-９+(（\u4e00-\u9fff-][^\s，。；,;、）)]{{0,29}})"

@@ -44,9 +44,11 @@ _TITLED_ZH = re.compile(
 )
 _PATIENT_ZH = re.compile(
     rf"(?:患者|病人|患儿|产妇|孕妇|死者|伤者|其妻|其夫|其子|其女|其父|其母|儿子|女儿|妻子|丈夫|父亲|母亲|家属|我叫|名叫)"
-    rf"\s*({_NAME_ZH})(?=[，,、（(\s。；;]|因|诉|自诉|主诉|代诉|来院|来我|入院|家属|本人|患有|自述|述|系|为|，?男|，?女|的)"
+    rf"\s*({_NAME_ZH})(?=[，,、（(\s。；;]|因|诉|自诉|主诉|代诉|来院|来我|入院|家属|本人|患有|自述|，?男|，?女)"
 )
 _MASKED_ZH = re.compile(rf"{_SURNAME}(?:某某?|[xX×＊*]{{1,3}}|[○〇]{{1,2}})(?!{_Z}?侧)")
+_CAUSES = frozenset(("基因", "病因", "诱因", "成因", "卡因", "原因"))
+"""Words whose 因 does not begin a reason."""
 _BOUNDARY_ZH = frozenset('由请经与和及给向对找是为被让随，。；、：:,;（( \n\t　"“')
 
 _CAP = r"[A-Z][A-Za-z'’-]+"
@@ -59,7 +61,7 @@ _LABELLED_EN = re.compile(
     r"(?:referring |ordering |consulting |primary (?:care )?)?physician|provider|surgeon|assistant|"
     r"an(?:a)?esthesiologist|radiologist|pathologist|nurse|referred by|requested by|signed(?: by)?|"
     r"electronically signed by|dictated by|transcribed by|reviewed by|reported by|verified by|"
-    r"interpreted by|author|PCP|wife|husband|son|daughter|mother|father|spouse|guardian|carer)"
+    r"interpreted by|author|PCP|spouse|guardian|carer)"
     rf"[ ]*[:=][ ]*((?:{_CAP}|[A-Z]\.?)(?:,? (?:{_CAP}|[A-Z]\.?)){{0,3}})",
     re.I,
 )
@@ -80,7 +82,7 @@ def find(text: str) -> Iterator[Edit]:
         if not _is_clinical(match[1]):
             yield Edit(*match.span(1), "NAME")
     for match in _PATIENT_ZH.finditer(text):
-        if not _is_clinical(match[1]):
+        if not (_is_clinical(match[1]) or text[match.end(1) - 1 : match.end(1) + 1] in _CAUSES):
             yield Edit(*match.span(1), "NAME")
     for match in _MASKED_ZH.finditer(text):
         yield Edit(*match.span(), "NAME")
@@ -95,7 +97,7 @@ def _english(text: str) -> Iterator[Edit]:
     for match in (*_TITLED_EN.finditer(text), *_DEGREE_EN.finditer(text)):
         yield Edit(*_trimmed(match, keep_known=True), "NAME")
     for match in _PATIENT_EN.finditer(text):
-        if not all(_is_word(word) for word in match[1].split()):
+        if not match[1].isupper() and not all(map(_is_word, match[1].split())):
             yield Edit(*match.span(1), "NAME")
     for match in _LABELLED_EN.finditer(text):
         if _CASED.match(match[1]):
@@ -103,7 +105,8 @@ def _english(text: str) -> Iterator[Edit]:
     for match in _PAIR_EN.finditer(text):
         given, family = match[1].lower(), match[2].lower()
         known = (given in _NAMES_EN) + (family in _NAMES_EN)
-        if known == 2 or (known and not any(map(_is_word, (match[1], match[2])))):
+        shouted = match[1].isupper() and match[2].isupper()
+        if known == 2 or (known and not shouted and not any(map(_is_word, (match[1], match[2])))):
             yield Edit(*match.span(), "NAME")
 
 

@@ -32,7 +32,7 @@ _CUED_ZH = re.compile(
     rf"(?<=[于在自到住至籍址来，。、：:；\s“（(]){_Z}{{2,5}}(?:省|自治区|市(?!场|民|售)|县|自治州)"
     rf"{_REST}"
 )
-_NOT_PLACES = re.compile(r"超市|城市|都市|门市|上市|夜市|省略|反省|市级|省级|县级")
+_NOT_PLACES = re.compile(r"不省|超市|城市|都市|门市|上市|夜市|省略|反省|市级|省级|县级")
 _STREET_ZH = re.compile(
     rf"(?<=[于在自到住至址，。、：:；\s“（(区县市]){_Z}{{2,8}}(?:路|街|大道|巷|胡同|小区|镇|村)(?:{_DOOR})+"
 )
@@ -42,7 +42,7 @@ _LABELLED_ZH = re.compile(
 )
 _HOSPITAL_ZH = re.compile(rf"{_Z}{{1,18}}?(?:医院|卫生院|卫生服务中心|保健院|诊所|医学院|疗养院)")
 _CUES_ZH = re.compile(
-    r".*(?:就诊于|转诊至|转入|转至|收入|送至|送往|前往|曾于|曾在|来自|[于在至到由往从赴经去回来，我及和])(?=.)",
+    r".*(?:就诊于|转诊至|转入|转至|收入|送至|送往|前往|曾于|曾在|来自|患者|病人|考虑|建议|联系|诊断|[于在至到由往从赴经去回来，我及和因伴])(?=.)",
     re.S,
 )
 _GENERIC_ZH = re.compile(
@@ -69,7 +69,7 @@ _LABELLED_EN = re.compile(
 )
 _HOSPITAL_EN = re.compile(
     rf"\b((?:(?:of|the|and|St\.?|{_CAP}) ){{1,6}})"
-    r"(?:(?:General |University |Community |Memorial |Medical |Regional |Children's |HOSPITAL |MEDICAL )*)"
+    r"(?:General |University |Community |Memorial |Medical |Regional |Children's |MEDICAL )*"
     r"(?:Hospitals?|HOSPITAL|Clinic|CLINIC|Medical Cent(?:er|re)|MEDICAL CENT(?:ER|RE)|Infirmary|"
     r"Health (?:Cent(?:er|re)|System)|Nursing Home|Hospice)\b"
 )

@@ -39,9 +39,19 @@ def redact(text: str, known: KnownStrings = NOTHING, shift_days: int | None = No
     found = [Edit(start, end, label) for start, end, label in known.spans(plain)]
     for recogniser in (numbers, people, places):
         found += recogniser.find(plain)
+    again = found_in(plain, found)
+    found += [Edit(start, end, label) for start, end, label in again.spans(plain)]
     found += days.find(plain, shift_days)
     result, count = edits.apply(plain, found, language)
     return Redacted(result, language, count)
+
+
+def found_in(text: str, found: list[Edit]) -> KnownStrings:
+    """Return names and numbers that were recognised once: elsewhere they may stand bare."""
+    texts = [(edit.label, text[edit.start : edit.end]) for edit in found]
+    names = {each for label, each in texts if label == "NAME" and 2 <= len(each) <= 40}
+    marked = {each for label, each in texts if label in ("ID", "PHONE") and len(each) >= 5}
+    return KnownStrings(frozenset(names), frozenset(marked))
 
 
 def language_of(text: str) -> str:

@@ -1,0 +1,181 @@
+"""A submission Bundle read, and the documents for labs and notes made of it. Pure.
+
+What goes back through the gateway to the hospital is kept as submitted; what goes on to
+analysis is built anew by `fhir_rules` and `text.redact`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.anonymization import dates, fhir_identity, fhir_notes, fhir_rules
+from services.anonymization.known import KnownStrings
+from services.anonymization.pseudonyms import Pseudonyms
+from services.anonymization.text.redact import redact
+from services.kernel import fhir
+from services.kernel.errors import InvalidInput
+
+Json = Any
+Resource = Mapping[str, Json]
+
+AGE_YEARS_MAX = 90
+"""Ages over 89 become this one: 45 CFR 164.514(b)(2)(i)(C)."""
+_PREGNANCY_STATUS = "82810-3"
+_PREGNANT, _NOT_PREGNANT = "77386006", "60001007"
+_NOT_LABS = frozenset(("vital-signs", "social-history", "imaging", "exam", "survey", "therapy"))
+_SEXES = frozenset(("male", "female", "other"))
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The resources of a submission that matter here, each with its reference."""
+
+    patient: Resource
+    service_request: Resource
+    imaging_studies: tuple[Resource, ...]
+    observations: tuple[tuple[str, Resource], ...]
+    notes: tuple[fhir_notes.Note, ...]
+    unusable: tuple[fhir_notes.UnusableNote, ...]
+    known: KnownStrings
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """fullUrl → reference, for references written either way."""
+
+
+def read(content: bytes) -> Submission:
+    """Return the submission in a Bundle's JSON.
+
+    Raises
+    ------
+    InvalidInput
+        Not a Bundle with a Patient.
+    """
+    bundle = fhir.parse(content)
+    entries = bundle.get("entry") if isinstance(bundle, Mapping) else None
+    if not isinstance(entries, list):
+        raise InvalidInput("a submission is a Bundle with entries", reason="NOT_A_BUNDLE")
+    named = list(_named(entries))
+    by_kind: dict[str, list[tuple[str, Resource]]] = {}
+    for reference, _, resource in named:
+        by_kind.setdefault(str(resource.get("resourceType")), []).append((reference, resource))
+    if "Patient" not in by_kind:
+        raise InvalidInput("a submission needs a Patient", reason="NO_PATIENT")
+    documents = [*by_kind.get("DocumentReference", ()), *by_kind.get("Composition", ())]
+    found = [note for reference, each in documents for note in fhir_notes.notes(each, reference)]
+    return Submission(
+        patient=by_kind["Patient"][0][1],
+        service_request=_first(by_kind.get("ServiceRequest")),
+        imaging_studies=tuple(each for _, each in by_kind.get("ImagingStudy", ())),
+        observations=tuple(by_kind.get("Observation", ())),
+        notes=tuple(each for each in found if isinstance(each, fhir_notes.Note)),
+        unusable=tuple(each for each in found if isinstance(each, fhir_notes.UnusableNote)),
+        known=fhir_identity.strings_of(resource for _, _, resource in named),
+        aliases={url: reference for reference, url, _ in named if url},
+    )
+
+
+def _named(entries: Iterable[Json]) -> Iterable[tuple[str, str, Resource]]:
+    for entry in entries:
+        resource = entry.get("resource") if isinstance(entry, Mapping) else None
+        if not isinstance(resource, Mapping):
+            continue
+        url = entry.get("fullUrl") if isinstance(entry.get("fullUrl"), str) else ""
+        own = resource.get("id")
+        reference = f"{resource.get('resourceType')}/{own}" if isinstance(own, str) else url
+        yield reference, url, resource
+
+
+def _first(found: Sequence[tuple[str, Resource]] | None) -> Resource:
+    return found[0][1] if found else {}
+
+
+def subject(submission: Submission, at: str) -> dict[str, Json]:
+    """Return sex, age and pregnancy: all that analysis is told of the person.
+
+    `at` is the day the age is for, YYYY-MM-DD, unless the order says one. An adult's age
+    is whole years, a child's has one decimal, nobody is over 90.
+    """
+    gender = submission.patient.get("gender")
+    ordered = submission.service_request.get("authoredOn")
+    birth = submission.patient.get("birthDate")
+    day = ordered if isinstance(ordered, str) and len(ordered) >= 10 else at
+    years = dates.years_between(birth if isinstance(birth, str) else "", day)
+    age: float | None = None
+    if years is not None:
+        age = float(min(int(years), AGE_YEARS_MAX)) if years >= 18 else round(years, 1)
+    return {
+        "sex": gender if gender in _SEXES else "unknown",
+        "age_years": age,
+        "pregnant": _pregnant(submission),
+    }
+
+
+def _pregnant(submission: Submission) -> bool | None:
+    for _, resource in submission.observations:
+        if _PREGNANCY_STATUS in _codes(resource.get("code")):
+            found = _codes(resource.get("valueCodeableConcept"))
+            if _PREGNANT in found or _NOT_PREGNANT in found:
+                return _PREGNANT in found
+    return None
+
+
+def _codes(concept: Json) -> set[str]:
+    codings = concept.get("coding") if isinstance(concept, Mapping) else None
+    nodes = codings if isinstance(codings, list) else []
+    return {str(each.get("code")) for each in nodes if isinstance(each, Mapping)}
+
+
+def labs_part(
+    submission: Submission,
+    known: KnownStrings,
+    pseudonyms: Pseudonyms,
+    person: Mapping[str, Json],
+) -> tuple[bytes, dict[str, str]]:
+    """Return the labs document, and id → reference as submitted; empty bytes when no results."""
+    chosen = [
+        (reference, resource)
+        for reference, resource in submission.observations
+        if not _categories(resource) & _NOT_LABS
+    ]
+    if not chosen:
+        return b"", {}
+    ids = {reference: f"lab-{number}" for number, (reference, _) in enumerate(chosen, 1)}
+    known_as = ids | {url: ids[ref] for url, ref in submission.aliases.items() if ref in ids}
+    rules = fhir_rules.Rules(known, pseudonyms.shift_days, pseudonyms.subject_pseudonym(), known_as)
+    made = [
+        fhir_rules.observation(resource, f"lab-{number}", rules)
+        for number, (_, resource) in enumerate(chosen, 1)
+    ]
+    document = fhir.dump({"subject": dict(person), "observations": made})
+    return document, {f"lab-{n}": reference for n, (reference, _) in enumerate(chosen, 1)}
+
+
+def _categories(resource: Resource) -> set[str]:
+    categories = resource.get("category")
+    nodes = categories if isinstance(categories, list) else []
+    return {code for each in nodes for code in _codes(each)}
+
+
+def notes_part(
+    submission: Submission,
+    known: KnownStrings,
+    pseudonyms: Pseudonyms,
+    person: Mapping[str, Json],
+) -> tuple[bytes, dict[str, str]]:
+    """Return the notes document, and id → reference as submitted; empty bytes when no notes."""
+    if not submission.notes:
+        return b"", {}
+    made: list[dict[str, str]] = []
+    for number, note in enumerate(submission.notes, 1):
+        redacted = redact(note.text, known, pseudonyms.shift_days)
+        made.append(
+            {
+                "id": f"note-{number}",
+                "language": redacted.language,
+                "type": note.kind,
+                "text": redacted.text,
+            }
+        )
+    document = fhir.dump({"subject": dict(person), "notes": made})
+    return document, {f"note-{n}": note.reference for n, note in enumerate(submission.notes, 1)}

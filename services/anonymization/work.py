@@ -1,0 +1,107 @@
+"""One case while it is de-identified: what was read, what was made, what was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from dxmesh.event.v1.blob_ref_pb2 import BlobRef
+from dxmesh.event.v1.case_deidentified_pb2 import SetAside
+from dxmesh.event.v1.case_received_pb2 import CaseReceived
+from dxmesh.event.v1.case_ref_pb2 import PartKind
+from dxmesh.event.v1.part_ready_pb2 import PartReady
+from dxmesh.event.v1.refusal_pb2 import Refusal
+from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest, IntakeStudy
+
+from services.anonymization import submission
+from services.anonymization.instance import Deidentifier
+from services.anonymization.known import KnownStrings
+from services.anonymization.pseudonyms import Pseudonyms
+from services.anonymization.store import Identity
+from services.kernel import fhir
+from services.kernel.errors import MeshError
+
+
+@dataclass(slots=True)
+class Work:
+    """One case while it is de-identified."""
+
+    event: CaseReceived
+    manifest: IntakeManifest
+    submission: submission.Submission
+    pseudonyms: Pseudonyms
+    deidentifier: Deidentifier
+    parts: list[PartReady] = field(default_factory=list)
+    set_aside: Counter[tuple[PartKind.ValueType, str, str]] = field(default_factory=Counter)
+    references: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tenant(self) -> str:
+        """The case's tenant."""
+        return self.event.case.tenant
+
+    @property
+    def case_id(self) -> str:
+        """The case's id."""
+        return self.event.case.case_id
+
+    def leave_out(self, kind: PartKind.ValueType, error: MeshError) -> None:
+        """Count content that is not passed on, by its reason."""
+        self.set_aside[kind, error.reason, error.message] += 1
+
+    def add_part(self, part_id: str, kind: PartKind.ValueType, blobs: list[BlobRef]) -> None:
+        """Add a part to announce."""
+        self.parts.append(
+            PartReady(
+                case=self.event.case,
+                part_id=part_id,
+                kind=kind,
+                blobs=blobs,
+                subject_pseudonym=self.pseudonyms.subject_pseudonym(),
+            )
+        )
+
+    def left_out(self) -> list[SetAside]:
+        """Return what is not passed on, one entry per kind and reason."""
+        return [
+            SetAside(kind=kind, refusal=Refusal(reason=reason, message=text), count=count)
+            for (kind, reason, text), count in sorted(self.set_aside.items())
+        ]
+
+    def known(self) -> KnownStrings:
+        """Return what the submission and the images read so far say of the patient."""
+        return self.submission.known | self.deidentifier.dicom_strings
+
+
+def identity_scope(case_id: str) -> str:
+    """Return the key scope of the way back: it outlives the intake and dies with the case."""
+    return f"{case_id}.identity"
+
+
+def series_of(study: IntakeStudy) -> dict[str, list[IntakeInstance]]:
+    """Return a study's instances by series, in the order received."""
+    found: dict[str, list[IntakeInstance]] = {}
+    for instance in study.instances:
+        found.setdefault(instance.series_instance_uid, []).append(instance)
+    return found
+
+
+def identity_of(work: Work) -> Identity:
+    """Return what the way back from a case must know."""
+    read, pseudonyms = work.submission, work.pseudonyms
+    received = {study.study_instance_uid for study in work.manifest.studies}
+    for study in work.manifest.studies:
+        received |= {each.series_instance_uid for each in study.instances}
+        received |= {each.sop_instance_uid for each in study.instances}
+    known = work.known()
+    return Identity(
+        patient=fhir.dump(read.patient).decode(),
+        service_request=fhir.dump(read.service_request).decode() if read.service_request else "",
+        imaging_studies=[fhir.dump(each).decode() for each in read.imaging_studies],
+        days_to_true_date=-pseudonyms.shift_days,
+        uids={pseudonyms.uid(uid): uid for uid in received if uid},
+        references=work.references,
+        names=sorted(known.names),
+        numbers=sorted(known.numbers),
+        places=sorted(known.places),
+    )

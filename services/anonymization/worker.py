@@ -1,0 +1,235 @@
+"""De-identifies cases: `case.received` in, `part.*` and `case.deidentified` out.
+
+What is written lies under names made from the case id, and every event has an id, so a
+repeat after a crash changes nothing. The intake is destroyed last: a redelivered case whose
+intake is gone was finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from dxmesh.consent.v1.consent_service_pb2 import CheckConsentRequest, CheckConsentResponse
+from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified, ExpectedPart
+from dxmesh.event.v1.case_received_pb2 import CaseReceived
+from dxmesh.event.v1.case_ref_pb2 import PART_KIND_IMAGING, PART_KIND_LABS, PART_KIND_NLP
+from dxmesh.event.v1.case_stopped_pb2 import CaseStopped
+from dxmesh.event.v1.refusal_pb2 import Refusal
+from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.anonymization import archive, submission
+from services.anonymization.disposition import InstanceSetAside
+from services.anonymization.files import UnreadableInstance
+from services.anonymization.instance import Deidentifier
+from services.anonymization.peers import STEP, ConsentPeer
+from services.anonymization.pseudonyms import Hasher, Pseudonyms
+from services.anonymization.store import IdentityStore
+from services.anonymization.work import Work, identity_of, identity_scope, series_of
+from services.kernel import subjects
+from services.kernel.blobs import Blobs
+from services.kernel.bus import EventBus
+from services.kernel.errors import Damaged, Forbidden, KeyDestroyed, MeshError, NotFound
+from services.kernel.subjects import Topic
+
+log = logging.getLogger(__name__)
+
+HasherFor = Callable[[str], Awaitable[Hasher]]
+TOPICS: dict[int, Topic] = {
+    PART_KIND_IMAGING: subjects.PART_IMAGING,
+    PART_KIND_LABS: subjects.PART_LABS,
+    PART_KIND_NLP: subjects.PART_NLP,
+}
+
+
+class ConsentDenied(Forbidden):
+    """The subject's consent does not permit the purpose any more."""
+
+
+class _SeriesEmpty(Exception):
+    """Every instance of a series was set aside; nothing is stored for it."""
+
+
+class AnonymizationWorker:
+    """Takes cases from the intake to the analysis zone."""
+
+    def __init__(
+        self,
+        bus: EventBus,
+        intake: Blobs,
+        analysis: Blobs,
+        store: IdentityStore,
+        consent: ConsentPeer,
+        hasher_for: HasherFor,
+    ) -> None:
+        self._bus = bus
+        self._intake = intake
+        self._analysis = analysis
+        self._store = store
+        self._consent = consent
+        self._hasher_for = hasher_for
+
+    async def start(self, concurrency: int) -> None:
+        """Begin to take cases, and to hear of those that are stopped."""
+        await self._bus.consume(
+            subjects.CASE_RECEIVED, self.handle, concurrency=concurrency, on_dead=self.give_up
+        )
+        await self._bus.consume(subjects.CASE_STOPPED, self.stopped)
+
+    async def handle(self, event: CaseReceived) -> None:
+        """De-identify a case and announce its parts; a repeat changes nothing.
+
+        Raises
+        ------
+        InvalidInput
+            The submission cannot be read.
+        Unavailable
+            The consent service or a store is away.
+        """
+        started = _now()
+        tenant, case_id = event.case.tenant, event.case.case_id
+        try:
+            manifest = IntakeManifest.FromString(await self._intake.get(tenant, event.manifest))
+        except KeyDestroyed:
+            log.info("the intake of a case is gone: it was finished or stopped")
+            return
+        if await self._store.is_destroyed(tenant, case_id):
+            await self._destroy_intake(event, manifest)
+            return
+        decision = await self._check(event, manifest)
+        if not decision.permitted:
+            await self._stop(event, _denied(decision))
+            await self._destroy_intake(event, manifest)
+            return
+        try:
+            work = await self._open(event, manifest)
+            await self._images(work)
+            await self._texts(work)
+            await self._store.put(tenant, case_id, identity_of(work))
+        except KeyDestroyed:
+            log.info("a case was stopped while it was de-identified")
+            await self._destroy_intake(event, manifest)
+            return
+        for part in work.parts:
+            message_id = f"{case_id}/{part.part_id}"
+            await self._bus.publish(TOPICS[part.kind], part, message_id=message_id)
+        await self._announce(work, decision.consent_version, started)
+        await self._destroy_intake(event, manifest)
+
+    async def stopped(self, event: CaseStopped) -> None:
+        """Destroy what is here of a stopped case: the way back, and the analysis copies."""
+        tenant, case_id = event.case.tenant, event.case.case_id
+        await self._store.destroy(tenant, case_id)
+        await self._intake.destroy(tenant, identity_scope(case_id))
+        await self._analysis.destroy(tenant, case_id)
+
+    async def give_up(self, event: CaseReceived, error: MeshError) -> None:
+        """Say that a case can never be de-identified, and why."""
+        await self._stop(event, error)
+
+    async def _check(self, event: CaseReceived, manifest: IntakeManifest) -> CheckConsentResponse:
+        return await self._consent.check(
+            CheckConsentRequest(
+                tenant=event.case.tenant,
+                subject_key=event.subject_key,
+                purpose=manifest.purpose,
+                recipient=manifest.recipient,
+                case_id=event.case.case_id,
+                step=STEP,
+            )
+        )
+
+    async def _open(self, event: CaseReceived, manifest: IntakeManifest) -> Work:
+        content = await self._intake.get(event.case.tenant, manifest.bundle)
+        read = await asyncio.to_thread(submission.read, content)
+        pseudonyms = Pseudonyms(await self._hasher_for(event.case.tenant), event.subject_key)
+        return Work(event, manifest, read, pseudonyms, Deidentifier(pseudonyms, read.known))
+
+    async def _images(self, work: Work) -> None:
+        """Write one archive per series; studies become parts."""
+        for number, study in enumerate(work.manifest.studies, 1):
+            part_id, blobs = f"imaging-{number}", []
+            for position, series in enumerate(series_of(study).values(), 1):
+                name = f"{part_id}/series-{position}.zip"
+                content = archive.stored(self._instances(work, series))
+                try:
+                    ref = await self._analysis.put_stream(work.tenant, work.case_id, name, content)
+                except _SeriesEmpty:
+                    continue
+                blobs.append(ref)
+            if blobs:
+                work.add_part(part_id, PART_KIND_IMAGING, blobs)
+
+    async def _instances(self, work: Work, series: list[IntakeInstance]) -> AsyncIterator[bytes]:
+        kept = 0
+        for instance in series:
+            try:
+                content = await self._intake.get(work.tenant, instance.blob)
+                made = await asyncio.to_thread(work.deidentifier.instance, content)
+            except (InstanceSetAside, UnreadableInstance, NotFound, Damaged) as error:
+                work.leave_out(PART_KIND_IMAGING, error)
+                continue
+            kept += 1
+            yield made
+        if not kept:
+            raise _SeriesEmpty
+
+    async def _texts(self, work: Work) -> None:
+        """Write the documents for labs and notes; images have told who else is named."""
+        read, pseudonyms = work.submission, work.pseudonyms
+        known = work.known()
+        day = work.event.case.received_time.ToDatetime().date().isoformat()
+        person = submission.subject(read, day)
+        for error in read.unusable:
+            work.leave_out(PART_KIND_NLP, error)
+        labs = await asyncio.to_thread(submission.labs_part, read, known, pseudonyms, person)
+        notes = await asyncio.to_thread(submission.notes_part, read, known, pseudonyms, person)
+        written = (("labs-1", PART_KIND_LABS, labs), ("nlp-1", PART_KIND_NLP, notes))
+        for part_id, kind, (document, references) in written:
+            if not document:
+                continue
+            name = f"{part_id}/part.json"
+            ref = await self._analysis.put(work.tenant, work.case_id, name, document)
+            work.references |= references
+            work.add_part(part_id, kind, [ref])
+
+    async def _announce(self, work: Work, consent_version: str, started: Timestamp) -> None:
+        event = CaseDeidentified(
+            case=work.event.case,
+            subject_pseudonym=work.pseudonyms.subject_pseudonym(),
+            parts=[ExpectedPart(part_id=part.part_id, kind=part.kind) for part in work.parts],
+            set_aside=work.left_out(),
+            started_time=started,
+            finished_time=_now(),
+            consent_version=consent_version,
+        )
+        message_id = f"{work.case_id}/deidentified"
+        await self._bus.publish(subjects.CASE_DEIDENTIFIED, event, message_id=message_id)
+
+    async def _stop(self, event: CaseReceived, error: MeshError) -> None:
+        refusal = Refusal(reason=error.reason, message=error.message, facts=error.facts)
+        stopped = CaseStopped(case=event.case, step=STEP, refusal=refusal)
+        message_id = f"{event.case.case_id}/stopped/{STEP}"
+        await self._bus.publish(subjects.CASE_STOPPED, stopped, message_id=message_id)
+
+    async def _destroy_intake(self, event: CaseReceived, manifest: IntakeManifest) -> None:
+        """Destroy the keys of everything received; the manifest's last, as it names the rest."""
+        blobs = [each.blob for study in manifest.studies for each in study.instances]
+        scopes = dict.fromkeys(ref.scope for ref in (*blobs, manifest.bundle))
+        scopes.pop(event.manifest.scope, None)
+        for scope in (*scopes, event.manifest.scope):
+            await self._intake.destroy(event.case.tenant, scope)
+
+
+def _denied(decision: CheckConsentResponse) -> ConsentDenied:
+    return ConsentDenied(
+        "the consent does not permit this purpose", reason=f"CONSENT_{decision.reason}"
+    )
+
+
+def _now() -> Timestamp:
+    time = Timestamp()
+    time.GetCurrentTime()
+    return time
