@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dxmesh.anonymization.v1 import anonymization_service_pb2_grpc as rpc_pb
 
+from services.anonymization import files
 from services.anonymization.peers import GrpcConsent
 from services.anonymization.service import AnonymizationService
 from services.anonymization.settings import Settings
@@ -18,6 +19,7 @@ NAME = "dxmesh.anonymization.v1.AnonymizationService"
 
 async def build(mesh: process.Process[Settings]) -> None:
     """Open both zones and the database, then take cases and answer calls."""
+    files.silence_pydicom()
     settings = mesh.settings
     intake, analysis = blobs.open_identity(settings), blobs.open_analysis(settings)
     engine = open_engine(settings.database_url)

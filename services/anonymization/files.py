@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 
-from pydicom import dcmread, dcmwrite
+from pydicom import config, dcmread, dcmwrite
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -26,6 +27,16 @@ KNOWN_GROUPS = frozenset((0x0004, 0x0008, 0x0010, 0x0020, 0x0028))
 
 class UnreadableInstance(InvalidInput):
     """The bytes are no DICOM file that can be read to its end, or written again."""
+
+
+def silence_pydicom() -> None:
+    """Keep pydicom from judging values: its warnings and log lines quote them.
+
+    Called once by whoever starts a process; what a value must be is judged in `values`.
+    """
+    config.settings.reading_validation_mode = config.IGNORE
+    config.settings.writing_validation_mode = config.IGNORE
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
 
 def read(content: bytes) -> FileDataset:

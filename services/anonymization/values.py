@@ -58,25 +58,17 @@ _NUMBER = re.compile(r"[\d\s+\-.eE\\]{1,100000}")
 _UID = re.compile(r"[\d.]{1,64}")
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _CHARSET = re.compile(r"(?:ISO[ _]IR|ISO 2022 IR) \d{1,3}|GB18030|GBK|")
-# They name kinds of things, not things.
-_KIND_UIDS = tagged(
-    *("SOPClassUID", "SOPClassesInStudy", "ReferencedSOPClassUID", "SOPClassesSupported"),
-    *("RelatedGeneralSOPClassUID", "OriginalSpecializedSOPClassUID", "ContextUID"),
-    *("ReferencedSOPClassUIDInFile", "ReferencedTransferSyntaxUIDInFile", "MappingResourceUID"),
-    *(
-        "ReferencedRelatedGeneralSOPClassUIDInFile",
-        "CodingSchemeUID",
-        "MACCalculationTransferSyntaxUID",
-    ),
-    *("EncryptedContentTransferSyntaxUID", "AvailableTransferSyntaxUID"),
-)
+PUBLIC_ROOTS = ("1.2.840.10008.", "2.16.840.1.113883.6.")
+"""Roots of DICOM's own UIDs and of HL7's coding schemes: they name kinds of things."""
+ICC_PROFILE, ICC_SIGNATURE = 0x00282000, slice(36, 40)
 _CHARSET_TAG, _CODE_VALUE, _CODE_SCHEME = 0x00080005, 0x00080100, 0x00080102
 
 
 def kept(tag: int, vr: str, element: Element, walk: Walk) -> Element | None:
     """Return an element no rule speaks against, as far as its representation can be judged."""
     if vr in BINARY:
-        return element if tag in BINARY_KEPT else None
+        real = tag != ICC_PROFILE or bytes(element.value)[ICC_SIGNATURE] == b"acsp"
+        return element if tag in BINARY_KEPT and real else None
     if vr == "UI":
         return changed(Action.MAP_UID, tag, vr, element, walk)
     if vr in DATES:
@@ -186,8 +178,8 @@ def _mapped(tag: int, element: Element, text: str, walk: Walk) -> Element | None
 
 def _uid(tag: int, uid: str, walk: Walk) -> str:
     """Return the UID to write: well-known ones and kinds of things stay as they are."""
-    if not uid or uid in UID_dictionary or (tag in _KIND_UIDS and tag not in CHOSEN):
+    if not uid or uid in UID_dictionary:
         return uid
-    if uid.startswith("1.2.840.10008.") and tag not in CHOSEN:
+    if uid.startswith(PUBLIC_ROOTS) and tag not in CHOSEN:
         return uid
     return walk.pseudonyms.uid(uid)

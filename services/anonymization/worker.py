@@ -168,7 +168,7 @@ class AnonymizationWorker:
             try:
                 content = await self._intake.get(work.tenant, instance.blob)
                 made = await asyncio.to_thread(work.deidentifier.instance, content)
-            except (InstanceSetAside, UnreadableInstance, NotFound, Damaged) as error:
+            except (InstanceSetAside, UnreadableInstance, NotFound, Damaged, KeyDestroyed) as error:
                 work.leave_out(PART_KIND_IMAGING, error)
                 continue
             kept += 1
