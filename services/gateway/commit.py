@@ -15,7 +15,7 @@ from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 from services.gateway import signing
 from services.gateway.access.accounts import Accounts
 from services.gateway.call import Peers
-from services.gateway.fhir.submission import describe
+from services.gateway.fhir.submission import concept_text, describe
 from services.gateway.progress import Case, Step, known, to_instant, to_us, with_step
 from services.gateway.restore import Identity, restore
 from services.gateway.store import Store
@@ -208,6 +208,9 @@ def _label(case: Case, bundle: Mapping[str, Json], missing: int) -> dict[str, Js
         if resource["resourceType"] == "Patient":
             label["patient"] = describe(resource)
             label["patient_reference"] = f"Patient/{resource['id']}"
+        elif resource["resourceType"] == "ServiceRequest":
+            label["order"] = concept_text(resource.get("code", {}))
+            label["based_on"] = f"ServiceRequest/{resource['id']}"
         elif resource["resourceType"] == "DiagnosticReport":
             label["report"] = f"DiagnosticReport/{resource['id']}"
     label["badges"] = {**reading.badges(bundle), "missing": missing}

@@ -118,7 +118,7 @@ class _Restorer:
     def _object(self, kind: str, name: str, value: Mapping[str, Json]) -> Json:
         if isinstance(value.get("reference"), str):
             return self._literal(value)
-        if value.get("type") in PLACEHOLDERS and isinstance(value.get("identifier"), Mapping):
+        if isinstance(value.get("identifier"), Mapping) and str(value.get("type")) in PLACEHOLDERS:
             return self._logical(value)
         if name in PATIENT_TIMES and kind not in MESH_TIMES:  # a Period
             days = self._identity.days

@@ -1,232 +1,35 @@
-"""A gateway over SQLite in a folder of the test, with fakes for its peers and the bus."""
+"""The gateway under test; see world.py."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import importlib.util
+import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-import orjson
 import pytest
-from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
-from dxmesh.event.v1.case_ref_pb2 import PRIORITY_URGENT, CaseRef
-from dxmesh.ingest.v1.ingest_service_pb2 import (
-    StoredInstance,
-    StoreInstancesResponse,
-    SubmitCaseResponse,
-)
-from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
-
-from services.gateway import app
-from services.gateway.access import accounts
-from services.gateway.call import Gateway
-from services.gateway.commit import StoreCommitter
-from services.gateway.settings import Settings
-from services.gateway.store import open_store
-from services.gateway.store.tables import metadata
-from services.gateway.worker import GatewayWorker
-from services.kernel.database import create_schema, open_engine
-from services.kernel.deadletters import DeadLetter
-from services.kernel.errors import MeshError, NotFound
-from services.kernel.subjects import Topic
-from services.kernel.testing import MemoryBus, memory_blobs
-
-PASSWORD = "correct horse battery"
-TOKENS = {name: f"token-of-{name}" for name in ("ehr", "operator", "auditor", "other")}
 
 
-def scrypt(password: str) -> str:
-    salt = b"0123456789abcdef"
-    digest = hashlib.scrypt(password.encode(), salt=salt, n=1 << 14, r=8, p=1)
-    return "$".join(
-        ["scrypt", "16384", "8", "1", *(base64.b64encode(b).decode() for b in (salt, digest))]
-    )
+def _load() -> Any:
+    name = "gateway_world"
+    if name not in sys.modules:
+        path = Path(__file__).parent / "world.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec and spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
-def accounts_text() -> str:
-    rows = [
-        f'[[clients]]\nid = "{name}-client"\ntenant = "{"south" if name == "other" else "north"}"\n'
-        f'role = "{"ehr" if name == "other" else name}"\n'
-        f'token_sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n'
-        for name, token in TOKENS.items()
-    ]
-    rows += [
-        f'[[users]]\nname = "{name}"\ntenant = "north"\nrole = "{role}"\n'
-        f'display = "Dr {name} (fictional)"\npractitioner = "urn:test|{name}"\n'
-        f'password = "{scrypt(PASSWORD)}"\n'
-        for name, role in (("reader", "physician"), ("second", "physician"))
-    ]
-    return "\n".join(rows)
-
-
-@dataclass
-class FakePeers:
-    """Ingest, anonymization, reporting and consent in memory; set `fails` to refuse."""
-
-    fails: MeshError | None = None
-    submitted: list[bytes] = field(default_factory=list)
-    uploads: list[tuple[str, str, int]] = field(default_factory=list)
-    signatures: list[SignReportRequest] = field(default_factory=list)
-    consents: list[tuple[str, bytes]] = field(default_factory=list)
-    identity: ReidentifyResponse = field(default_factory=ReidentifyResponse)
-    signed_at_us: int = 1_790_000_000_000_000
-    largest_chunk: int = 0
-
-    async def submit(self, tenant: str, content: bytes) -> SubmitCaseResponse:
-        if self.fails:
-            raise self.fails
-        duplicate = content in self.submitted
-        self.submitted.append(content)
-        digest = hashlib.sha256(content).hexdigest()
-        ref = CaseRef(tenant=tenant, case_id=f"case-{digest[:12]}", priority=PRIORITY_URGENT)
-        ref.received_time.FromMicroseconds(1_780_000_000_000_000)
-        ref.due_time.FromMicroseconds(1_780_000_600_000_000)
-        answer = SubmitCaseResponse(case=ref, duplicate=duplicate, subject_key="subject-1")
-        answer.accepted_time.CopyFrom(ref.received_time)
-        return answer
-
-    async def store(
-        self, tenant: str, media_type: str, label: str, chunks: AsyncIterator[bytes]
-    ) -> StoreInstancesResponse:
-        content = bytearray()
-        async for chunk in chunks:
-            self.largest_chunk = max(self.largest_chunk, len(chunk))
-            content += chunk
-        if self.fails:
-            raise self.fails
-        self.uploads.append((media_type, label, len(content)))
-        answer = StoreInstancesResponse()
-        if content[:4] == b"GOOD":
-            uid = f"1.2.{len(self.uploads)}"
-            instance = StoredInstance(
-                study_instance_uid="1.2.9", sop_class_uid="1.2.840", sop_instance_uid=uid
-            )
-            answer.stored.append(instance)
-        else:
-            answer.problems.add(source=label, reason="NOT_DICOM", message="not a DICOM file")
-        return answer
-
-    async def reidentify(self, tenant: str, case_id: str) -> ReidentifyResponse:
-        return self.identity
-
-    async def redact(self, tenant: str, case_id: str, text: str) -> str:
-        return text.replace("Zhang", "[NAME]")
-
-    async def sign(self, request: SignReportRequest) -> SignReportResponse:
-        if self.fails:
-            raise self.fails
-        amendment = bool(self.signatures)
-        if request.request_id not in {s.request_id for s in self.signatures}:
-            self.signatures.append(request)
-        answer = SignReportResponse(amendment=amendment)
-        answer.signed_time.FromMicroseconds(self.signed_at_us + len(self.signatures) * 1_000_000)
-        return answer
-
-    async def record_consent(self, tenant: str, subject_key: str, content: bytes) -> str:
-        self.consents.append((subject_key, content))
-        return "consent/1"
-
-    async def health(self) -> dict[str, str]:
-        return {"ingest": "SERVING", "labs": "UNREACHABLE"}
-
-
-class FakeQueues:
-    async def waiting(self, topic: Topic, service: str = "") -> int:
-        return 3 if service == "labs" else 0
-
-
-class FakeLetters:
-    def __init__(self) -> None:
-        self.retried: list[int] = []
-
-    async def list(self, tenant: str) -> list[DeadLetter]:
-        letter = DeadLetter(
-            sequence=7,
-            tenant=tenant,
-            case_id="case-1",
-            service="labs",
-            subject="dx.v1.north.part.labs.stat",
-            reason="NOT_A_LABS_PART",
-            error="not one document",
-            message_id="m",
-            time="2026-11-24T00:00:00Z",
-            event={},
-        )
-        return [letter]
-
-    async def show(self, tenant: str, sequence: int) -> DeadLetter:
-        for letter in await self.list(tenant):
-            if letter.sequence == sequence:
-                return letter
-        raise NotFound("there is no such dead letter")
-
-    async def retry(self, tenant: str, sequence: int) -> DeadLetter:
-        self.retried.append(sequence)
-        return await self.show(tenant, sequence)
-
-
-@dataclass
-class World:
-    """Everything a test touches."""
-
-    gateway: Gateway
-    peers: FakePeers
-    bus: MemoryBus
-    worker: GatewayWorker
-    http: httpx.AsyncClient
-    analysis: Any
-    database: Path
-
-    def bearer(self, name: str = "ehr") -> dict[str, str]:
-        return {"Authorization": f"Bearer {TOKENS[name]}"}
-
-    async def get(self, path: str, name: str = "ehr", **headers: str) -> httpx.Response:
-        return await self.http.get(path, headers={**self.bearer(name), **headers})
-
-    async def submit(self, bundle: dict[str, Any]) -> httpx.Response:
-        headers = {**self.bearer(), "Content-Type": "application/fhir+json"}
-        return await self.http.post("/fhir", content=orjson.dumps(bundle), headers=headers)
-
-    async def sign_in(self, name: str = "reader", password: str = PASSWORD) -> httpx.Response:
-        form = {"name": name, "password": password, "next": "/worklist"}
-        return await self.http.post("/sign-in", data=form)
+@pytest.fixture(scope="session")
+def setting() -> Any:
+    """The module world.py: samples and makers."""
+    return _load()
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    database = tmp_path / "gateway.sqlite"
-    engine = open_engine(f"sqlite+aiosqlite:///{database}")
-    await create_schema(engine, metadata)
-    vault = memory_blobs("identity").vault
-    store = open_store(engine, vault.cipher, vault.hasher, session_s=3600, idle_s=1800)
-    known = accounts.parse(accounts_text())
-    peers, bus, analysis = FakePeers(), MemoryBus(), memory_blobs()
-    settings = Settings(
-        nats_url="nats://unused",
-        accounts_file=tmp_path / "accounts.toml",
-        bundle_bytes_max=1 << 20,
-        upload_bytes_max=8 << 20,
-    )
-    gateway = Gateway(
-        settings=settings,
-        accounts=known,
-        store=store,
-        committer=StoreCommitter(
-            store, peers, analysis, known, vault.hasher, render=lambda bundle: b"%PDF-1.7 test"
-        ),
-        peers=peers,
-        bus=bus,
-        queues=FakeQueues(),
-        letters=FakeLetters(),
-        hasher_for=vault.hasher,
-    )
-    worker = GatewayWorker(gateway)
-    await worker.start(4)
-    transport = httpx.ASGITransport(app=app.make(gateway))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        yield World(gateway, peers, bus, worker, http, analysis, database)
-    await engine.dispose()
+async def world(setting: Any, tmp_path: Path) -> AsyncIterator[Any]:
+    """A gateway over SQLite, with fakes around it."""
+    async with setting.open_world(tmp_path) as opened:
+        yield opened

@@ -19,7 +19,7 @@ from services.gateway.fhir.outcome import UnsupportedMediaType
 from services.kernel.errors import InvalidInput, TooLarge
 
 PARTS_MAX = 20_000
-PART_HEADER_BYTES_MAX = 8 << 10
+PART_HEADERS_MAX, PART_HEADER_BYTES_MAX = 16, 4 << 10
 _TOKEN = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{1,70}")
 
 
@@ -39,7 +39,12 @@ class Multipart:
     def __init__(self, chunks: AsyncIterator[bytes], boundary: bytes) -> None:
         self._chunks = chunks
         self._events: deque[tuple[str, bytes]] = deque()
-        self._parser = MultipartParser(boundary, self._callbacks())
+        self._parser = MultipartParser(
+            boundary,
+            self._callbacks(),
+            max_header_count=PART_HEADERS_MAX,
+            max_header_size=PART_HEADER_BYTES_MAX,
+        )
         self._ended = False
         self._in_part = False
 
@@ -49,9 +54,9 @@ class Multipart:
         Raises
         ------
         InvalidInput
-            Not multipart, or cut short.
+            Not multipart, cut short, or a part's headers are over the limits.
         TooLarge
-            More parts, or longer part headers, than allowed.
+            More parts than allowed.
         """
         number = 0
         while True:
@@ -81,12 +86,9 @@ class Multipart:
                 self._in_part = False
 
     async def _headers(self) -> Message:
-        headers, name, value, size = Message(), b"", b"", 0
+        headers, name, value = Message(), b"", b""
         while True:
             event, data = await self._next()
-            size += len(data)
-            if size > PART_HEADER_BYTES_MAX:
-                raise TooLarge("the headers of a part are too long", reason="TOO_LARGE")
             if event == "name":
                 name += data
             elif event == "value":

@@ -20,7 +20,7 @@ def label(bundle: Json) -> dict[str, Any]:
         found["patient_reference"] = f"Patient/{patient['id']}"
     if request.get("id"):
         found["based_on"] = f"ServiceRequest/{request['id']}"
-    found["order"] = _text(request.get("code", {}))
+    found["order"] = concept_text(request.get("code", {}))
     return found
 
 
@@ -70,7 +70,8 @@ def _name(name: Json) -> str:
     return f"{given} {name.get('family', '')}".strip()
 
 
-def _text(concept: Json) -> str:
+def concept_text(concept: Json) -> str:
+    """Return what a CodeableConcept is called; empty when nothing says."""
     if concept.get("text"):
         return str(concept["text"])
     for coding in concept.get("coding", []):

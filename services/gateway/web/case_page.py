@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -16,6 +16,7 @@ from services.gateway.store.reports import Review
 from services.gateway.web import pages
 from services.gateway.web.reading import Reading, read
 from services.gateway.web.worklist import make_row
+from services.kernel import fhir
 from services.kernel.errors import InvalidInput, NotFound
 
 KEYS = ("1…9", "a", "d", "e", "o", "n", "p", "r", "s", "w", "?")
@@ -64,10 +65,12 @@ async def show(
             call.request, "case_waiting.html", call=call, case=case, row=row, steps=case.ordered()
         )
     reading = await read_version(call, case, version)
+    locked = bool(case.signed_version) and not amending
+    if locked:
+        reading = await _signed(call, reading)
     reviews = await call.store.reports.reviews(call.tenant, case.case_id)
     signed = [review for review in reviews if review.signed_us]
     last = max(signed, key=lambda review: review.signed_us, default=None)
-    locked = bool(case.signed_version) and not amending
     draft = await call.store.reports.draft(call.tenant, case.case_id, call.principal.name)
     if not draft and last:
         draft = last.content
@@ -97,6 +100,13 @@ async def read_version(call: Call, case: Case, version: int) -> Reading:
     """Return a composed version as the page shows it."""
     bundle = await call.store.reports.composed(call.tenant, case.case_id, version)
     return read(bundle)
+
+
+async def _signed(call: Call, reading: Reading) -> Reading:
+    """Return the reading with the conclusion as it was signed."""
+    stored = await call.store.resources.read(call.tenant, "DiagnosticReport", reading.report_id)
+    conclusion = str(fhir.parse(stored.content).get("conclusion", ""))
+    return replace(reading, conclusion=conclusion.splitlines())
 
 
 async def image(call: Call) -> Response:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
 from services.gateway.call import Call
+from services.gateway.fhir.submission import describe
 from services.gateway.progress import STOPPED, Case, to_instant
 from services.gateway.web import pages
 from services.kernel.subjects import priority_name
 
 FILTERS = ("open", "ready", "signed", "stopped", "all")
 LIMIT = 200
+NO_BADGES = {"critical": 0, "nodules": 0, "abnormal": 0, "missing": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Row:
     state: str
     """waiting, ready, held (a later version waits), signed or stopped."""
     patient: dict[str, str]
-    badges: dict[str, Any]
+    order: str
+    badges: dict[str, int]
     received: str
     due: str
     due_minutes: int
@@ -82,8 +84,9 @@ def make_row(case: Case, now_us: int) -> Row:
         case,
         priority_name(case.priority),
         state,
-        case.label.get("patient", {}),
-        case.label.get("badges", {}),
+        case.label.get("patient") or describe({}),
+        str(case.label.get("order", "")),
+        NO_BADGES | case.label.get("badges", {}),
         to_instant(case.received_us) if case.received_us else "",
         to_instant(case.due_us) if case.due_us else "",
         minutes,

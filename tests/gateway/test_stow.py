@@ -1,0 +1,180 @@
+"""STOW-RS: each part streamed on, and only what ingest confirms is called stored."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.gateway.dicomweb.multipart import Multipart, boundary
+from services.gateway.fhir.outcome import UnsupportedMediaType
+from services.kernel.errors import Forbidden, InvalidInput, MeshError, Unavailable
+
+DICOM_JSON = "application/dicom+json"
+
+
+def body(*parts: tuple[str, bytes], mark: str = "MARK", end: bool = True) -> bytes:
+    text = b""
+    for kind, content in parts:
+        text += f"--{mark}\r\nContent-Type: {kind}\r\n\r\n".encode() + content + b"\r\n"
+    return text + (f"--{mark}--\r\n".encode() if end else b"")
+
+
+async def stow(world: Any, content: Any, kind: str = "", **headers: str) -> Any:
+    kind = kind or 'multipart/related; type="application/dicom"; boundary=MARK'
+    sent = {**world.bearer(), "Content-Type": kind, **headers}
+    return await world.http.post("/dicom-web/studies", content=content, headers=sent)
+
+
+GOOD, BAD = ("application/dicom", b"GOOD"), ("application/dicom", b"text")
+
+
+@pytest.mark.requirement("DX-GW-15")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        'multipart/related; type="application/dicom"; boundary=MARK',
+        'multipart/related; type=application/dicom; boundary="MARK"',
+        'Multipart/Related;boundary="MARK";type="application/dicom"',
+    ],
+)
+async def test_all_parts_stored_is_200(world: Any, kind: str) -> None:
+    answer = await stow(world, body(GOOD, GOOD), kind)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == DICOM_JSON
+    stored = answer.json()["00081199"]["Value"]
+    assert [s["00081155"]["Value"][0] for s in stored] == ["1.2.1", "1.2.2"]
+
+
+@pytest.mark.requirement("DX-GW-16")
+async def test_what_is_not_stored_is_never_called_stored(world: Any) -> None:
+    some = await stow(world, body(GOOD, BAD), Accept=DICOM_JSON)
+    assert some.status_code == 202
+    assert len(some.json()["00081199"]["Value"]) == 1
+    failed = some.json()["00081198"]["Value"][0]
+    assert failed["00081197"]["Value"] == [0xC000]
+    assert "NOT_DICOM" in failed["00000902"]["Value"][0]
+    none = await stow(world, body(BAD))
+    assert none.status_code == 409
+    assert none.json()["issue"][0]["expression"] == ["part-1"]
+    as_dicom = await stow(world, body(BAD), Accept=DICOM_JSON)
+    assert as_dicom.status_code == 409 and "00081199" not in as_dicom.json()
+
+
+async def test_a_refusal_of_one_part_leaves_the_others(world: Any) -> None:
+    answer = await stow(world, body(("text/plain", b"GOOD"), GOOD))
+    assert answer.status_code == 202 and len(world.peers.uploads) == 1
+
+
+async def test_zip_and_single_bodies_are_taken(world: Any) -> None:
+    single = await stow(world, b"GOOD", "application/dicom")
+    archive = await stow(world, b"GOOD", "application/zip")
+    in_part = await stow(world, body(("application/zip", b"GOOD")))
+    assert [a.status_code for a in (single, archive, in_part)] == [200, 200, 200]
+    assert [kind for kind, *_ in world.peers.uploads] == [
+        "application/dicom",
+        "application/zip",
+        "application/zip",
+    ]
+
+
+async def test_an_instance_of_another_study_is_a_failure(world: Any) -> None:
+    sent = {**world.bearer(), "Content-Type": "application/dicom", "Accept": DICOM_JSON}
+    other = await world.http.post("/dicom-web/studies/9.9", content=b"GOOD", headers=sent)
+    same = await world.http.post("/dicom-web/studies/1.2.9", content=b"GOOD", headers=sent)
+    assert (other.status_code, same.status_code) == (409, 200)
+    assert other.json()["00081198"]["Value"][0]["00081197"]["Value"] == [0xA900]
+
+
+@pytest.mark.requirement("DX-GW-17")
+async def test_a_large_part_is_never_held_whole(world: Any) -> None:
+    async def large() -> AsyncIterator[bytes]:
+        yield b"--MARK\r\nContent-Type: application/dicom\r\n\r\nGOOD"
+        for _ in range(64):
+            yield b"\0" * (64 << 10)
+        yield b"\r\n--MARK--"
+
+    answer = await stow(world, large())
+    assert answer.status_code == 200
+    assert world.peers.uploads[0][2] == 4 + (4 << 20)
+    assert world.peers.largest_chunk <= 64 << 10
+
+
+async def test_an_upload_over_the_limit_is_413(world: Any) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"--MARK\r\nContent-Type: application/dicom\r\n\r\nGOOD"
+        for _ in range(1000):
+            yield b"\0" * (64 << 10)
+
+    assert (await stow(world, endless())).status_code == 413
+    assert world.peers.uploads == []
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"", 'multipart/related; boundary="MARK"', 400),
+        (b"garbage", 'multipart/related; boundary="MARK"', 400),
+        (body(GOOD, end=False), 'multipart/related; boundary="MARK"', 400),
+        (body(GOOD), "multipart/related", 415),
+        (body(GOOD), "multipart/form-data; boundary=MARK", 415),
+        (body(GOOD), 'multipart/related; boundary=""', 415),
+        (b"x", "application/json", 415),
+        (b"x", "", 415),
+        (b"--MARK\r\nX: " + b"a" * 20_000, "multipart/related; boundary=MARK", 400),
+    ],
+)
+async def test_what_is_not_multipart_is_refused(
+    world: Any, content: bytes, kind: str, status: int
+) -> None:
+    answer = await stow(world, content, kind or "text/plain")
+    assert answer.status_code == status
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+async def test_a_peer_that_is_away_is_503_and_a_refusal_is_the_parts(world: Any) -> None:
+    world.peers.fails = Unavailable("ingest is away")
+    assert (await stow(world, body(GOOD))).status_code == 503
+    world.peers.fails = Forbidden("no")
+    assert (await stow(world, body(GOOD))).status_code == 409
+
+
+async def pieces(content: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+@given(
+    st.lists(st.binary(max_size=200), min_size=1, max_size=4),
+    st.integers(1, 64),
+    st.sampled_from(["MARK", "a", "x-=_'()+,./:? y"]),
+)
+@settings(max_examples=80)
+async def test_parts_come_out_as_they_went_in(contents: list[bytes], size: int, mark: str) -> None:
+    if any(f"\r\n--{mark}".encode() in b"\r\n" + c for c in contents):
+        return
+    sent = body(*(("application/dicom", c) for c in contents), mark=mark)
+    read = Multipart(pieces(sent, size), mark.encode())
+    found = [b"".join([d async for d in read.content()]) async for _ in read.parts()]
+    assert found == contents
+
+
+@given(st.binary(max_size=400), st.integers(1, 50))
+async def test_no_body_crashes_the_reader(content: bytes, size: int) -> None:
+    read = Multipart(pieces(content, size), b"MARK")
+    try:
+        async for _ in read.parts():
+            continue
+    except MeshError as error:
+        assert isinstance(error, InvalidInput)
+
+
+@given(st.text(max_size=120))
+def test_no_content_type_crashes_the_boundary(text: str) -> None:
+    try:
+        assert boundary(f"multipart/related; {text}")
+    except UnsupportedMediaType:
+        return
