@@ -136,28 +136,36 @@ def _is_latin(char: str) -> bool:
     return char.isalnum() and not _CJK.match(char)
 
 
-def _form(text: str, label: str) -> Iterator[Form]:
+def _form(text: str, label: str, *, common: bool = False) -> Iterator[Form]:
     folded, _ = fold(text)
     cjk = bool(_CJK.search(folded))
     if len(folded) < (2 if cjk else 3) or folded in _GENERIC:
         return
     if cjk and vocabulary.is_known(folded):
         return
-    common = folded in vocabulary.WORDS or len(folded) < 4
+    common = common or folded in vocabulary.WORDS or len(folded) < 4
     whole = not cjk and len(folded) < ANYWHERE_LENGTH
     yield Form(folded, label, whole, capital=common and folded.isalpha() and not cjk)
 
 
 def _name_forms(name: str) -> Iterator[Form]:
     parts = [part for part in re.split(r"[\s,，^=·•]+", name) if part]
+    if len(parts) == 1 and _CJK.fullmatch(name[:1]) and 3 <= len(name) <= 4:
+        parts = [name[: _family_length(name)], name[_family_length(name) :]]
+    common = all(map(_is_common, parts))
     for group in {tuple(parts), tuple(reversed(parts))}:
-        yield from _form("".join(group), NAME)
+        yield from _form("".join(group), NAME, common=common)
     for part in parts:
         if len(parts) == 1 or not _is_common(part):
             yield from _form(part, NAME)
     if _CJK.search(name):
         for romanised in _romanised(parts):
             yield from _form(romanised, NAME)
+
+
+def _family_length(name: str) -> int:
+    """Return how many characters of a Chinese name are the family's: two in four, else one."""
+    return 2 if len(name) > 3 else 1
 
 
 def _is_common(part: str) -> bool:
@@ -194,7 +202,7 @@ def _place_forms(place: str) -> Iterator[Form]:
 def _romanised(parts: list[str]) -> Iterator[str]:
     """Yield the pinyin of a Chinese name, whole in both orders, and of its given part."""
     whole = "".join(part for part in parts if _CJK.search(part))
-    split = 2 if len(whole) > 3 else 1
+    split = _family_length(whole)
     for syllables in _readings(whole):
         yield "".join(syllables)
         if len(whole) <= 4:

@@ -67,8 +67,9 @@ _CHARSET_TAG, _CODE_VALUE, _CODE_SCHEME = 0x00080005, 0x00080100, 0x00080102
 def kept(tag: int, vr: str, element: Element, walk: Walk) -> Element | None:
     """Return an element no rule speaks against, as far as its representation can be judged."""
     if vr in BINARY:
-        real = tag != ICC_PROFILE or bytes(element.value)[ICC_SIGNATURE] == b"acsp"
-        return element if tag in BINARY_KEPT and real else None
+        if tag == ICC_PROFILE and (element.value or b"")[ICC_SIGNATURE] != b"acsp":
+            return None
+        return element if tag in BINARY_KEPT else None
     if vr == "UI":
         return changed(Action.MAP_UID, tag, vr, element, walk)
     if vr in DATES:

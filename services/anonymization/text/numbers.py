@@ -46,10 +46,10 @@ _LABELS_EN = (
     r"national id|SSN|room|phone|tel|telephone|mobile|cell|fax|pager"
 )
 _AFTER_LABEL_ZH = re.compile(
-    rf"(?:{_LABELS_ZH})\s*(?:[：:＃#]|为|是)\s*([A-Za-z0-9０-９+(（\u4e00-\u9fff-][^\s，。；,;、）)]{{0,29}})"
+    rf"(?<![A-Za-z])(?:{_LABELS_ZH})\s*(?:[：:＃#]|为|是)\s*([A-Za-z0-9０-９+(（\u4e00-\u9fff-][^\s，。；,;、）)]{{0,29}})"
 )
 _NUMBER_AFTER_LABEL_ZH = re.compile(
-    rf"(?:{_LABELS_ZH})\s*([A-Za-z]{{0,4}}[-]?\d[\dA-Za-z-]{{1,24}})"
+    rf"(?<![A-Za-z])(?:{_LABELS_ZH})\s*([A-Za-z]{{0,4}}[-]?\d[\dA-Za-z-]{{1,24}})"
 )
 _AFTER_LABEL_EN = re.compile(
     rf"\b(?:{_LABELS_EN})\s*(?:[:#=]|is)+\s*(\S+?)(?=[,;.)]?(?:\s|$))", re.I

@@ -1,0 +1,77 @@
+"""Notes are decoded or refused by name, never mojibake."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.anonymization.fhir_notes import NOTE_CHARS_MAX, Note, UnusableNote, decode, notes
+
+TEXT = "主诉：咳嗽3周。\n现病史：无发热。"
+
+
+def attachment(content: bytes, media: str = "text/plain") -> dict[str, Any]:
+    return {"contentType": media, "data": base64.b64encode(content).decode()}
+
+
+@pytest.mark.requirement("DX-ID-12")
+@pytest.mark.parametrize(
+    ("content", "media"),
+    [
+        (TEXT.encode(), "text/plain"),
+        (TEXT.encode("utf-8-sig"), "text/plain"),
+        (TEXT.encode("gb18030"), "text/plain"),
+        (TEXT.encode("gb18030"), "text/plain; charset=GB18030"),
+        (TEXT.encode("gbk"), 'text/plain; charset="gb2312"'),
+        (TEXT.encode("utf-16"), "text/plain"),
+        (TEXT.replace("\n", "\r\n").encode(), ""),
+        (TEXT.replace("周", "周\x07").encode(), "text/plain"),
+        (f"<p>{TEXT.splitlines()[0]}</p>{TEXT.splitlines()[1]}".encode(), "text/html"),
+    ],
+)
+def test_note_in_any_usual_encoding_is_read(content: bytes, media: str) -> None:
+    assert decode(attachment(content, media)) == TEXT
+
+
+@pytest.mark.requirement("DX-ID-12")
+@pytest.mark.parametrize(
+    ("given_attachment", "reason"),
+    [
+        (attachment(b""), "NOTE_EMPTY"),
+        (attachment(b" \n\t"), "NOTE_EMPTY"),
+        (attachment(b"\xff\xff\xff\xff"), "NOTE_UNDECODABLE"),
+        (attachment(TEXT.encode("gb18030"), "text/plain; charset=utf-8"), "NOTE_UNDECODABLE"),
+        (attachment(b"%PDF-1.7", "application/pdf"), "NOTE_NOT_TEXT"),
+        (attachment(b"a" * (NOTE_CHARS_MAX + 1)), "NOTE_TOO_LONG"),
+        ({"contentType": "text/plain", "data": "***"}, "NOTE_UNDECODABLE"),
+        ({"contentType": "text/plain", "url": "https://x"}, "NOTE_NOT_INLINE"),
+    ],
+)
+def test_unusable_note_is_refused_by_name(given_attachment: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnusableNote) as error:
+        decode(given_attachment)
+    assert error.value.reason == reason
+
+
+def test_composition_is_read_by_section() -> None:
+    sections = [
+        {"title": "主诉", "text": {"div": "<div>咳嗽<br/>3周 &amp; 发热</div>"}},
+        {"title": "过敏史", "section": [{"text": {"div": "<div>青霉素</div>"}}]},
+    ]
+    (note,) = notes({"resourceType": "Composition", "section": sections}, "Composition/1")
+    assert note == Note("Composition/1", "", "主诉\n咳嗽\n3周 & 发热\n\n青霉素")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_text_or_a_reason(content: bytes) -> None:
+    try:
+        text = decode(attachment(content))
+    except UnusableNote as error:
+        assert error.reason.startswith("NOTE_")
+    else:
+        assert "\ufffd" not in text
+        assert "\0" not in text
