@@ -59,7 +59,7 @@ def observation(resource: Mapping[str, Json], new_id: str, rules: Rules) -> dict
             _put(made, key, _element(key, value, rules))
         elif key == "hasMember":
             _put(made, key, _members(value, rules))
-        elif key == "component":
+        elif key == "component" and isinstance(value, list):
             parts = [_component(each, rules) for each in value if isinstance(each, Mapping)]
             _put(made, key, parts)
     return made

@@ -189,7 +189,7 @@ async def test_crash_before_the_end_is_made_good_by_the_next_delivery(
     assert len(mesh.bus.published(subjects.CASE_DEIDENTIFIED)) == 1
 
 
-@pytest.mark.requirement("DX-CON-09")
+@pytest.mark.requirement("DX-ID-13")
 async def test_withdrawn_consent_stops_the_case_and_leaves_nothing(
     mesh: Mesh, bundle: Callable[..., bytes]
 ) -> None:
@@ -205,7 +205,7 @@ async def test_withdrawn_consent_stops_the_case_and_leaves_nothing(
     assert mesh.consent.asked[0].purpose == "TREAT"
 
 
-@pytest.mark.requirement("DX-CON-09")
+@pytest.mark.requirement("DX-ID-13")
 async def test_case_stopped_elsewhere_is_not_begun_and_its_identity_is_gone(
     mesh: Mesh, bundle: Callable[..., bytes]
 ) -> None:

@@ -43,9 +43,15 @@ _TITLED_ZH = re.compile(
     rf"阿姨|大爷|大妈|奶奶|爷爷|同志|师傅|老师)(?!{_Z}*签名)"
 )
 _PATIENT_ZH = re.compile(
-    rf"(?:患者|病人|患儿|产妇|孕妇|死者|伤者|其妻|其夫|其子|其女|其父|其母|儿子|女儿|妻子|丈夫|父亲|母亲|家属|我叫|名叫)"
-    rf"\s*({_NAME_ZH})(?=[，,、（(\s。；;]|因|诉|自诉|主诉|代诉|来院|来我|入院|家属|本人|患有|自述|，?男|，?女)"
+    rf"(?:患者|病人|患儿|产妇|孕妇|死者|伤者|其妻|其夫|其子|其女|其父|其母|儿子|女儿|妻子|丈夫|父亲|母亲|"
+    rf"家属|监护人|我叫|名叫)\s*({_NAME_ZH})(?=[，,、（(\s。；;]|因|诉|自诉|主诉|代诉|来院|来我|入院|"
+    rf"家属|本人|患有|自述|，?男|，?女|要求|拒绝|同意|表示|签字|签名|于(?=[昨今前当本入术上下\d]))"
 )
+_SEXED_ZH = re.compile(
+    rf"(?:(?<=[，。；：:\s、（(【])|^)({_NAME_ZH})(?=\s*[，,、/（(\s]\s*(?:男|女)性?\s*[，,、/）)\s]?\s*\d)",
+    re.M,
+)
+_NAMED_ZH = re.compile(rf"(?:姓名|患者名)\s+({_Z}{{2,4}})(?=\s|$|[，。；、（(])")
 _MASKED_ZH = re.compile(rf"{_SURNAME}(?:某某?|[xX×＊*]{{1,3}}|[○〇]{{1,2}})(?!{_Z}?侧)")
 _CAUSES = frozenset(("基因", "病因", "诱因", "成因", "卡因", "原因"))
 """Words whose 因 does not begin a reason."""
@@ -78,10 +84,14 @@ _CASED = re.compile(r"[A-Z][A-Za-z'’-]*")
 
 def find(text: str) -> Iterator[Edit]:
     """Yield every personal name."""
-    for match in (*_LABELLED_ZH.finditer(text), *_SPACED_ZH.finditer(text)):
+    for match in (
+        *_LABELLED_ZH.finditer(text),
+        *_SPACED_ZH.finditer(text),
+        *_NAMED_ZH.finditer(text),
+    ):
         if not _is_clinical(match[1]):
             yield Edit(*match.span(1), "NAME")
-    for match in _PATIENT_ZH.finditer(text):
+    for match in (*_PATIENT_ZH.finditer(text), *_SEXED_ZH.finditer(text)):
         if not (_is_clinical(match[1]) or text[match.end(1) - 1 : match.end(1) + 1] in _CAUSES):
             yield Edit(*match.span(1), "NAME")
     for match in _MASKED_ZH.finditer(text):
