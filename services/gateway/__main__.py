@@ -11,6 +11,7 @@ from services.gateway import app, server
 from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
+from services.gateway.pdf import render_bundle
 from services.gateway.peers import GrpcPeers
 from services.gateway.service import GatewayService
 from services.gateway.settings import Settings
@@ -28,25 +29,18 @@ async def build(mesh: process.Process[Settings]) -> None:
     """Open the store and the peers, then take events and requests."""
     settings = mesh.settings
     known = accounts.parse(await asyncio.to_thread(settings.accounts_file.read_text, "utf-8"))
-    vault = blobs.open_identity(settings).vault
+    vault, analysis = blobs.open_identity(settings).vault, blobs.open_analysis(settings)
     engine = open_engine(settings.database_url)
     mesh.on_stop(engine.dispose)
     await create_schema(engine, metadata)
-    store = open_store(
-        engine,
-        vault.cipher,
-        vault.hasher,
-        session_s=settings.session_s,
-        idle_s=settings.session_idle_s,
-    )
+    store = open_store(engine, vault, settings.session_s, settings.session_idle_s)
     peers = GrpcPeers(settings)
     mesh.on_stop(peers.close)
-    analysis = blobs.open_analysis(settings)
     gateway = Gateway(
         settings=settings,
         accounts=known,
         store=store,
-        committer=StoreCommitter(store, peers, analysis, known, vault.hasher),
+        committer=StoreCommitter(store, peers, analysis, known, vault.hasher, render_bundle),
         peers=peers,
         bus=mesh.bus,
         queues=mesh.bus,
@@ -56,12 +50,8 @@ async def build(mesh: process.Process[Settings]) -> None:
     worker = GatewayWorker(gateway)
     await worker.start(settings.concurrency)
     mesh.background(worker.keep_measuring)
-    mesh.server.add(
-        rpc_pb.add_GatewayServiceServicer_to_server,
-        GatewayService(gateway),
-        NAME,
-        callers=("operator",),
-    )
+    register = rpc_pb.add_GatewayServiceServicer_to_server
+    mesh.server.add(register, GatewayService(gateway), NAME, callers=("operator",))
     mesh.background(partial(server.run, server.make(app.make(gateway), settings)))
 
 

@@ -210,7 +210,7 @@ async def open_world(folder: Path, url: str = "sqlite+aiosqlite") -> AsyncIterat
     engine = open_engine(f"{url}:///{database}" if url.endswith("aiosqlite") else url)
     await create_schema(engine, metadata)
     vault = memory_blobs("identity").vault
-    store = open_store(engine, vault.cipher, vault.hasher, session_s=3600, idle_s=1800)
+    store = open_store(engine, vault, 3600, 1800)
     known = accounts.parse(accounts_text())
     peers, bus, analysis = FakePeers(), MemoryBus(), memory_blobs()
     settings = Settings(

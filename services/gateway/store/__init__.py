@@ -6,18 +6,29 @@ identify, it holds a keyed hash. Every key begins with the tenant.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.store.audit import AuditTrail
 from services.gateway.store.cases import Cases
-from services.gateway.store.database import Cipher, Database, now_us
+from services.gateway.store.database import Database, now_us
 from services.gateway.store.people import People
 from services.gateway.store.reports import Reports
 from services.gateway.store.resources import Resources
-from services.kernel.crypto import KeyedHash
+from services.kernel.crypto import FieldCipher, KeyedHash
+
+
+class Keys(Protocol):
+    """A tenant's keys; `kernel.crypto.Vault` holds them."""
+
+    async def cipher(self, tenant: str) -> FieldCipher:
+        """Return the cipher for the tenant's content."""
+
+    async def hasher(self, tenant: str) -> KeyedHash:
+        """Return the tenant's keyed hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +44,13 @@ class Store:
 
 def open_store(
     engine: AsyncEngine,
-    cipher_for: Callable[[str], Awaitable[Cipher]],
-    hasher_for: Callable[[str], Awaitable[KeyedHash]],
-    *,
+    keys: Keys,
     session_s: float,
     idle_s: float,
     clock_us: Callable[[], int] = now_us,
 ) -> Store:
     """Return the store over an engine whose schema exists."""
-    database = Database(engine, cipher_for, hasher_for, clock_us)
+    database = Database(engine, keys.cipher, keys.hasher, clock_us)
     resources = Resources(database)
     return Store(
         resources,

@@ -19,7 +19,7 @@ from services.gateway.web.worklist import make_row
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput, NotFound
 
-KEYS = ("1…9", "a", "d", "e", "o", "n", "p", "r", "s", "w", "?")
+KEYS = ("1…9", "a", "d", "e", "o", "n", "p", "r", "s", "w", "Esc", "?")
 """Shortcuts of the case page, as `?` lists them."""
 
 

@@ -17,6 +17,7 @@ document.getElementById("show-keys").addEventListener("click", () => dialog.show
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.key === "Escape" && typing(event.target)) event.target.blur();
   if (typing(event.target) || document.querySelector("dialog[open]")) return;
   const action = actions.get(event.key);
   if (!action) return;
