@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from services.anonymization import vocabulary
 from services.anonymization.known import KnownStrings
 
 Json = Any
@@ -21,6 +22,8 @@ _PARTIES = frozenset(
     )
 )
 """Elements whose `display` names somebody or some place."""
+_WORDY = frozenset(("text", "display", "valueString", "title", "div"))
+_TAGS = re.compile(r"<[^>]*>")
 
 
 def strings_of(resources: Iterable[Mapping[str, Json]]) -> KnownStrings:
@@ -32,6 +35,8 @@ def strings_of(resources: Iterable[Mapping[str, Json]]) -> KnownStrings:
         kind = str(resource.get("resourceType"))
         if kind in _PEOPLE and isinstance(resource.get("id"), str):
             numbers.update(_ids(resource["id"]))
+        if kind == "Patient":
+            places.update(_other_texts(resource))
         if kind in ("Organization", "Location") and isinstance(resource.get("name"), str):
             places.update(_clean(resource["name"]))
         for key, node in _nodes(resource):
@@ -79,6 +84,18 @@ def _places(key: str, node: Mapping[str, Json]) -> Iterator[str]:
             for text in _texts(node.get(part)):
                 yield from _clean(text)
         yield from _texts(node.get("line"))
+
+
+def _other_texts(value: Json, key: str = "") -> Iterator[str]:
+    """Yield what else a Patient says in words, in whatever element it stands."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _other_texts(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _other_texts(item, key)
+    elif isinstance(value, str) and key in _WORDY and not vocabulary.is_known(value):
+        yield from (_TAGS.sub(" ", value).split("\n") if key == "div" else [value])
 
 
 def _texts(value: Json) -> list[str]:

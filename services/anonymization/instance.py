@@ -42,6 +42,8 @@ class Deidentifier:
         profile.deidentify(dataset, self.pseudonyms, known)
         if masks:
             marks.add_pixel_option(dataset)
+        else:
+            pixels.strip_comments(dataset)
         return files.write(dataset)
 
     def _known(self, strings: KnownStrings) -> KnownStrings:

@@ -11,10 +11,12 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import FileDataset
+from pydicom.tag import BaseTag
 
-from services.anonymization import files
+from services.anonymization import codestream, files
 from services.anonymization.disposition import InstanceSetAside, Masks
 
+PIXEL_DATA = BaseTag(0x7FE00010)
 PIXELS_MAX = 2_000_000_000
 """Values of one image that are decoded at most: a small file can claim to be huge."""
 
@@ -47,6 +49,20 @@ def blank(dataset: FileDataset, masks: Masks) -> None:
     stored = np.moveaxis(values, 3, 1) if planar and values.shape[3] > 1 else values
     content = stored.tobytes()
     dataset.PixelData = content + b"\0" * (len(content) % 2)
+
+
+def strip_comments(dataset: FileDataset) -> None:
+    """Overwrite comments inside compressed pixels, in place."""
+    element = dataset._dict.get(PIXEL_DATA)
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if dataset.file_meta else None
+    if element is None or syntax is None or not syntax.is_compressed or syntax.is_deflated:
+        return
+    content = element.value
+    if isinstance(content, bytes):
+        cleaned = codestream.without_comments(content)
+        if cleaned is not content:
+            dataset.PixelData = cleaned
+            dataset["PixelData"].is_undefined_length = True
 
 
 def _check_size(dataset: FileDataset) -> None:
