@@ -2,6 +2,8 @@
 
 Identity zone. Consumes `case.received` and `case.stopped`; publishes `part.imaging`,
 `part.labs`, `part.nlp`, `case.deidentified` and `case.stopped`; answers
-`AnonymizationService`; calls `ConsentService`. Pure: `ps315 pseudonyms dates vocabulary
-profile disposition burned_in known fhir_* text`. Edges: `worker`, `service`, `peers`, `store`.
+`AnonymizationService`; calls `ConsentService`. Pure: `ps315 profile values fields files marks
+vocabulary codes known pseudonyms dates dicom_identity disposition pixels codestream instance
+fhir_identity fhir_rules fhir_notes submission identity work archive text`. Edges: `worker
+service peers store`.
 """

@@ -90,7 +90,8 @@ def _other_texts(value: Json, key: str = "") -> Iterator[str]:
     """Yield what else a Patient says in words, in whatever element it stands."""
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _other_texts(item, name)
+            if name != "coding":  # a code's display names a kind, not a person
+                yield from _other_texts(item, name)
     elif isinstance(value, list):
         for item in value:
             yield from _other_texts(item, key)

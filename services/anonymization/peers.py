@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from dxmesh.consent.v1.consent_service_pb2 import CheckConsentRequest, CheckConsentResponse
 from dxmesh.consent.v1.consent_service_pb2_grpc import ConsentServiceStub
 
 from services.anonymization.settings import Settings
 from services.kernel import rpc
-
-STEP = "anonymization"
-
-
-class ConsentPeer(Protocol):
-    """What the worker needs of the consent service."""
-
-    async def check(self, request: CheckConsentRequest) -> CheckConsentResponse:
-        """Return the decision."""
 
 
 class GrpcConsent:

@@ -8,8 +8,8 @@ import logging
 from dxmesh.anonymization.v1 import anonymization_service_pb2 as pb
 from dxmesh.anonymization.v1 import anonymization_service_pb2_grpc as rpc_pb
 
+from services.anonymization.identity import Identities
 from services.anonymization.known import NOTHING, KnownStrings
-from services.anonymization.store import IdentityStore
 from services.anonymization.text.redact import redact
 from services.kernel.errors import NotFound, TooLarge
 
@@ -21,7 +21,7 @@ TEXT_BYTES_MAX = 64 << 10
 class AnonymizationService(rpc_pb.AnonymizationServiceServicer):
     """Answers the gateway; every way back is logged by case, never by person."""
 
-    def __init__(self, store: IdentityStore) -> None:
+    def __init__(self, store: Identities) -> None:
         self._store = store
 
     async def Reidentify(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.anonymization.identity import Identity
 from services.kernel.errors import KeyDestroyed, NotFound
 
 metadata = MetaData()
@@ -51,25 +52,6 @@ class Cipher(Protocol):
 
 CipherFor = Callable[[str, str], Awaitable[Cipher]]
 """Returns the cipher of a tenant's case, whose key dies with the case."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a case is about, and what its pseudonyms stand for."""
-
-    patient: str
-    """FHIR Patient as submitted, JSON."""
-    service_request: str
-    imaging_studies: list[str]
-    days_to_true_date: int
-    uids: dict[str, str]
-    """UID of the analysis zone → UID as received: studies, series and instances."""
-    references: dict[str, str]
-    """Id in the analysis zone → reference as submitted."""
-    names: list[str] = field(default_factory=list)
-    """Known strings of the case, for redacting texts that come later."""
-    numbers: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
 
 
 class IdentityStore:

@@ -14,10 +14,10 @@ from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest, IntakeStudy
 
 from services.anonymization import submission
+from services.anonymization.identity import Identity
 from services.anonymization.instance import Deidentifier
 from services.anonymization.known import KnownStrings
 from services.anonymization.pseudonyms import Pseudonyms
-from services.anonymization.store import Identity
 from services.kernel import fhir
 from services.kernel.errors import MeshError
 

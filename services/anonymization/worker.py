@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
 
 from dxmesh.consent.v1.consent_service_pb2 import CheckConsentRequest, CheckConsentResponse
 from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified, ExpectedPart
@@ -23,10 +24,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.anonymization import archive, submission
 from services.anonymization.disposition import InstanceSetAside
 from services.anonymization.files import UnreadableInstance
+from services.anonymization.identity import Identities
 from services.anonymization.instance import Deidentifier
-from services.anonymization.peers import STEP, ConsentPeer
 from services.anonymization.pseudonyms import Hasher, Pseudonyms
-from services.anonymization.store import IdentityStore
 from services.anonymization.work import Work, identity_of, identity_scope, series_of
 from services.kernel import subjects
 from services.kernel.blobs import Blobs
@@ -36,12 +36,20 @@ from services.kernel.subjects import Topic
 
 log = logging.getLogger(__name__)
 
+STEP = "anonymization"
 HasherFor = Callable[[str], Awaitable[Hasher]]
 TOPICS: dict[int, Topic] = {
     PART_KIND_IMAGING: subjects.PART_IMAGING,
     PART_KIND_LABS: subjects.PART_LABS,
     PART_KIND_NLP: subjects.PART_NLP,
 }
+
+
+class ConsentPeer(Protocol):
+    """What the worker needs of the consent service."""
+
+    async def check(self, request: CheckConsentRequest) -> CheckConsentResponse:
+        """Return the decision; raises Unavailable while the service is away."""
 
 
 class ConsentDenied(Forbidden):
@@ -60,7 +68,7 @@ class AnonymizationWorker:
         bus: EventBus,
         intake: Blobs,
         analysis: Blobs,
-        store: IdentityStore,
+        store: Identities,
         consent: ConsentPeer,
         hasher_for: HasherFor,
     ) -> None:

@@ -12,8 +12,9 @@ from dxmesh.anonymization.v1 import anonymization_service_pb2 as pb
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.anonymization.identity import Identity
 from services.anonymization.service import TEXT_BYTES_MAX, AnonymizationService
-from services.anonymization.store import CASES, Cipher, Identity, IdentityStore, metadata
+from services.anonymization.store import CASES, Cipher, IdentityStore, metadata
 from services.kernel.crypto import FieldCipher
 from services.kernel.database import create_schema, open_engine
 from services.kernel.errors import Damaged, KeyDestroyed, NotFound, TooLarge
