@@ -30,14 +30,15 @@ SIZE = {"width": 1280, "height": 800}
 
 
 def _world_module() -> Any:
-    name = "gateway_world"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "gateway" / "world.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec and spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    """Return world.py; tests of one folder cannot import from another by name."""
+    for name in ("fakes", "world"):
+        path, full = Path(__file__).parents[1] / "gateway" / f"{name}.py", f"gateway_{name}"
+        if full not in sys.modules:
+            spec = importlib.util.spec_from_file_location(full, path)
+            assert spec and spec.loader
+            sys.modules[full] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[full])
+    return sys.modules["gateway_world"]
 
 
 @dataclass
