@@ -16,6 +16,7 @@ from services.reporting.elements import (
     quantity_as_written,
     text,
 )
+from services.reporting.lab_names import name_of
 from services.reporting.words import listed, say, why
 
 CRITICAL = frozenset({pb.FLAG_CRITICAL_LOW, pb.FLAG_CRITICAL_HIGH})
@@ -32,16 +33,6 @@ def compose(draft: Draft, part: Part, found: pb.LabFindings) -> Topic:
     topic.conclusion += _conclusion(draft, found)
     scores.compose(draft, part, found, made, topic)
     return topic
-
-
-def name_of(draft: Draft, result: pb.LabResult) -> str:
-    """Return a result's name in the report's language, else as it came."""
-    own = result.display_zh if draft.language == "zh" else result.display_en
-    return (
-        text(own)
-        or text(result.source_display)
-        or say(draft.language, "unnamed-result", id=result.loinc_code or result.observation_id)
-    )
 
 
 def shown(result: pb.LabResult) -> str:

@@ -14,6 +14,7 @@ from services.reporting.elements import (
     readable,
     text,
 )
+from services.reporting.lab_names import name_of
 from services.reporting.words import listed, say, why
 
 
@@ -21,8 +22,9 @@ def compose(
     draft: Draft, part: Part, found: pb.LabFindings, made: dict[str, Json], topic: Topic
 ) -> None:
     """Add the scores and risks of a part; `made` maps a result's id to its Observation."""
+    names = {each.observation_id: name_of(draft, each) for each in found.results}
     for score in found.scores:
-        made[score.score_id] = topic.add(_score(draft, part, score, made))
+        made[score.score_id] = topic.add(_score(draft, part, score, made, names))
     items = [_item(draft, score) for score in found.scores if score.value]
     if items:
         topic.conclusion.append(say(draft.language, "scores", items=listed(draft.language, items)))
@@ -32,7 +34,9 @@ def compose(
         topic.conclusion.append(say(draft.language, "risk-line", sentence=sentence))
 
 
-def _score(draft: Draft, part: Part, score: pb.Score, made: dict[str, Json]) -> Json:
+def _score(
+    draft: Draft, part: Part, score: pb.Score, made: dict[str, Json], names: dict[str, str]
+) -> Json:
     observation = draft.observation(part, score.score_id, "category-laboratory")
     observation["code"] = {"text": _name(draft, score)}
     if score.loinc_code:
@@ -51,19 +55,24 @@ def _score(draft: Draft, part: Part, score: pb.Score, made: dict[str, Json]) -> 
     sources = [made[each.observation_id] for each in score.inputs if each.observation_id in made]
     if sources:
         observation["derivedFrom"] = sources
-    inputs = [_input(draft, each) for each in score.inputs]
+    inputs = [_input(draft, each, names) for each in score.inputs]
     if inputs:
         observation["component"] = inputs
     return observation
 
 
-def _input(draft: Draft, each: pb.ScoreInput) -> Json:
-    named = {"age": say(draft.language, "input-age"), "sex": say(draft.language, "input-sex")}
+def _input(draft: Draft, each: pb.ScoreInput, names: dict[str, str]) -> Json:
+    named = {key: say(draft.language, f"input-{key}") for key in ("age", "sex")}
+    name = names.get(each.observation_id) or named.get(each.name, each.name)
     value = text(each.value)
-    component: Json = {"code": {"text": named.get(each.name, each.name)}}
+    if each.name == "sex" and value in ("male", "female"):
+        value = say(draft.language, f"sex-{value}")
+    component: Json = {"code": {"text": name}}
     written = quantity_as_written(value, each.unit, each.unit)
     if written:
-        component["valueQuantity"] = written
+        years = each.unit == "a"
+        unit = say(draft.language, "unit-years") if years else readable(each.unit)
+        component["valueQuantity"] = written | ({"unit": unit} if unit else {})
     elif value:
         component["valueString"] = value
     else:
