@@ -1,0 +1,62 @@
+"""Sentences with their place. Context never crosses a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.nlp.tokens import is_han
+
+SENTENCE_CHARS_MAX = 2_000
+"""A longer run without an end is cut: context that far apart means nothing."""
+
+END = re.compile(
+    r"[。！？!?；]+[”’」』）)\"']*"
+    r"|;"
+    r"|(?<!\b[A-Z])(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)\.(?=\s|$)"
+    r"|(?:\r\n|[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029])"
+)
+BULLET = re.compile(r"\s*(?:[-*•·●◆]|\(?[0-9]{1,2}[.)、．）])")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A sentence: [start, end) of the text, without the space around it."""
+
+    start: int
+    end: int
+    chinese: bool
+
+
+def passages(text: str, start: int = 0, end: int | None = None) -> Iterator[Passage]:
+    """Yield the sentences of text[start:end], in order, none empty, none overlapping.
+
+    A line break ends a sentence unless the next line goes on in lower case without a bullet
+    (an English note wrapped at a fixed width).
+    """
+    stop = len(text) if end is None else end
+    first = start
+    for found in END.finditer(text, start, stop):
+        if found.group()[0] in "\r\n" and _goes_on(text, found.start(), found.end(), stop):
+            continue
+        yield from _trimmed(text, first, found.end())
+        first = found.end()
+    yield from _trimmed(text, first, stop)
+
+
+def _goes_on(text: str, before: int, after: int, stop: int) -> bool:
+    following = text[after : min(after + 8, stop)]
+    if before == 0 or not following.strip() or BULLET.match(following):
+        return False
+    return following.lstrip(" \t")[:1].islower() and text[before - 1] not in ".:;!?。：；"
+
+
+def _trimmed(text: str, start: int, end: int) -> Iterator[Passage]:
+    for first in range(start, end, SENTENCE_CHARS_MAX):
+        piece = text[first : min(first + SENTENCE_CHARS_MAX, end)]
+        body = piece.strip()
+        if not body:
+            continue
+        place = first + len(piece) - len(piece.lstrip())
+        yield Passage(place, place + len(body), any(map(is_han, body)))

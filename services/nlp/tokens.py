@@ -1,0 +1,51 @@
+"""Text as tokens with their place: words, numbers, and every other character by itself.
+
+Chinese has no spaces, so each Han character is a token; Latin words stay whole, so that "TB"
+is not found in "TBIL". Offsets are code points of the text as given.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+WORD = re.compile(
+    r"[A-Za-z\u00C0-\u024F\uFF21-\uFF3A\uFF41-\uFF5A]+(?:['’][A-Za-z]+)?"
+    r"|[0-9\uFF10-\uFF19]+(?:\.[0-9]+)?"
+    r"|\S"
+)
+
+WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+"""Full-width forms to ASCII, one character to one (Unicode block FF00)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token: its place, and its key, which is what tables are compared with."""
+
+    start: int
+    end: int
+    key: str
+
+
+def tokenize(text: str, offset: int = 0) -> list[Token]:
+    """Return the tokens of `text`, whose first character stands at `offset`. Linear time."""
+    return [
+        Token(offset + found.start(), offset + found.end(), key(found.group()))
+        for found in WORD.finditer(text)
+    ]
+
+
+def key(word: str) -> str:
+    """Return what a word is compared by: ASCII width, straight apostrophe, no case."""
+    return word.translate(WIDE).replace("’", "'").casefold()
+
+
+def narrow(text: str) -> str:
+    """Return the text with full-width forms made ASCII; every character keeps its place."""
+    return text.translate(WIDE)
+
+
+def is_han(character: str) -> bool:
+    """Tell whether a character is a CJK ideograph (the blocks Chinese notes use)."""
+    return "\u4e00" <= character <= "\u9fff" or "\u3400" <= character <= "\u4dbf"
