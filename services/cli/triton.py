@@ -31,14 +31,24 @@ class TritonWheel:
         """The server binary."""
         return self.packages / "pytriton/tritonserver/bin/tritonserver"
 
+    @property
+    def stub(self) -> Path:
+        """The process that runs a `model.py`."""
+        stubs = self.packages / "pytriton/tritonserver/python_backend_stubs"
+        return stubs / self.version / "triton_python_backend_stub"
+
 
 def find_wheel(environment: Path) -> TritonWheel | None:
-    """Return the wheel in a virtual environment, or None where there is none."""
+    """Return the wheel in a virtual environment, or None where there is none that can run.
+
+    The Python backend's stub is built for one Python version and links against its shared
+    library, which some Pythons come without.
+    """
     for packages in sorted(environment.glob("lib/python3.*/site-packages")):
         wheel = TritonWheel(
             environment / "bin" / "python", packages, packages.parent.name.removeprefix("python")
         )
-        if wheel.server.is_file():
+        if wheel.server.is_file() and wheel.stub.is_file() and _libpython_folder(wheel.version):
             return wheel
     return None
 
@@ -52,8 +62,7 @@ def prepare(wheel: TritonWheel, models: Path, target: Path, runner: Path) -> Non
     shutil.rmtree(target, ignore_errors=True)
     backend = target / "backends" / "python"
     shutil.copytree(tritonserver / "backends" / "python", backend)
-    stub = tritonserver / "python_backend_stubs" / wheel.version / "triton_python_backend_stub"
-    shutil.copy2(stub, backend / "triton_python_backend_stub")
+    shutil.copy2(wheel.stub, backend / wheel.stub.name)
     for model in sorted(path for path in models.iterdir() if (path / "config.pbtxt").is_file()):
         _write_model(model, target / "models" / model.name, runner)
 
@@ -78,7 +87,7 @@ def command(wheel: TritonWheel, target: Path, ports: Mapping[str, int]) -> list[
 
 def environment(wheel: TritonWheel, base: Mapping[str, str]) -> dict[str, str]:
     """Return the variables the server needs: its libraries, and its Python first in PATH."""
-    libraries = [wheel.packages / "nvidia_pytriton.libs", _libpython_folder()]
+    libraries = [wheel.packages / "nvidia_pytriton.libs", _libpython_folder(wheel.version)]
     return {
         **base,
         "LD_LIBRARY_PATH": ":".join(str(folder) for folder in libraries if folder),
@@ -88,9 +97,9 @@ def environment(wheel: TritonWheel, base: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _libpython_folder() -> Path | None:
-    """Return where this interpreter's shared library lies, the stub links against it."""
-    name = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+def _libpython_folder(version: str) -> Path | None:
+    """Return where the shared library of a Python version ("3.11") lies."""
+    name = f"libpython{version}.so.1.0"
     folders = [Path(sys.base_prefix) / "lib", *sorted(Path("/usr/lib").glob("*-linux-gnu"))]
     return next((folder for folder in folders if (folder / name).is_file()), None)
 

@@ -1,0 +1,91 @@
+"""The submission Bundle of what was found. Pure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from services.cli.content import Content, Instance
+from services.kernel import fhir
+
+SUBMISSION = "urn:dxmesh:submission"
+LANGUAGES = {"zh": "zh-CN", "en": "en"}
+NOTE_TYPE = {"coding": [{"system": "http://loinc.org", "code": "34109-9", "display": "Note"}]}
+
+
+def build(content: Content, *, language: str = "", priority: str = "") -> bytes:
+    """Return the transaction Bundle, JSON, with notes and ImagingStudies made of the files.
+
+    The same content in the same language has the same `Bundle.identifier`, so that sending
+    it twice makes one case.
+    """
+    resources = [dict(resource) for resource in content.resources]
+    patient = next((r for r in resources if r.get("resourceType") == "Patient"), {})
+    subject = {"reference": f"Patient/{patient['id']}"} if patient.get("id") else {}
+    for resource in resources:
+        if priority and resource.get("resourceType") == "ServiceRequest":
+            resource["priority"] = priority
+    resources += [_note(number, text, subject) for number, text in enumerate(content.notes, 1)]
+    resources += _studies(content.instances, subject)
+    bundle: dict[str, Any] = {
+        "resourceType": "Bundle",
+        "identifier": {
+            "system": SUBMISSION,
+            "value": "-".join(part for part in (content.digest, language, priority) if part),
+        },
+        "type": "transaction",
+        "entry": [
+            {"resource": resource, "request": {"method": "POST", "url": resource["resourceType"]}}
+            for resource in resources
+        ],
+    }
+    if language:
+        bundle["language"] = LANGUAGES[language]
+    return fhir.dump(bundle)
+
+
+def _note(number: int, text: bytes, subject: dict[str, str]) -> dict[str, Any]:
+    attachment = {"contentType": "text/plain", "data": base64.b64encode(text).decode()}
+    resource: dict[str, Any] = {
+        "resourceType": "DocumentReference",
+        "id": f"note-{number}",
+        "status": "current",
+        "type": NOTE_TYPE,
+        "content": [{"attachment": attachment}],
+    }
+    return resource | ({"subject": subject} if subject else {})
+
+
+def _studies(instances: Sequence[Instance], subject: dict[str, str]) -> list[dict[str, Any]]:
+    studies = _grouped(instances, "study")
+    return [
+        {
+            "resourceType": "ImagingStudy",
+            "id": f"study-{number}",
+            "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}],
+            "status": "available",
+            "subject": subject,
+            "numberOfSeries": len(_grouped(members, "series")),
+            "numberOfInstances": len(members),
+            "series": [
+                {
+                    "uid": series,
+                    "modality": {
+                        "system": "http://dicom.nema.org/resources/ontology/DCM",
+                        "code": parts[0].modality or "OT",
+                    },
+                    "numberOfInstances": len(parts),
+                }
+                for series, parts in _grouped(members, "series").items()
+            ],
+        }
+        for number, (uid, members) in enumerate(studies.items(), 1)
+    ]
+
+
+def _grouped(instances: Iterable[Instance], by: str) -> dict[str, list[Instance]]:
+    found: dict[str, list[Instance]] = {}
+    for each in instances:
+        found.setdefault(getattr(each, by), []).append(each)
+    return found

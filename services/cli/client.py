@@ -1,0 +1,145 @@
+"""The gateway as the command line sees it: FHIR, STOW-RS and the operator's JSON."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from services.cli import accounts
+from services.cli.answers import AWAY, REFUSED, USAGE, CliError
+
+FHIR = "application/fhir+json"
+STATE_FOLDERS = (".dxmesh", ".dxmesh-demo")
+READ_S = 630.0
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the gateway is and what opens it."""
+
+    url: str
+    token: str
+
+
+def find_access(role: str, url: str, state: Path | None) -> Access:
+    """Return address and token for a role, "ehr" or "operator".
+
+    `--url` and `DX_TOKEN` go first; else the state folder of a mesh that runs here.
+
+    Raises
+    ------
+    CliError
+    """
+    token = os.environ.get("DX_TOKEN", "")
+    if url and token:
+        return Access(url.rstrip("/"), token)
+    folders = [state] if state else [Path(name) for name in STATE_FOLDERS]
+    for folder in folders:
+        address = folder / "gateway.url"
+        if address.is_file() and (folder / "credentials.json").is_file():
+            known = accounts.read(folder)
+            own = known.ehr_token if role == "ehr" else known.operator_token
+            return Access((url or address.read_text()).rstrip("/"), token or own)
+    raise CliError(
+        "no running mesh found; start one with `dxmesh up`, or give --url and set DX_TOKEN", AWAY
+    )
+
+
+class Client:
+    """HTTP to one gateway."""
+
+    def __init__(self, access: Access) -> None:
+        self._http = httpx.Client(
+            base_url=access.url,
+            headers={"Authorization": f"Bearer {access.token}"},
+            timeout=httpx.Timeout(20.0, read=READ_S, write=READ_S),
+        )
+        self.url = access.url
+
+    def get(self, path: str) -> Any:
+        """Return the JSON at a path."""
+        return self._json(self._send("GET", path))
+
+    def content(self, path: str, media_type: str) -> bytes:
+        """Return the bytes at a path."""
+        return self._send("GET", path, headers={"Accept": media_type}).content
+
+    def post(self, path: str) -> Any:
+        """Ask for something to be done; return the JSON answer."""
+        return self._json(self._send("POST", path))
+
+    def submit(self, bundle: bytes) -> tuple[dict[str, Any], bool]:
+        """Submit a Bundle; return its Task, and whether the case was new."""
+        answer = self._send("POST", "/fhir", content=bundle, headers={"Content-Type": FHIR})
+        return self._json(answer), answer.status_code == 201
+
+    def upload(self, files: Sequence[Path]) -> list[str]:
+        """Store DICOM files and ZIP archives by STOW-RS; return what was refused."""
+        boundary = uuid.uuid4().hex
+        kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        answer = self._send(
+            "POST",
+            "/dicom-web/studies",
+            content=_multipart(files, boundary),
+            headers={"Content-Type": kind, "Accept": "application/dicom+json"},
+            refused=(409,),
+        )
+        failed = answer.json().get("00081198", {}).get("Value", [])
+        return [str(item["00000902"]["Value"][0]) for item in failed]
+
+    def _send(
+        self, method: str, path: str, *, refused: tuple[int, ...] = (), **options: Any
+    ) -> httpx.Response:
+        """Return the answer; one of the statuses in `refused` is the caller's to read."""
+        try:
+            answer = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise CliError(
+                f"{self.url} does not answer ({type(error).__name__}); is the mesh up?", AWAY
+            ) from error
+        if answer.is_success or answer.status_code in refused:
+            return answer
+        raise _refusal(answer)
+
+    @staticmethod
+    def _json(answer: httpx.Response) -> Any:
+        return orjson.loads(answer.content)
+
+
+def _refusal(answer: httpx.Response) -> CliError:
+    """Return what an OperationOutcome says, one line per issue."""
+    try:
+        issues = orjson.loads(answer.content)["issue"]
+    except (ValueError, KeyError, TypeError):
+        return CliError(f"the gateway answered {answer.status_code}", REFUSED)
+    details = []
+    for issue in issues:
+        coding = issue.get("details", {}).get("coding", [{}])[0].get("code", "")
+        where = ", ".join(issue.get("expression", []))
+        text = issue.get("details", {}).get("text", "")
+        details.append(" ".join(part for part in (coding, where, text) if part))
+    code = USAGE if answer.status_code in (400, 422) else REFUSED
+    text = issues[0].get("diagnostics", "")
+    return CliError(f"refused ({answer.status_code}): {text}", code, details=details)
+
+
+def _multipart(files: Sequence[Path], boundary: str) -> Iterator[bytes]:
+    """Yield a multipart/related body, holding one chunk at a time (RFC 2387)."""
+    for path in files:
+        kind = "application/zip" if path.suffix.lower() == ".zip" else "application/dicom"
+        name = "".join(c if c.isalnum() or c in ".-_ " else "_" for c in path.name)
+        head = f'--{boundary}\r\nContent-Type: {kind}\r\nContent-Location: "{name}"\r\n\r\n'
+        yield head.encode()
+        with path.open("rb") as source:
+            while chunk := source.read(CHUNK):
+                yield chunk
+        yield b"\r\n"
+    yield f"--{boundary}--\r\n".encode()
