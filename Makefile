@@ -1,0 +1,91 @@
+# Two commands: `make demo` runs the main job, `make test` everything that can fail.
+# Both make their own environments from the hashed locks in deploy/locks.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+DEMO_ARGS ?=
+TEST_ARGS ?=
+INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.PHONY: demo up test chromium locks protos settings train-nodules bench bench-deid soak clean help
+
+help:
+	@echo 'make demo            run the mesh and send the sample patient through it'
+	@echo '                     (DEMO_ARGS=--exit ends by itself, DEMO_ARGS="--language en" …)'
+	@echo 'make up              run the mesh until Ctrl-C, keeping its state in .dxmesh'
+	@echo 'make test            format, lint, types, import rules, protos and every test'
+	@echo 'make bench           side-by-side benchmarks, written to benchmarks/results.md'
+	@echo 'make soak            the long kill storm'
+	@echo 'make train-nodules   reproduce the nodule model'
+	@echo 'make locks           resolve the locks anew     make protos    regenerate protos/gen'
+	@echo 'make settings        write docs/settings.md     make clean     remove environments'
+
+demo: .venv/ready .venv-triton/tried
+	@.venv/bin/python -m services.cli demo $(DEMO_ARGS)
+
+up: .venv/ready .venv-triton/tried
+	@.venv/bin/python -m services.cli up
+
+test: .venv-tox/ready .venv-triton/tried chromium
+	.venv-tox/bin/python -m tox run -q -e test -- $(TEST_ARGS)
+
+.venv/ready: deploy/locks/all.txt pyproject.toml
+	@$(call need_python)
+	@echo 'making .venv …'
+	@test -x .venv/bin/python || "$(PYTHON)" -m venv .venv
+	@.venv/bin/python $(INSTALL) -r deploy/locks/all.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-tox/ready: deploy/locks/tox.txt
+	@$(call need_python)
+	@test -x .venv-tox/bin/python || "$(PYTHON)" -m venv .venv-tox
+	@.venv-tox/bin/python $(INSTALL) -r deploy/locks/tox.txt
+	@touch $@
+
+# Triton's wheel exists for Linux x86-64 alone, and needs an older numpy than the services.
+# Without it ONNX Runtime scores in process, so a failure here is said, not fatal.
+.venv-triton/tried: deploy/locks/triton.txt
+	@$(call need_python)
+	@echo 'making .venv-triton …'
+	@test -x .venv-triton/bin/python || "$(PYTHON)" -m venv .venv-triton
+	@.venv-triton/bin/python $(INSTALL) --only-binary :all: -r deploy/locks/triton.txt \
+		|| echo 'no Triton wheel for this machine: ONNX Runtime will score in process'
+	@touch $@
+
+# The browser tests need Chromium; they skip, and say so, where it cannot be had.
+chromium:
+	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		echo 'installing Chromium …'; \
+		apt-get update -qq >/dev/null 2>&1; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+			chromium fonts-noto-cjk >/dev/null 2>&1 || echo 'Chromium could not be installed'; \
+	else echo 'Chromium is not installed: browser tests will be skipped'; fi
+
+# Locks hold hashes and no registry's address. One per service, for its image; `all` for a
+# laptop; `test`, `benchmark` and `tox` for development; `triton` for its own environment.
+SERVICES = gateway ingest anonymization consent imaging labs nlp reporting
+COMPILE = .venv-locks/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+locks:
+	@$(call need_python)
+	@test -x .venv-locks/bin/uv || { "$(PYTHON)" -m venv .venv-locks && .venv-locks/bin/python -m pip install -q uv; }
+	@for extra in $(SERVICES) all test benchmark; do \
+		echo "$$extra"; $(COMPILE) pyproject.toml --extra "$$extra" -o "deploy/locks/$$extra.txt" || exit 1; done
+	@for name in tox triton; do \
+		echo "$$name"; $(COMPILE) "deploy/locks/$$name.in" -o "deploy/locks/$$name.txt" || exit 1; done
+
+protos: .venv-tox/ready
+	.venv-tox/bin/python -m tox run -q -e protos
+
+settings: .venv-tox/ready
+	.venv-tox/bin/python -m tox run -q -e settings
+
+clean:
+	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-locks .tox .dxmesh-demo
+
+define need_python
+test -n "$(PYTHON)" || { echo 'Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv)'; exit 1; }
+endef
