@@ -148,6 +148,7 @@ class Bus:
         for priority, subject in topic.filters():
             name = subjects.durable(self.service, topic, priority)
             config = ConsumerConfig(
+                name=name,  # makes nats-py name the filter in the subject, where permissions see it
                 durable_name=name,
                 filter_subject=subject,
                 ack_policy=AckPolicy.EXPLICIT,
