@@ -78,7 +78,8 @@ _ALL = sorted(
 NAME_ZH = "|".join(_spaced(name) for name in _ALL if not name.isascii())
 NAME_EN = "|".join(_spaced(name) for name in _ALL if name.isascii())
 
-LEAD = r"(?:[#>*=\-•·●◆ \t\u3000]{1,12}|[(]?[0-9一二三四五六七八九十]{1,3}[.)、](?:[ \t]{0,4}\*{0,2}))*"
+LEAD = r"(?:[#>*=\-•·●◆ \t\u3000]|[(]?[0-9一二三四五六七八九十]{1,3}[.)、])*+"
+"""Bullets and numbers before a heading; possessive, so that no line of bullets is costly."""
 LINE_HEADING = re.compile(
     rf"{LEAD}[【\[<*]{{0,3}}(?P<name>{NAME_ZH}|{NAME_EN})[】\]>*]{{0,3}}[ \t\u3000]{{0,4}}"
     r"(?:(?P<colon>[:][ \t\u3000*]{0,4})|(?P<dash>-{1,2}[ \t]{1,4})|(?=$))",

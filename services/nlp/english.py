@@ -1,0 +1,124 @@
+"""Which tokens of an English sentence are denied, suspected, over or about somebody else.
+
+After ConText: a trigger acts on what follows or precedes it, up to a word that stops it or to
+a new clause. A comma begins a new clause where a finite verb follows before the next comma.
+
+Source: Harkema et al., J Biomed Inform 2009;42:839 (the algorithm; the tables are ours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.nlp import triggers
+from services.nlp.tokens import Token
+
+VERBS = frozenset(
+    (
+        "is", "are", "was", "were", "has", "have", "had", "shows", "showed", "reveals", "revealed",
+        "appears", "appeared", "remains", "remained", "does", "did", "will", "would", "can",
+        "could", "should", "feels", "felt", "seems", "became", "becomes", "continues", "takes",
+        "lives", "works", "states", "stated"
+    )
+)  # fmt: skip
+SEEN = frozenset(
+    (
+        "seen", "noted", "identified", "found", "present", "detected", "appreciated", "heard",
+        "observed", "evident", "demonstrated", "visualized", "visualised", "reported", "palpated",
+        "palpable", "elicited", "shown"
+    )
+)  # fmt: skip
+COMMAS = frozenset(",，")
+COLONS = frozenset(":：")
+
+
+def marks(tokens: Sequence[Token], taken: Sequence[bool]) -> list[int]:
+    """Return for each token the bits of `triggers` that hold for it.
+
+    `taken` tells the tokens of entities, which are never triggers. Linear in the tokens.
+    """
+    found = triggers.find(triggers.ENGLISH, tokens, taken)
+    clauses = _clauses(tokens)
+    result = [0] * len(tokens)
+    _forward(tokens, found, clauses, result)
+    _backward(tokens, found, clauses, result)
+    return result
+
+
+def _clauses(tokens: Sequence[Token]) -> list[bool]:
+    """Tell of each token whether a clause of its own begins right after it (a comma)."""
+    result = [False] * len(tokens)
+    own_verb = False
+    for place in range(len(tokens) - 1, -1, -1):
+        word = tokens[place].key
+        if word in COMMAS:
+            result[place] = own_verb
+            own_verb = False
+        elif word in VERBS:
+            follows = {token.key for token in tokens[place + 1 : place + 3]}
+            own_verb = own_verb or not (follows & SEEN)
+    return result
+
+
+def _forward(
+    tokens: Sequence[Token],
+    found: triggers.Matches,
+    clauses: Sequence[bool],
+    result: list[int],
+) -> None:
+    state, left, place = 0, 0, 0
+    while place < len(tokens):
+        match = found.get(place)
+        if match:
+            trigger = match.value
+            if trigger.stops:
+                state = 0
+            if trigger.forward:
+                state, left = _with(state, trigger.forward), trigger.reach
+            place = match.last
+            continue
+        ends = clauses[place] or (tokens[place].key in COLONS and place + 1 < len(tokens))
+        if ends and not (tokens[place].key in COLONS and _just_began(found, place)):
+            state = 0
+        result[place] |= state
+        if left:
+            left -= 1
+            if not left:
+                state &= ~triggers.NEGATED
+        place += 1
+
+
+def _just_began(found: triggers.Matches, place: int) -> bool:
+    return any(
+        place - length in found and found[place - length].last == place for length in range(1, 5)
+    )
+
+
+def _with(state: int, bits: int) -> int:
+    return (state & ~triggers.CERTAINTY if bits & triggers.CERTAINTY else state) | bits
+
+
+def _backward(
+    tokens: Sequence[Token],
+    found: triggers.Matches,
+    clauses: Sequence[bool],
+    result: list[int],
+) -> None:
+    by_last = {match.last - 1: match for match in found.values()}
+    state, place = 0, len(tokens) - 1
+    while place >= 0:
+        match = by_last.get(place)
+        if match:
+            trigger = match.value
+            if trigger.stops or trigger.forward & triggers.CERTAINTY:
+                state = 0
+            if trigger.backward:
+                state = _with(state, trigger.backward)
+            place = match.first - 1
+            continue
+        if clauses[place] or tokens[place].key in COLONS:
+            state = 0
+        elif tokens[place].key in VERBS and not by_last.get(place + 1):
+            state &= ~triggers.CERTAINTY if place + 1 not in found else -1
+        result[place] = _with(result[place], state) if state else result[place]
+        place -= 1

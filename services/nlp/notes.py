@@ -1,0 +1,83 @@
+"""A notes part read into notes: id, language and text, or why a note is not read.
+
+The document is what anonymization writes: `{"notes": [{"id", "language", "type", "text"}]}`.
+One note that cannot be read does not keep the others from being read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.kernel import fhir
+from services.kernel.errors import InvalidInput, MeshError, TooLarge
+from services.nlp.tokens import is_han
+
+NOTE_CHARS_MAX = 1_000_000
+NOTES_MAX = 200
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note; `text` is what every span counts code points of."""
+
+    note_id: str
+    language: str
+    """zh or en."""
+    text: str
+    refusal: MeshError | None = None
+    """Why it is not read; then `text` is empty."""
+
+
+def read(content: bytes) -> tuple[Note, ...]:
+    """Return the notes of a part in their order.
+
+    Raises
+    ------
+    InvalidInput
+        Not JSON, or no list of notes, or more than `NOTES_MAX`.
+    """
+    document = fhir.parse(content)
+    items = document.get("notes") if isinstance(document, Mapping) else None
+    if not isinstance(items, list):
+        raise InvalidInput("a notes part needs a list of notes", reason="NOT_A_NOTES_PART")
+    if len(items) > NOTES_MAX:
+        raise TooLarge(f"a notes part has at most {NOTES_MAX} notes", notes=str(len(items)))
+    notes: dict[str, Note] = {}
+    for number, item in enumerate(items, 1):
+        note = _note(item, f"note-{number}", taken=notes)
+        notes[note.note_id] = note
+    return tuple(notes.values())
+
+
+def _note(item: Any, fallback_id: str, taken: Mapping[str, Note]) -> Note:
+    found = item if isinstance(item, Mapping) else {}
+    own = found.get("id")
+    note_id = SURROGATE.sub("\ufffd", own) if isinstance(own, str) and own else fallback_id
+    while note_id in taken:
+        note_id += "-again"
+    text, stated = found.get("text"), found.get("language")
+    language = stated if stated in ("zh", "en") else ""
+    if not isinstance(text, str):
+        error = InvalidInput("a note has no text", reason="NOTE_NOT_TEXT")
+        return Note(note_id, language or "en", "", error)
+    if len(text) > NOTE_CHARS_MAX:
+        message = f"a note has more than {NOTE_CHARS_MAX} characters; send it in pieces"
+        length = TooLarge(message, reason="NOTE_TOO_LONG", characters=str(len(text)))
+        return Note(note_id, language or "en", "", length)
+    if not text.strip():
+        return Note(
+            note_id, language or "en", "", InvalidInput("a note is empty", reason="NOTE_EMPTY")
+        )
+    # A lone surrogate is no text, and no UTF-8; one character for one, so that places stay.
+    text = SURROGATE.sub("\ufffd", text)
+    return Note(note_id, language or language_of(text), text)
+
+
+def language_of(text: str) -> str:
+    """Return zh where at least one in ten letters is Chinese, else en."""
+    letters = sum(map(str.isalpha, text))
+    return "zh" if sum(map(is_han, text)) * 10 >= max(letters, 1) else "en"

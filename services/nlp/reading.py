@@ -1,0 +1,113 @@
+"""A note read: its sections, and every mention with its place and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from services.nlp import context, doses, durations, entities
+from services.nlp.context import Assertion, Certainty
+from services.nlp.doses import Dose
+from services.nlp.durations import Duration
+from services.nlp.notes import Note
+from services.nlp.passages import passages
+from services.nlp.sections import Section, SectionText, sections
+from services.nlp.terms import Kind, Term
+from services.nlp.tokens import Token, tokenize
+
+MENTIONS_MAX = 1_000
+"""Of a note with more, what comes later is kept only where it says something new."""
+MENTIONS_HARD_MAX = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One mention: text[start:end] of its note."""
+
+    note_id: str
+    kind: Kind
+    start: int
+    end: int
+    written: str
+    section: Section
+    said: Assertion
+    term: Term | None = None
+    dose: Dose | None = None
+    dose_written: str = ""
+    lasts: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found in one note."""
+
+    note: Note
+    sections: tuple[SectionText, ...] = ()
+    mentions: tuple[Mention, ...] = ()
+
+
+def read(note: Note) -> Reading:
+    """Return what is in a note; nothing for a note that is refused. Linear time."""
+    if note.refusal:
+        return Reading(note)
+    found = tuple(sections(note.text))
+    return Reading(note, found, tuple(_limited(_mentions(note, found))))
+
+
+def _mentions(note: Note, found: Sequence[SectionText]) -> Iterator[Mention]:
+    for section in found:
+        for passage in passages(note.text, section.start, section.end):
+            tokens = tokenize(note.text[passage.start : passage.end], passage.start)
+            yield from _in_sentence(note, tokens, section.section)
+
+
+def _in_sentence(note: Note, tokens: Sequence[Token], section: Section) -> Iterator[Mention]:
+    if not tokens:
+        return
+    found = entities.find(note.text, tokens, section)
+    ranges = [context.Range(each.first, each.last) for each in found]
+    ends = [each.start for each in found[1:]] + [tokens[-1].end]
+    said = context.assertions(tokens, ranges) if found else []
+    for each, what, end in zip(found, said, ends, strict=True) if found else ():
+        dose = doses.find(note.text, each.end, end) if each.kind is Kind.MEDICATION else None
+        problem = each.kind is Kind.PROBLEM
+        yield Mention(
+            note.note_id,
+            each.kind,
+            each.start,
+            each.end,
+            note.text[each.start : each.end],
+            section,
+            _in_section(each, what, section),
+            each.term,
+            dose,
+            note.text[dose.start : dose.end] if dose else "",
+            durations.find(note.text, each.end, end) if problem else None,
+        )
+
+
+def _in_section(found: entities.Found, said: Assertion, section: Section) -> Assertion:
+    """Return the assertion with what the section and the name themselves say."""
+    chronic = found.term is not None and found.term.use in ("chronic", "history")
+    reaction = found.kind is Kind.PROBLEM and section is Section.ALLERGIES
+    return Assertion(
+        Certainty.NEGATED if found.denies else said.certainty,
+        historical=said.resolved or reaction or (said.historical and not chronic),
+        other_person=said.other_person or section is Section.FAMILY_HISTORY,
+        resolved=said.resolved,
+        hypothetical=said.hypothetical and not found.denies,
+    )
+
+
+def _limited(mentions: Iterator[Mention]) -> Iterator[Mention]:
+    known: set[tuple[object, ...]] = set()
+    kept = 0
+    for each in mentions:
+        name = each.term.en if each.term else each.written.casefold()
+        what = (each.kind, name, each.section, each.said)
+        if kept < MENTIONS_MAX or what not in known:
+            kept += 1
+            yield each
+        known.add(what)
+        if kept >= MENTIONS_HARD_MAX:
+            return
