@@ -1,0 +1,51 @@
+"""One real PostgreSQL from its wheel, with a database for each service that keeps one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from services.cli.mesh import WITH_DATABASE
+
+
+class Databases:
+    """The server; it can be stopped, killed and started again under the running mesh."""
+
+    def __init__(self, servers: Any, folder: Path) -> None:
+        self._server = servers.get_server(str(folder))
+        for name in WITH_DATABASE:
+            self._server.psql(f"CREATE DATABASE {name};")
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """asyncpg URL by service."""
+        return {name: self._url(name) for name in WITH_DATABASE}
+
+    def dump(self, name: str) -> str:
+        """Return every row of every table of a service's database as text."""
+        tables = self.psql(name, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return "\n".join(self.psql(name, f'SELECT * FROM "{table}"') for table in tables.split())
+
+    def psql(self, name: str, query: str) -> str:
+        """Return a query's rows, tab-separated, from a service's database."""
+        return str(self._server.psql(f"\\c {name} \\\\ \\pset tuples_only on \\\\ {query};"))
+
+    def kill(self) -> None:
+        """Kill the server with SIGKILL, its workers with it."""
+        pid = self._server.get_pid()
+        self._server._postmaster_info = None
+        os.kill(pid, signal.SIGQUIT)
+
+    def start(self) -> None:
+        """Start the server again."""
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        """Stop the server and remove its folder."""
+        self._server.cleanup()
+
+    def _url(self, name: str) -> str:
+        uri = str(self._server.get_uri(database=name))
+        return uri.replace("postgresql://", "postgresql+asyncpg://")
