@@ -1,0 +1,46 @@
+"""Wires the ingest service."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+
+from dxmesh.ingest.v1 import ingest_service_pb2_grpc as rpc_pb
+
+from services.ingest.admission import Admission
+from services.ingest.peers import GrpcConsent
+from services.ingest.service import IngestService
+from services.ingest.settings import Settings
+from services.ingest.store import CaseStore, Intake, Relay, UploadStore, metadata
+from services.ingest.worker import IngestWorker
+from services.kernel import blobs, process
+from services.kernel.database import create_schema, open_engine
+
+NAME = "dxmesh.ingest.v1.IngestService"
+
+
+async def build(mesh: process.Process[Settings]) -> None:
+    """Open the zone and the database, then answer the gateway, sweep and publish."""
+    settings = mesh.settings
+    defaults = settings.defaults
+    zone = blobs.open_identity(settings)
+    engine = open_engine(settings.database_url)
+    mesh.on_stop(engine.dispose)
+    await create_schema(engine, metadata)
+    consent = GrpcConsent(settings)
+    mesh.on_stop(consent.close)
+    now = partial(datetime.now, UTC)
+    intake = Intake(zone, UploadStore(engine), now)
+    cases = CaseStore(engine, zone.vault.cipher)
+    relay = Relay(mesh.bus, cases)
+    admission = Admission(intake, cases, relay, consent, defaults, now)
+    service = IngestService(intake, admission, settings)
+    mesh.server.add(rpc_pb.add_IngestServiceServicer_to_server, service, NAME, callers=("gateway",))
+    worker = IngestWorker(mesh.bus, intake, cases, relay, settings.orphan_s, now)
+    await worker.start(settings.concurrency)
+    mesh.background(partial(worker.keep_publishing, settings.announce_s))
+    mesh.background(partial(worker.keep_sweeping, settings.sweep_s))
+
+
+if __name__ == "__main__":
+    process.run("ingest", Settings, build)

@@ -1,0 +1,211 @@
+"""A submission from its Bundle to an accepted case.
+
+1. known already: the first case's answer. 2. consent: recorded, then asked. 3. Bundle and
+manifest as blobs. 4. case, uploads and event in one transaction. 5. publish. Whatever stops
+this between two steps, the sender's next try goes on to one case: before step 4 nothing
+counts, after it everything does and the outbox publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from dxmesh.consent.v1.consent_service_pb2 import CheckConsentRequest, CheckConsentResponse
+from dxmesh.event.v1.blob_ref_pb2 import BlobRef
+from dxmesh.event.v1.case_received_pb2 import CaseReceived
+from dxmesh.event.v1.case_ref_pb2 import CaseRef
+from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
+from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeManifest
+
+from services.ingest import order, studies, submission
+from services.ingest.bundle import NotASubmission
+from services.ingest.limits import Defaults
+from services.ingest.store.cases import Accepted, CaseStore, Claim, Draft, Outcome
+from services.ingest.store.intake import AlreadyTaken, Intake
+from services.ingest.store.relay import Relay
+from services.ingest.submission import Keys, Submission
+from services.kernel import telemetry
+from services.kernel.errors import Forbidden, MeshError, RemoteError, Unavailable, Violation
+
+STEP = "ingest"
+TRIES = 8
+PROBLEMS_MAX = 500
+"""Problems in an answer: it has to fit one message."""
+
+
+class ConsentPeer(Protocol):
+    """What is needed of the consent service."""
+
+    async def record(self, tenant: str, subject_key: str, content: bytes) -> None:
+        """Record a Consent."""
+
+    async def check(self, request: CheckConsentRequest) -> CheckConsentResponse:
+        """Return the decision."""
+
+
+class ConsentDenied(Forbidden):
+    """The subject's consent does not permit the purpose."""
+
+
+class Admission:
+    """Admits submissions; two of the same at once make one case."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        cases: CaseStore,
+        relay: Relay,
+        consent: ConsentPeer,
+        defaults: Defaults,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._intake = intake
+        self._cases = cases
+        self._relay = relay
+        self._consent = consent
+        self._defaults = defaults
+        self._now = now
+
+    async def submit(self, tenant: str, content: bytes) -> SubmitCaseResponse:
+        """Return the case a Bundle makes, or made before.
+
+        Raises
+        ------
+        InvalidInput
+            Every problem by its path; nothing is stored.
+        ConsentDenied
+            CONSENT_<reason>; what was uploaded of its studies is destroyed.
+        Unavailable
+            Consent or a store is away; the same submission may be sent again.
+        """
+        read = await asyncio.to_thread(submission.read, content, self._defaults)
+        hasher = await self._intake.blobs.vault.hasher(tenant)
+        keys = submission.keys(read, hasher)
+        with telemetry.case(keys.case_id), telemetry.step("ingest.submit"):
+            if found := await self._cases.find(tenant, keys.all):
+                return await self._again(tenant, read, keys, found)
+            await self._record(tenant, read, keys)
+            await self._check(tenant, read, keys)
+            scope = await self._intake.uploads.open_submission(tenant, keys.case_id, self._now())
+            bundle = await self._intake.blobs.put(tenant, scope, "bundle", content)
+            for _ in range(TRIES):
+                outcome = await self._attempt(tenant, read, keys, bundle)
+                if isinstance(outcome, SubmitCaseResponse):
+                    await self._relay.send(tenant, keys.case_id)
+                    return outcome
+                if outcome is Outcome.TAKEN:
+                    break
+            await self._intake.destroy(tenant, scope)
+            if found := await self._cases.find(tenant, keys.all):
+                return await self._again(tenant, read, keys, found)
+            raise Unavailable("the studies of a submission change while it is accepted")
+
+    async def _again(
+        self, tenant: str, read: Submission, keys: Keys, found: Accepted
+    ) -> SubmitCaseResponse:
+        """Return the first case's answer; Consents in another version of it still count."""
+        if found.content_key != keys.content:
+            await self._record(tenant, read, keys)
+        await self._relay.send(tenant, found.case_id)
+        found.answer.duplicate = True
+        return found.answer
+
+    async def _record(self, tenant: str, read: Submission, keys: Keys) -> None:
+        for path, content in read.consents:
+            try:
+                await self._consent.record(tenant, keys.subject, content)
+            except RemoteError as error:
+                raise _by_path(error, path) from error
+
+    async def _check(self, tenant: str, read: Submission, keys: Keys) -> None:
+        decision = await self._consent.check(
+            CheckConsentRequest(
+                tenant=tenant,
+                subject_key=keys.subject,
+                purpose=read.purpose,
+                recipient=self._defaults.recipient,
+                case_id=keys.case_id,
+                step=STEP,
+            )
+        )
+        if decision.permitted:
+            return
+        for study in read.studies:
+            await self._intake.discard_study(tenant, study.uid)
+        raise ConsentDenied(
+            "the consent does not permit this purpose; nothing is kept",
+            reason=f"CONSENT_{decision.reason}",
+        )
+
+    async def _attempt(
+        self, tenant: str, read: Submission, keys: Keys, bundle: BlobRef
+    ) -> SubmitCaseResponse | Outcome:
+        """Try to accept with the uploads as they are now."""
+        manifest = IntakeManifest(
+            bundle=bundle,
+            problems=read.problems,
+            purpose=read.purpose,
+            recipient=self._defaults.recipient,
+        )
+        claims = [Claim(bundle.scope, 0)]
+        try:
+            for study in read.studies:
+                found = await self._intake.gather(tenant, study.uid, keys.case_id)
+                claims += found.claims
+                manifest.problems.extend(
+                    studies.missing(study, found.instances, were_used=found.were_used)
+                )
+                if found.instances:
+                    manifest.studies.add(study_instance_uid=study.uid, instances=found.instances)
+        except AlreadyTaken:
+            return Outcome.TAKEN
+        case = self._case(tenant, read, keys, manifest)
+        written = await self._intake.blobs.put(
+            tenant, bundle.scope, "manifest", manifest.SerializeToString()
+        )
+        answer = SubmitCaseResponse(
+            case=case,
+            subject_key=keys.subject,
+            problems=manifest.problems[:PROBLEMS_MAX],
+            accepted_time=case.received_time,
+        )
+        event = CaseReceived(case=case, manifest=written, subject_key=keys.subject)
+        headers: dict[str, str] = {}
+        telemetry.inject(headers)
+        trace = headers.get("traceparent", "")
+        outcome = await self._cases.accept(
+            Draft(answer, event, keys.content, keys.all, claims, trace)
+        )
+        return answer if outcome is Outcome.ACCEPTED else outcome
+
+    def _case(self, tenant: str, read: Submission, keys: Keys, manifest: IntakeManifest) -> CaseRef:
+        """Return the case as of now; a due time out of bounds is moved, and that is said."""
+        accepted = self._now()
+        due, moved = order.due(read.due, accepted, self._defaults)
+        if moved:
+            manifest.problems.add(
+                source="ServiceRequest.extension",
+                reason="DUE_TIME_MOVED",
+                message="the due time was too near or too far; the nearest possible one is used",
+            )
+        case = CaseRef(
+            tenant=tenant, case_id=keys.case_id, priority=read.priority, language=read.language
+        )
+        case.received_time.FromDatetime(accepted)
+        case.due_time.FromDatetime(due)
+        return case
+
+
+def _by_path(error: RemoteError, path: str) -> MeshError:
+    """Return the consent service's refusal with paths of the Bundle."""
+    found = [
+        Violation(f"{path}{v.path.removeprefix('Consent')}", v.problem) for v in error.violations
+    ]
+    return NotASubmission(
+        "a Consent is not taken; correct what is named",
+        found or [Violation(path, error.message)],
+        reason=error.reason,
+    )

@@ -1,0 +1,146 @@
+"""A submission Bundle, checked: everything wrong with it at once, each by its path. Pure.
+
+Taken: type `transaction` or `collection` (a `batch` is a set of unrelated requests), exactly
+one Patient and one ServiceRequest, at least one Consent, R4 resources only, all of them
+about that Patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from services.ingest import order, patient
+from services.kernel import fhir
+from services.kernel.errors import InvalidInput, Violation
+
+Json = Any
+Resource = Mapping[str, Json]
+
+TYPES = ("transaction", "collection")
+METHODS = ("POST", "PUT")
+CONSENT_BYTES_MAX = 256 << 10
+"""What the consent service takes."""
+VIOLATIONS_MAX = 200
+"""More than anybody reads; the answer has to fit one message."""
+R4_TYPES = frozenset((resources.files(__package__) / "resource_types.txt").read_text().split())
+
+
+class NotASubmission(InvalidInput):
+    """The Bundle is no submission; every problem is named by its path."""
+
+
+def entries(bundle: Resource) -> Iterator[tuple[str, str, Resource]]:
+    """Yield path, fullUrl and resource of every entry of a checked Bundle."""
+    for number, entry in enumerate(bundle["entry"]):
+        yield f"Bundle.entry[{number}].resource", entry.get("fullUrl") or "", entry["resource"]
+
+
+def read(content: bytes, entries_max: int) -> Resource:
+    """Return the Bundle in `content`.
+
+    Raises
+    ------
+    InvalidInput
+        Not JSON; see `kernel.fhir.parse`.
+    NotASubmission
+        It cannot be used; nothing of it is.
+    """
+    bundle = fhir.parse(content)
+    found = list(_shape(bundle, entries_max))
+    if not found:
+        found = list(_problems(bundle))
+    if found:
+        more = len(found) - VIOLATIONS_MAX
+        if more > 0:
+            found[VIOLATIONS_MAX:] = [Violation("Bundle", f"{more} more problems")]
+        raise NotASubmission("the Bundle cannot be used; correct what is named", found)
+    return dict(bundle)
+
+
+def _shape(bundle: Json, entries_max: int) -> Iterator[Violation]:
+    """Yield what keeps the Bundle from being looked at any further."""
+    if not isinstance(bundle, Mapping) or bundle.get("resourceType") != "Bundle":
+        yield Violation("resourceType", "must be Bundle")
+        return
+    found = bundle.get("entry")
+    if not isinstance(found, Sequence) or isinstance(found, str) or not found:
+        yield Violation("Bundle.entry", "must list the resources")
+        return
+    if len(found) > entries_max:
+        yield Violation("Bundle.entry", f"at most {entries_max} entries")
+        return
+    for number, entry in enumerate(found):
+        resource = entry.get("resource") if isinstance(entry, Mapping) else None
+        if not isinstance(resource, Mapping):
+            yield Violation(f"Bundle.entry[{number}].resource", "missing")
+
+
+def _problems(bundle: Resource) -> Iterator[Violation]:
+    yield from _frame(bundle)
+    kinds: dict[str, list[tuple[str, str, Resource]]] = {}
+    sound = True
+    for path, full_url, resource in entries(bundle):
+        wrong = list(_resource_problems(resource, path))
+        sound &= not wrong
+        yield from wrong
+        kinds.setdefault(str(resource.get("resourceType")), []).append((path, full_url, resource))
+    counted = list(_counts(kinds))
+    yield from counted
+    if sound and not counted:  # what follows relies on types that were validated
+        yield from _relations(bundle, kinds)
+
+
+def _frame(bundle: Resource) -> Iterator[Violation]:
+    """Yield what is wrong around the resources."""
+    if bundle.get("type") not in TYPES:
+        yield Violation("Bundle.type", f"must be {' or '.join(TYPES)}")
+    bare = [{k: v for k, v in e.items() if k != "resource"} for e in bundle["entry"]]
+    frame = {**bundle, "entry": [each or {"fullUrl": "urn:none"} for each in bare]}
+    yield from fhir.problems(frame)
+    seen: set[str] = set()
+    for number, entry in enumerate(bundle["entry"]):
+        request = entry.get("request")
+        if isinstance(request, Mapping) and request.get("method") not in METHODS:
+            place = f"Bundle.entry[{number}].request.method"
+            yield Violation(place, f"must be {' or '.join(METHODS)}")
+        full_url = entry.get("fullUrl")
+        if isinstance(full_url, str) and full_url in seen:
+            yield Violation(f"Bundle.entry[{number}].fullUrl", "used twice")
+        seen.add(str(full_url))
+
+
+def _resource_problems(resource: Resource, path: str) -> Iterator[Violation]:
+    kind = resource.get("resourceType")
+    if not isinstance(kind, str) or kind not in R4_TYPES:
+        yield Violation(f"{path}.resourceType", "not a FHIR R4 resource type")
+        return
+    for found in fhir.problems(resource):
+        yield Violation(f"{path}{found.path.removeprefix(kind)}", found.problem)
+
+
+def _counts(kinds: Mapping[str, Sequence[tuple[str, str, Resource]]]) -> Iterator[Violation]:
+    for kind in ("Patient", "ServiceRequest"):
+        found = kinds.get(kind, [])
+        if not found:
+            yield Violation("Bundle.entry", f"has no {kind}; exactly one is needed")
+        for path, _, _ in found[1:]:
+            yield Violation(path, f"a second {kind}; exactly one is needed")
+    if not kinds.get("Consent"):
+        yield Violation("Bundle.entry", "has no Consent; at least one is needed")
+
+
+def _relations(
+    bundle: Resource, kinds: Mapping[str, Sequence[tuple[str, str, Resource]]]
+) -> Iterator[Violation]:
+    """Yield what is wrong between the resources."""
+    _, full_url, resource = kinds["Patient"][0]
+    who = patient.person(resource, full_url)
+    for path, _, each in entries(bundle):
+        yield from patient.strangers(each, path, who)
+    path, _, request = kinds["ServiceRequest"][0]
+    yield from order.problems(bundle, request, path)
+    for path, _, consent in kinds["Consent"]:
+        if len(fhir.dump(consent)) > CONSENT_BYTES_MAX:
+            yield Violation(path, f"at most {CONSENT_BYTES_MAX} bytes")

@@ -1,0 +1,141 @@
+"""IngestService: streams of DICOM and ZIP into the intake, streams of Bundles into cases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from dxmesh.ingest.v1 import ingest_service_pb2 as pb
+from dxmesh.ingest.v1 import ingest_service_pb2_grpc as rpc_pb
+from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
+
+from services.ingest import dicom
+from services.ingest.archive import Archive, Entry
+from services.ingest.elements import UnusableInstance
+from services.ingest.settings import Settings
+from services.ingest.store import Intake, Spool
+from services.ingest.store.intake import OtherContent
+from services.kernel import fhir, telemetry
+from services.kernel.crypto import checked
+from services.kernel.errors import InvalidInput, MeshError, TooLarge
+
+DICOM, ZIP = "application/dicom", "application/zip"
+SOURCE_CHARS_MAX = 200
+Message = pb.StoreInstancesRequest | pb.SubmitCaseRequest
+
+
+class Admits(Protocol):
+    """What is needed of `admission.Admission`."""
+
+    async def submit(self, tenant: str, content: bytes) -> pb.SubmitCaseResponse:
+        """Return the case a Bundle makes."""
+
+
+class IngestService(rpc_pb.IngestServiceServicer):
+    """Answers the gateway; see the proto for each call."""
+
+    def __init__(self, intake: Intake, admission: Admits, settings: Settings) -> None:
+        self._intake = intake
+        self._admission = admission
+        self._settings = settings
+
+    async def StoreInstances(
+        self, request_iterator: AsyncIterator[pb.StoreInstancesRequest], context: object
+    ) -> pb.StoreInstancesResponse:
+        """Keep one DICOM file, or those of a ZIP archive; each refused one is named."""
+        messages = aiter(request_iterator)
+        header = await _header(messages, (DICOM, ZIP))
+        archived = header.media_type == ZIP
+        limit = self._settings.archive_bytes_max if archived else self._settings.instance_bytes_max
+        answer = pb.StoreInstancesResponse()
+        with telemetry.step("ingest.store"), self._spool(limit) as spool:
+            async for chunk in _chunks(messages):
+                await asyncio.to_thread(spool.write, chunk)
+            spool.finish()
+            if archived:
+                await self._archive(header.tenant, spool, answer)
+            else:
+                await self._instance(header.tenant, header.label, spool, answer)
+        return answer
+
+    async def SubmitCase(
+        self, request_iterator: AsyncIterator[pb.SubmitCaseRequest], context: object
+    ) -> pb.SubmitCaseResponse:
+        """Check a Bundle and consent, and start its case."""
+        messages = aiter(request_iterator)
+        header = await _header(messages, (fhir.MEDIA_TYPE,))
+        limit = self._settings.bundle_bytes_max
+        content = bytearray()
+        async for chunk in _chunks(messages):
+            content += chunk
+            if len(content) > limit:
+                raise TooLarge(f"the Bundle is over {limit} bytes", reason="BUNDLE_TOO_LARGE")
+        return await self._admission.submit(header.tenant, bytes(content))
+
+    async def _archive(self, tenant: str, packed: Spool, answer: pb.StoreInstancesResponse) -> None:
+        archive = await asyncio.to_thread(
+            Archive, packed.reader(), packed.size, self._settings.archive_limits
+        )
+        for entry in archive.entries():
+            if entry.refusal:
+                _refuse(answer, entry.name, entry.refusal)
+                continue
+            with self._spool(self._settings.instance_bytes_max) as spool:
+                try:
+                    await asyncio.to_thread(_unpack, archive, entry, spool)
+                except (UnusableInstance, TooLarge) as error:
+                    _refuse(answer, entry.name, error)
+                    continue
+                await self._instance(tenant, entry.name, spool, answer)
+        if not answer.stored and not answer.problems:
+            raise InvalidInput("the archive holds no file", reason="EMPTY_ARCHIVE")
+
+    async def _instance(
+        self, tenant: str, label: str, spool: Spool, answer: pb.StoreInstancesResponse
+    ) -> None:
+        try:
+            header = await asyncio.to_thread(dicom.read, spool.reader(), spool.size)
+            answer.stored.append(await self._intake.keep(tenant, header, spool))
+        except (UnusableInstance, OtherContent) as error:
+            _refuse(answer, label, error)
+
+    def _spool(self, limit: int) -> Spool:
+        error = TooLarge(f"the file is over {limit} bytes", reason="INSTANCE_TOO_LARGE")
+        return Spool(self._settings.spool_dir, limit, error)
+
+
+def _unpack(archive: Archive, entry: Entry, spool: Spool) -> None:
+    for piece in archive.content(entry):
+        spool.write(piece)
+    spool.finish()
+
+
+def _refuse(answer: pb.StoreInstancesResponse, source: str, error: MeshError) -> None:
+    name = source if len(source) <= SOURCE_CHARS_MAX else f"…{source[-SOURCE_CHARS_MAX + 1 :]}"
+    plain = "".join(char if char.isprintable() else "\ufffd" for char in name)
+    answer.problems.append(IntakeProblem(source=plain, reason=error.reason, message=error.message))
+
+
+async def _header(messages: AsyncIterator[Message], kinds: tuple[str, ...]) -> pb.ContentHeader:
+    """Return the first message's header.
+
+    Raises
+    ------
+    InvalidInput
+        It is missing, names no tenant, or the content is of another kind.
+    """
+    first = await anext(messages, None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise InvalidInput("the first message must be the header", reason="NO_HEADER")
+    checked(first.header.tenant)
+    if first.header.media_type not in kinds:
+        raise InvalidInput(f"the content must be {' or '.join(kinds)}", reason="MEDIA_TYPE")
+    return first.header
+
+
+async def _chunks(messages: AsyncIterator[Message]) -> AsyncIterator[bytes]:
+    async for message in messages:
+        if message.WhichOneof("part") != "chunk":
+            raise InvalidInput("a second header", reason="SECOND_HEADER")
+        yield message.chunk

@@ -1,0 +1,104 @@
+"""Settings of the ingest service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.ingest.limits import ArchiveLimits, Defaults
+from services.kernel.settings import BadSettings, IdentitySettings
+
+GIB, MIB = 1 << 30, 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(IdentitySettings):
+    """Ingest settings, read from `DX_INGEST_*`."""
+
+    database_url: str = "sqlite+aiosqlite:///ingest.db"
+    """Its own database: sqlite+aiosqlite:///path or postgresql+asyncpg://user@host/name."""
+
+    consent_address: str = "127.0.0.1:50055"
+    """gRPC address of the consent service, host:port."""
+
+    consent_timeout_s: float = 10.0
+    """Deadline of one call to the consent service."""
+
+    recipient: str = "urn:dxmesh:demo|DXMESH-ANALYSIS"
+    """Who analyses here, as Consents name it, system|value; each hospital sets its own."""
+
+    language: str = "en"
+    """Language of a report whose submission states none: zh or en."""
+
+    due_s: float = 3600.0
+    """Seconds from submission to the report's due time, unless the order states one."""
+
+    due_s_max: float = 7 * 86_400.0
+    """Most seconds a stated due time may lie ahead."""
+
+    bundle_bytes_max: int = 32 * MIB
+    """Largest submission Bundle, bytes."""
+
+    bundle_entries_max: int = 5000
+    """Most entries of a submission Bundle."""
+
+    instance_bytes_max: int = 2 * GIB
+    """Largest DICOM file, bytes."""
+
+    archive_bytes_max: int = 4 * GIB
+    """Largest ZIP archive, bytes."""
+
+    archive_entries_max: int = 5000
+    """Most entries of a ZIP archive."""
+
+    archive_total_bytes_max: int = 16 * GIB
+    """Most bytes a ZIP archive may unpack to."""
+
+    archive_ratio_max: float = 200.0
+    """Most times an entry, or a whole archive, may grow when unpacked; under 32 MiB any may."""
+
+    spool_dir: Path | None = None
+    """Folder for encrypted content while it is checked; none: the system's temporary one."""
+
+    orphan_s: float = 86_400.0
+    """Seconds after which an upload that no case refers to is destroyed."""
+
+    sweep_s: float = 300.0
+    """Seconds between two looks for uploads to destroy."""
+
+    announce_s: float = 5.0
+    """Seconds between attempts to announce cases that the bus has not confirmed."""
+
+    concurrency: int = 4
+    """Stopped cases whose intake is destroyed at once."""
+
+    @property
+    def archive_limits(self) -> ArchiveLimits:
+        """The limits of a ZIP archive."""
+        return ArchiveLimits(
+            entries=self.archive_entries_max,
+            entry_bytes=self.instance_bytes_max,
+            total_bytes=self.archive_total_bytes_max,
+            ratio=self.archive_ratio_max,
+        )
+
+    @property
+    def defaults(self) -> Defaults:
+        """What holds where a submission says nothing.
+
+        Raises
+        ------
+        BadSettings
+            The language is neither zh nor en, or the recipient is not system|value.
+        """
+        if self.language not in ("zh", "en"):
+            raise BadSettings("DX_INGEST_LANGUAGE is neither zh nor en")
+        if "|" not in self.recipient:
+            raise BadSettings("DX_INGEST_RECIPIENT is not system|value")
+        return Defaults(
+            recipient=self.recipient,
+            language=self.language,
+            due_s=self.due_s,
+            due_s_max=self.due_s_max,
+            entries_max=self.bundle_entries_max,
+        )

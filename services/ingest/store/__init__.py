@@ -1,0 +1,10 @@
+"""Everything ingest keeps: encrypted content in the identity zone, rows in its database."""
+
+from services.ingest.store.cases import CaseStore
+from services.ingest.store.intake import Intake
+from services.ingest.store.relay import Relay
+from services.ingest.store.spool import Spool
+from services.ingest.store.tables import metadata
+from services.ingest.store.uploads import UploadStore
+
+__all__ = ["CaseStore", "Intake", "Relay", "Spool", "UploadStore", "metadata"]

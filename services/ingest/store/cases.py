@@ -1,0 +1,169 @@
+"""Accepted cases, what makes a submission the same, and the events still to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dxmesh.event.v1.case_received_pb2 import CaseReceived
+from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.ingest.store.tables import CASES, OUTBOX, SCOPES, SUBMISSIONS
+from services.kernel.crypto import FieldCipher
+
+CipherFor = Callable[[str], Awaitable[FieldCipher]]
+"""Returns a tenant's cipher for database fields."""
+
+
+class Outcome(Enum):
+    """What became of an attempt to accept a case."""
+
+    ACCEPTED = "accepted"
+    TAKEN = "taken"
+    """The same submission was accepted in the meantime."""
+    MOVED = "moved"
+    """An upload changed since it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A case that was accepted before."""
+
+    case_id: str
+    content_key: str
+    answer: SubmitCaseResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A scope that a case takes, as it was when it was read."""
+
+    scope: str
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A case about to be accepted."""
+
+    answer: SubmitCaseResponse
+    event: CaseReceived
+    content_key: str
+    keys: Sequence[str]
+    """Keyed hashes by which the same submission is known again."""
+    claims: Sequence[Claim]
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event the bus has not confirmed."""
+
+    message_id: str
+    event: CaseReceived
+    trace: str
+
+
+class _Moved(Exception):
+    """Rolls the transaction back."""
+
+
+class CaseStore:
+    """The tables of cases, submissions and the outbox."""
+
+    def __init__(self, engine: AsyncEngine, cipher_for: CipherFor) -> None:
+        self._engine = engine
+        self._cipher_for = cipher_for
+
+    async def find(self, tenant: str, keys: Sequence[str]) -> Accepted | None:
+        """Return the case accepted under the first key that is known."""
+        query = select(SUBMISSIONS.c.submission_key, SUBMISSIONS.c.case_id).where(
+            SUBMISSIONS.c.tenant == tenant, SUBMISSIONS.c.submission_key.in_(keys)
+        )
+        async with self._engine.connect() as connection:
+            known = {row.submission_key: row.case_id for row in await connection.execute(query)}
+            case_id = next((known[key] for key in keys if key in known), None)
+            if case_id is None:
+                return None
+            where = CASES.c.tenant == tenant, CASES.c.case_id == case_id
+            row = (await connection.execute(select(CASES).where(*where))).one()
+        cipher = await self._cipher_for(tenant)
+        plain = cipher.decrypt(row.sealed, _context(tenant, case_id))
+        return Accepted(case_id, row.content_key, SubmitCaseResponse.FromString(plain))
+
+    async def accept(self, draft: Draft) -> Outcome:
+        """Write the case, its keys and its event, and take its scopes, all or nothing."""
+        try:
+            async with self._engine.begin() as connection:
+                await self._write(connection, draft)
+        except IntegrityError:
+            return Outcome.TAKEN
+        except _Moved:
+            return Outcome.MOVED
+        return Outcome.ACCEPTED
+
+    async def stop(self, tenant: str, case_id: str) -> None:
+        """Note that a case was stopped; what was not published of it never will be."""
+        async with self._engine.begin() as connection:
+            where = CASES.c.tenant == tenant, CASES.c.case_id == case_id
+            await connection.execute(update(CASES).where(*where).values(is_stopped=True))
+            gone = OUTBOX.c.tenant == tenant, OUTBOX.c.case_id == case_id
+            await connection.execute(delete(OUTBOX).where(*gone))
+
+    async def outgoing(
+        self, tenant: str = "", case_id: str = "", limit: int = 100
+    ) -> list[Outgoing]:
+        """Return events to publish, oldest first; of one case when it is given."""
+        query = select(OUTBOX).order_by(OUTBOX.c.number).limit(limit)
+        if case_id:
+            query = query.where(OUTBOX.c.tenant == tenant, OUTBOX.c.case_id == case_id)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return [Outgoing(r.message_id, CaseReceived.FromString(r.event), r.trace) for r in rows]
+
+    async def sent(self, message_id: str) -> None:
+        """Forget an event: the bus has it."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(OUTBOX).where(OUTBOX.c.message_id == message_id))
+
+    async def _write(self, connection: AsyncConnection, draft: Draft) -> None:
+        case = draft.answer.case
+        tenant, case_id = case.tenant, case.case_id
+        cipher = await self._cipher_for(tenant)
+        sealed = cipher.encrypt(draft.answer.SerializeToString(), _context(tenant, case_id))
+        row = {
+            "tenant": tenant,
+            "case_id": case_id,
+            "content_key": draft.content_key,
+            "is_stopped": False,
+            "sealed": sealed,
+        }
+        await connection.execute(insert(CASES).values(row))
+        for key in dict.fromkeys(draft.keys):
+            values = {"tenant": tenant, "submission_key": key, "case_id": case_id}
+            await connection.execute(insert(SUBMISSIONS).values(values))
+        for claim in draft.claims:
+            as_read = (
+                update(SCOPES)
+                .where(SCOPES.c.tenant == tenant, SCOPES.c.scope == claim.scope, SCOPES.c.is_open)
+                .where(SCOPES.c.changes == claim.changes)
+            )
+            taken = await connection.execute(as_read.values(case_id=case_id, is_open=False))
+            if not taken.rowcount:
+                raise _Moved
+        event = {
+            "message_id": f"{case_id}/received",
+            "tenant": tenant,
+            "case_id": case_id,
+            "event": draft.event.SerializeToString(),
+            "trace": draft.trace,
+        }
+        await connection.execute(insert(OUTBOX).values(event))
+
+
+def _context(tenant: str, case_id: str) -> str:
+    return f"ingest_cases/{tenant}/{case_id}"

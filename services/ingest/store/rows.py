@@ -1,0 +1,24 @@
+"""Statements that two databases spell differently, and times as integers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INSERTS: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+async def insert_absent(connection: AsyncConnection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless one of its keys is there; tell whether it was inserted."""
+    made = _INSERTS[connection.dialect.name](table).values(row).on_conflict_do_nothing()
+    return bool((await connection.execute(made)).rowcount)
+
+
+def microseconds(instant: datetime) -> int:
+    """Return microseconds since 1970 UTC."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)

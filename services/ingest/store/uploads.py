@@ -1,0 +1,185 @@
+"""Scopes of the intake and the instances in them, as rows; the bytes are blobs."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.ingest.store.rows import insert_absent, microseconds
+from services.ingest.store.tables import INSTANCES, SCOPES
+
+
+class Added(Enum):
+    """What became of an instance row."""
+
+    NEW = "new"
+    PRESENT = "present"
+    CLOSED = "closed"
+    """The upload was taken by a case, or destroyed, in the meantime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An instance row."""
+
+    scope: str
+    sop_key: str
+    content_key: str
+    sealed: bytes
+    is_open: bool
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One upload of a study."""
+
+    scope: str
+    changes: int
+    is_open: bool
+    case_id: str
+
+
+class UploadStore:
+    """The tables of scopes and instances. Every transaction begins with its write."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def open_upload(self, tenant: str, study_key: str, now: datetime) -> str:
+        """Return the scope of a study's open upload; begin one when there is none."""
+        query = select(SCOPES.c.scope).where(
+            SCOPES.c.tenant == tenant, SCOPES.c.study_key == study_key, SCOPES.c.is_open
+        )
+        while True:
+            async with self._engine.connect() as connection:
+                if scope := (await connection.execute(query)).scalar_one_or_none():
+                    return str(scope)
+            await self._insert(tenant, f"study-{uuid.uuid4().hex}", study_key, now)
+
+    async def open_submission(self, tenant: str, case_id: str, now: datetime) -> str:
+        """Begin a scope for one attempt to submit a case; return it."""
+        scope = f"{case_id}.{uuid.uuid4().hex[:12]}"
+        await self._insert(tenant, scope, "", now)
+        return scope
+
+    async def add(
+        self, tenant: str, scope: str, sop_key: str, content_key: str, sealed: bytes, now: datetime
+    ) -> Added:
+        """Add an instance to an open upload."""
+        change = (
+            update(SCOPES)
+            .where(SCOPES.c.tenant == tenant, SCOPES.c.scope == scope, SCOPES.c.is_open)
+            .values(touched_us=microseconds(now), changes=SCOPES.c.changes + 1)
+        )
+        row = {
+            "tenant": tenant,
+            "scope": scope,
+            "sop_key": sop_key,
+            "content_key": content_key,
+            "sealed": sealed,
+        }
+        async with self._engine.begin() as connection:
+            if not (await connection.execute(change)).rowcount:
+                return Added.CLOSED
+            return Added.NEW if await insert_absent(connection, INSTANCES, row) else Added.PRESENT
+
+    async def of_instance(self, tenant: str, sop_key: str) -> list[Held]:
+        """Return every row of an instance, in whichever upload."""
+        return await self._held(INSTANCES.c.tenant == tenant, INSTANCES.c.sop_key == sop_key)
+
+    async def of_scope(self, tenant: str, scope: str) -> list[Held]:
+        """Return an upload's instances in the order received."""
+        return await self._held(INSTANCES.c.tenant == tenant, INSTANCES.c.scope == scope)
+
+    async def of_study(self, tenant: str, study_key: str) -> list[Upload]:
+        """Return a study's uploads, oldest first."""
+        return await self._uploads(SCOPES.c.tenant == tenant, SCOPES.c.study_key == study_key)
+
+    async def of_case(self, tenant: str, case_id: str) -> list[Upload]:
+        """Return what a case took: its uploads and its submission."""
+        return await self._uploads(SCOPES.c.tenant == tenant, SCOPES.c.case_id == case_id)
+
+    async def close(self, tenant: str, scope: str, untouched_since: datetime | None = None) -> bool:
+        """Take nothing more into a scope that no case has; False when a case has it.
+
+        `untouched_since`: leave it alone when something arrived after that.
+        """
+        change = update(SCOPES).where(
+            SCOPES.c.tenant == tenant, SCOPES.c.scope == scope, SCOPES.c.case_id == ""
+        )
+        if untouched_since:
+            change = change.where(SCOPES.c.touched_us <= microseconds(untouched_since))
+        async with self._engine.begin() as connection:
+            return bool((await connection.execute(change.values(is_open=False))).rowcount)
+
+    async def forget(self, tenant: str, scope: str) -> None:
+        """Delete the rows of a scope whose key is destroyed."""
+        async with self._engine.begin() as connection:
+            for table in (INSTANCES, SCOPES):
+                where = table.c.tenant == tenant, table.c.scope == scope
+                await connection.execute(delete(table).where(*where))
+
+    async def unclaimed(
+        self, before: datetime, *, study: bool, limit: int
+    ) -> list[tuple[str, str]]:
+        """Return (tenant, scope) that no case took and nothing touched since."""
+        kind = SCOPES.c.study_key != "" if study else SCOPES.c.study_key == ""
+        return await self._places(SCOPES.c.case_id == "", kind, before=before, limit=limit)
+
+    async def claimed(self, before: datetime, after: str, limit: int) -> list[tuple[str, str]]:
+        """Return (tenant, scope) that a case took before, by name and beyond `after`."""
+        taken = SCOPES.c.case_id != "", SCOPES.c.scope > after
+        return await self._places(*taken, before=before, limit=limit)
+
+    async def closed(self, before: datetime, limit: int) -> list[tuple[str, str]]:
+        """Return (tenant, scope) whose destruction began and did not end."""
+        half = SCOPES.c.case_id == "", SCOPES.c.is_open.is_(False)
+        return await self._places(*half, before=before, limit=limit)
+
+    async def _insert(self, tenant: str, scope: str, study_key: str, now: datetime) -> None:
+        row = {
+            "scope": scope,
+            "tenant": tenant,
+            "study_key": study_key,
+            "case_id": "",
+            "is_open": True,
+            "changes": 0,
+            "touched_us": microseconds(now),
+        }
+        async with self._engine.begin() as connection:
+            await insert_absent(connection, SCOPES, row)
+
+    async def _places(self, *where: Any, before: datetime, limit: int) -> list[tuple[str, str]]:
+        query = (
+            select(SCOPES.c.tenant, SCOPES.c.scope)
+            .where(SCOPES.c.touched_us <= microseconds(before), *where)
+            .order_by(SCOPES.c.scope)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return [(row.tenant, row.scope) for row in await connection.execute(query)]
+
+    async def _uploads(self, *where: Any) -> list[Upload]:
+        columns = (SCOPES.c.scope, SCOPES.c.changes, SCOPES.c.is_open, SCOPES.c.case_id)
+        query = select(*columns).where(*where).order_by(SCOPES.c.touched_us)
+        async with self._engine.connect() as connection:
+            return [Upload(*row) for row in await connection.execute(query)]
+
+    async def _held(self, *where: Any) -> list[Held]:
+        query = (
+            select(INSTANCES, SCOPES.c.is_open, SCOPES.c.case_id)
+            .join(SCOPES, SCOPES.c.scope == INSTANCES.c.scope)
+            .where(*where)
+            .order_by(INSTANCES.c.number)
+        )
+        names = ("scope", "sop_key", "content_key", "sealed", "is_open", "case_id")
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [Held(*(row[name] for name in names)) for row in rows]
