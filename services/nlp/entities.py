@@ -55,9 +55,9 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
         covered[each.first : each.last] = [True] * (each.last - each.first)
     result = list(allergens)
     for match in terms.PROBLEMS_AND_MEDICATIONS.find(tokens):
-        if any(covered[match.first : match.last]) or not _fits(text, tokens, match):
-            continue
         term = match.value.term
+        if term is None or any(covered[match.first : match.last]) or not _fits(text, tokens, match):
+            continue
         if term.use == "history" and section not in HISTORY:
             continue
         if term.kind is Kind.MEDICATION and section in NO_MEDICATIONS:

@@ -42,7 +42,8 @@ class Term:
 class Name:
     """A written name of a term."""
 
-    term: Term
+    term: Term | None
+    """None: the name only looks like one ("flu vaccine", 癌胚抗原)."""
     capitals: bool = False
     denies: bool = False
 
@@ -90,8 +91,10 @@ def _names(name: str, term: Term, *, denies: bool) -> Iterator[tuple[str, Name]]
             yield variant + "s", Name(term, capitals, denies)
 
 
+DECOYS = [(row["name"], Name(None)) for row in tables.rows("decoys")]
 PROBLEMS_AND_MEDICATIONS: Phrases[Name] = Phrases(
     (
+        *DECOYS,
         *_load("problems", Kind.PROBLEM),
         *_load("hpo", Kind.PROBLEM),
         *_load("medications", Kind.MEDICATION),
