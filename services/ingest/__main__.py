@@ -23,6 +23,8 @@ async def build(mesh: process.Process[Settings]) -> None:
     """Open the zone and the database, then answer the gateway, sweep and publish."""
     settings = mesh.settings
     defaults = settings.defaults
+    if settings.spool_dir:
+        settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     zone = blobs.open_identity(settings)
     engine = open_engine(settings.database_url)
     mesh.on_stop(engine.dispose)

@@ -29,7 +29,7 @@ SYSTEM_NAMES = frozenset((".ds_store", "thumbs.db", "desktop.ini", "dicomdir", "
 ARCHIVE_SUFFIXES = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".iso"))
 _END, _END64, _LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _END_BYTES, _COMMENT_MAX = 22, 0xFFFF
-_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_ENCRYPTED, _UTF8 = 0x1 | 0x40 | 0x2000, 0x800
 _UNPACK_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError),
     *(NotImplementedError, RuntimeError, struct.error),
@@ -80,7 +80,8 @@ class Archive:
         """Yield every file, in the archive's order; folders are left out."""
         for info in self._zip.infolist():
             if not info.orig_filename.endswith("/"):
-                yield Entry(info.orig_filename, info, self._refusal(info))
+                name = _name(info)
+                yield Entry(name, info, self._refusal(info, name))
 
     def content(self, entry: Entry) -> Iterator[bytes]:
         """Yield an entry's bytes in pieces.
@@ -118,10 +119,10 @@ class Archive:
                 f"the archive grows over {limits.ratio:g} times when unpacked", reason="ZIP_BOMB"
             )
 
-    def _refusal(self, info: zipfile.ZipInfo) -> UnusableInstance | None:
+    def _refusal(self, info: zipfile.ZipInfo, name: str) -> UnusableInstance | None:
         """Return why an entry is not opened."""
         limits = self._limits
-        if reason := _name_reason(info.orig_filename):
+        if reason := _name_reason(name):
             return _REFUSALS[reason]
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
             return _REFUSALS["SPECIAL_FILE"]
@@ -149,6 +150,18 @@ _REFUSALS = {
         "ENCRYPTED_ENTRY": "the entry is encrypted; pack it without a password",
     }.items()
 }
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """Return an entry's name; what is not marked as UTF-8 is mostly that or GB 18030."""
+    if info.flag_bits & _UTF8:
+        return info.orig_filename
+    for codec in ("utf-8", "gb18030"):
+        try:
+            return info.orig_filename.encode("cp437").decode(codec)
+        except UnicodeError:
+            continue
+    return info.orig_filename
 
 
 def _name_reason(name: str) -> str:

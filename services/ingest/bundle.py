@@ -8,6 +8,7 @@ about that Patient.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -31,10 +32,21 @@ class NotASubmission(InvalidInput):
     """The Bundle is no submission; every problem is named by its path."""
 
 
-def entries(bundle: Resource) -> Iterator[tuple[str, str, Resource]]:
-    """Yield path, fullUrl and resource of every entry of a checked Bundle."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One resource of a Bundle, and where it stands."""
+
+    path: str
+    full_url: str
+    """Empty when there is none."""
+    resource: Resource
+
+
+def entries(bundle: Resource) -> Iterator[Entry]:
+    """Yield every entry of a Bundle whose entries all have a resource."""
     for number, entry in enumerate(bundle["entry"]):
-        yield f"Bundle.entry[{number}].resource", entry.get("fullUrl") or "", entry["resource"]
+        path = f"Bundle.entry[{number}].resource"
+        yield Entry(path, entry.get("fullUrl") or "", entry["resource"])
 
 
 def read(content: bytes, entries_max: int) -> Resource:
@@ -78,69 +90,68 @@ def _shape(bundle: Json, entries_max: int) -> Iterator[Violation]:
 
 
 def _problems(bundle: Resource) -> Iterator[Violation]:
-    yield from _frame(bundle)
-    kinds: dict[str, list[tuple[str, str, Resource]]] = {}
-    sound = True
-    for path, full_url, resource in entries(bundle):
-        wrong = list(_resource_problems(resource, path))
-        sound &= not wrong
-        yield from wrong
-        kinds.setdefault(str(resource.get("resourceType")), []).append((path, full_url, resource))
-    counted = list(_counts(kinds))
-    yield from counted
-    if sound and not counted:  # what follows relies on types that were validated
+    malformed = _frame_problems(bundle)
+    kinds: dict[str, list[Entry]] = {}
+    for entry in entries(bundle):
+        malformed += _resource_problems(entry.resource, entry.path)
+        kinds.setdefault(str(entry.resource.get("resourceType")), []).append(entry)
+    yield from malformed
+    yield from _counts(kinds)
+    if not malformed:  # what follows relies on types that were validated
+        yield from _frame(bundle)
         yield from _relations(bundle, kinds)
 
 
+def _frame_problems(bundle: Resource) -> list[Violation]:
+    """Return what R4 finds wrong around the resources."""
+    bare = [{k: v for k, v in e.items() if k != "resource"} for e in bundle["entry"]]
+    return fhir.problems({**bundle, "entry": [each or {"fullUrl": "urn:none"} for each in bare]})
+
+
 def _frame(bundle: Resource) -> Iterator[Violation]:
-    """Yield what is wrong around the resources."""
+    """Yield what a submission may not have around the resources."""
     if bundle.get("type") not in TYPES:
         yield Violation("Bundle.type", f"must be {' or '.join(TYPES)}")
-    bare = [{k: v for k, v in e.items() if k != "resource"} for e in bundle["entry"]]
-    frame = {**bundle, "entry": [each or {"fullUrl": "urn:none"} for each in bare]}
-    yield from fhir.problems(frame)
     seen: set[str] = set()
     for number, entry in enumerate(bundle["entry"]):
         request = entry.get("request")
-        if isinstance(request, Mapping) and request.get("method") not in METHODS:
+        if request and request.get("method") not in METHODS:
             place = f"Bundle.entry[{number}].request.method"
             yield Violation(place, f"must be {' or '.join(METHODS)}")
         full_url = entry.get("fullUrl")
-        if isinstance(full_url, str) and full_url in seen:
+        if full_url and full_url in seen:
             yield Violation(f"Bundle.entry[{number}].fullUrl", "used twice")
-        seen.add(str(full_url))
+        seen.add(full_url)
 
 
-def _resource_problems(resource: Resource, path: str) -> Iterator[Violation]:
+def _resource_problems(resource: Resource, path: str) -> list[Violation]:
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or kind not in R4_TYPES:
-        yield Violation(f"{path}.resourceType", "not a FHIR R4 resource type")
-        return
-    for found in fhir.problems(resource):
-        yield Violation(f"{path}{found.path.removeprefix(kind)}", found.problem)
+        return [Violation(f"{path}.resourceType", "not a FHIR R4 resource type")]
+    found = fhir.problems(resource)
+    return [Violation(f"{path}{each.path.removeprefix(kind)}", each.problem) for each in found]
 
 
-def _counts(kinds: Mapping[str, Sequence[tuple[str, str, Resource]]]) -> Iterator[Violation]:
+def _counts(kinds: Mapping[str, Sequence[Entry]]) -> Iterator[Violation]:
     for kind in ("Patient", "ServiceRequest"):
         found = kinds.get(kind, [])
         if not found:
             yield Violation("Bundle.entry", f"has no {kind}; exactly one is needed")
-        for path, _, _ in found[1:]:
-            yield Violation(path, f"a second {kind}; exactly one is needed")
+        for entry in found[1:]:
+            yield Violation(entry.path, f"a second {kind}; exactly one is needed")
     if not kinds.get("Consent"):
         yield Violation("Bundle.entry", "has no Consent; at least one is needed")
 
 
-def _relations(
-    bundle: Resource, kinds: Mapping[str, Sequence[tuple[str, str, Resource]]]
-) -> Iterator[Violation]:
+def _relations(bundle: Resource, kinds: Mapping[str, Sequence[Entry]]) -> Iterator[Violation]:
     """Yield what is wrong between the resources."""
-    _, full_url, resource = kinds["Patient"][0]
-    who = patient.person(resource, full_url)
-    for path, _, each in entries(bundle):
-        yield from patient.strangers(each, path, who)
-    path, _, request = kinds["ServiceRequest"][0]
-    yield from order.problems(bundle, request, path)
-    for path, _, consent in kinds["Consent"]:
-        if len(fhir.dump(consent)) > CONSENT_BYTES_MAX:
-            yield Violation(path, f"at most {CONSENT_BYTES_MAX} bytes")
+    patients, orders = kinds.get("Patient", ()), kinds.get("ServiceRequest", ())
+    if len(patients) == 1:
+        who = patient.person(patients[0].resource, patients[0].full_url)
+        for entry in entries(bundle):
+            yield from patient.strangers(entry.resource, entry.path, who)
+    if len(orders) == 1:
+        yield from order.problems(bundle, orders[0].resource, orders[0].path)
+    for entry in kinds.get("Consent", ()):
+        if len(fhir.dump(entry.resource)) > CONSENT_BYTES_MAX:
+            yield Violation(entry.path, f"at most {CONSENT_BYTES_MAX} bytes")

@@ -25,6 +25,8 @@ LONG_VRS, SHORT_VRS = frozenset(_LONG.split()), frozenset(_SHORT.split())
 BYTE_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"))
 PIXEL_DATA = 0x7FE00010
 DEPTH_MAX = 32
+ELEMENTS_MAX = 1_000_000
+"""Elements and items of one file: the largest real ones have a tenth of it."""
 KEPT_BYTES_MAX = 256
 SKIP = 1 << 20
 
@@ -89,16 +91,19 @@ class InflatingCursor:
         self._source = source
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._bytes_max = bytes_max
-        self._held = b""
+        self._held = bytearray()
+        self._at = 0
         self.position = 0
 
     def peek(self, count: int) -> bytes:
         """Return the next bytes and stay."""
-        while len(self._held) < count and not self._inflate.eof:
+        while len(self._held) - self._at < count and not self._inflate.eof:
             packed = self._inflate.unconsumed_tail or self._source.read(SKIP)
             if not packed:
                 raise truncated(self.position)
             try:
+                del self._held[: self._at]
+                self._at = 0
                 self._held += self._inflate.decompress(packed, SKIP)
             except zlib.error as error:
                 raise malformed(self.position) from error
@@ -107,14 +112,14 @@ class InflatingCursor:
                     f"a deflated file inflates to over {self._bytes_max} bytes",
                     reason="INSTANCE_TOO_LARGE",
                 )
-        return self._held[:count]
+        return bytes(self._held[self._at : self._at + count])
 
     def take(self, count: int) -> bytes:
         """Return the next bytes."""
         found = self.peek(count)
         if len(found) < count:
             raise truncated(self.position)
-        self._held = self._held[count:]
+        self._at += count
         self.position += count
         return found
 
@@ -136,6 +141,7 @@ class Walk:
         self._tag = struct.Struct(f"{order}HH").unpack
         self._u16 = struct.Struct(f"{order}H").unpack
         self._u32 = struct.Struct(f"{order}L").unpack
+        self._left = ELEMENTS_MAX
         self.kept: dict[int, bytes] = {}
 
     def group(self, number: int) -> None:
@@ -185,6 +191,11 @@ class Walk:
         return tag
 
     def _head(self, implicit: bool) -> tuple[int, bytes, int]:
+        self._left -= 1
+        if self._left < 0:
+            raise UnusableInstance(
+                f"the file has over {ELEMENTS_MAX} elements", reason="TOO_MANY_ELEMENTS"
+            )
         head = self._cursor.take(8)
         group, element = self._tag(head[:4])
         tag, vr = group << 16 | element, head[4:6]

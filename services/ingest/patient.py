@@ -53,7 +53,7 @@ def key_of(patient: Resource, full_url: str) -> tuple[str, ...]:
     with a system, then one without; without any identifier the resource's id.
     """
     ranked = sorted(
-        (_rank(each), each.get("system") or "", str(each["value"]))
+        (_rank(each), (each.get("system") or "").strip(), str(each["value"]).strip())
         for each in _identifiers(patient)
     )
     if ranked:

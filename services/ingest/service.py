@@ -39,6 +39,7 @@ class IngestService(rpc_pb.IngestServiceServicer):
         self._intake = intake
         self._admission = admission
         self._settings = settings
+        self._free = asyncio.Semaphore(settings.uploads_at_once)
 
     async def StoreInstances(
         self, request_iterator: AsyncIterator[pb.StoreInstancesRequest], context: object
@@ -49,14 +50,16 @@ class IngestService(rpc_pb.IngestServiceServicer):
         archived = header.media_type == ZIP
         limit = self._settings.archive_bytes_max if archived else self._settings.instance_bytes_max
         answer = pb.StoreInstancesResponse()
-        with telemetry.step("ingest.store"), self._spool(limit) as spool:
-            async for chunk in _chunks(messages):
-                await asyncio.to_thread(spool.write, chunk)
-            spool.finish()
-            if archived:
-                await self._archive(header.tenant, spool, answer)
-            else:
-                await self._instance(header.tenant, header.label, spool, answer)
+        with telemetry.step("ingest.store"):
+            async with self._free:
+                with self._spool(limit) as spool:
+                    async for chunk in _chunks(messages):
+                        await asyncio.to_thread(spool.write, chunk)
+                    spool.finish()
+                    if archived:
+                        await self._archive(header.tenant, spool, answer)
+                    else:
+                        await self._instance(header.tenant, header.label, spool, answer)
         return answer
 
     async def SubmitCase(
@@ -67,11 +70,12 @@ class IngestService(rpc_pb.IngestServiceServicer):
         header = await _header(messages, (fhir.MEDIA_TYPE,))
         limit = self._settings.bundle_bytes_max
         content = bytearray()
-        async for chunk in _chunks(messages):
-            content += chunk
-            if len(content) > limit:
-                raise TooLarge(f"the Bundle is over {limit} bytes", reason="BUNDLE_TOO_LARGE")
-        return await self._admission.submit(header.tenant, bytes(content))
+        async with self._free:
+            async for chunk in _chunks(messages):
+                content += chunk
+                if len(content) > limit:
+                    raise TooLarge(f"the Bundle is over {limit} bytes", reason="BUNDLE_TOO_LARGE")
+            return await self._admission.submit(header.tenant, bytes(content))
 
     async def _archive(self, tenant: str, packed: Spool, answer: pb.StoreInstancesResponse) -> None:
         archive = await asyncio.to_thread(

@@ -69,6 +69,9 @@ class Settings(IdentitySettings):
     announce_s: float = 5.0
     """Seconds between attempts to announce cases that the bus has not confirmed."""
 
+    uploads_at_once: int = 8
+    """Uploads and submissions taken at once; more wait."""
+
     concurrency: int = 4
     """Stopped cases whose intake is destroyed at once."""
 

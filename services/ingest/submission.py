@@ -72,23 +72,24 @@ def read(content: bytes, defaults: Defaults) -> Submission:
     """
     bundle = bundles.read(content, defaults.entries_max)
     found = list(bundles.entries(bundle))
-    _, patient_url, who = next(e for e in found if e[2]["resourceType"] == "Patient")
-    order_path, _, request = next(e for e in found if e[2]["resourceType"] == "ServiceRequest")
-    named, problems = studies.named(
-        (path, each) for path, _, each in found if each["resourceType"] == "ImagingStudy"
-    )
+    who, ordered = _only(found, "Patient"), _only(found, "ServiceRequest")
+    request = ordered.resource
+    imaging = [each for each in found if each.resource["resourceType"] == "ImagingStudy"]
+    named, problems = studies.named((each.path, each.resource) for each in imaging)
     language, unavailable = order.language(bundle, request, defaults.language)
     if unavailable:
         text = f"no report is written in this language; it will be in {defaults.language}"
-        place = "Bundle.language" if bundle.get("language") else f"{order_path}.language"
+        place = "Bundle.language" if bundle.get("language") else f"{ordered.path}.language"
         problems.append(IntakeProblem(source=place, reason="LANGUAGE_NOT_OFFERED", message=text))
     stated = order.stated_due(request)
     return Submission(
-        person=patient.key_of(who, patient_url),
+        person=patient.key_of(who.resource, who.full_url),
         identity=_identity(bundle, request),
         digest=_digest(bundle),
         consents=[
-            (path, fhir.dump(each)) for path, _, each in found if each["resourceType"] == "Consent"
+            (each.path, fhir.dump(each.resource))
+            for each in found
+            if each.resource["resourceType"] == "Consent"
         ],
         studies=named,
         purpose=order.purposes(bundle, request)[0],
@@ -114,6 +115,10 @@ def keys(submission: Submission, hasher: Hasher) -> Keys:
     first = (*stated, content)[0]
     case_id = uuid.UUID(hasher("case", first)[:32], version=5)
     return Keys(subject, content, (*stated, content), str(case_id))
+
+
+def _only(found: list[bundles.Entry], kind: str) -> bundles.Entry:
+    return next(each for each in found if each.resource["resourceType"] == kind)
 
 
 def _identity(bundle: Resource, request: Resource) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ class CaseStore:
         for key in dict.fromkeys(draft.keys):
             values = {"tenant": tenant, "submission_key": key, "case_id": case_id}
             await connection.execute(insert(SUBMISSIONS).values(values))
-        for claim in draft.claims:
+        for claim in sorted(draft.claims, key=lambda c: c.scope):  # one order: no deadlock
             as_read = (
                 update(SCOPES)
                 .where(SCOPES.c.tenant == tenant, SCOPES.c.scope == claim.scope, SCOPES.c.is_open)
