@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,10 +22,12 @@ from services.gateway.restore import Identity, restore
 from services.gateway.store import Store
 from services.gateway.store.reports import Review
 from services.gateway.web import reading
-from services.kernel import fhir
+from services.kernel import fhir, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.crypto import KeyedHash
 from services.kernel.errors import KeyDestroyed, Unavailable
+
+log = logging.getLogger(__name__)
 
 Json = Any
 Render = Callable[[Mapping[str, Json]], bytes]
@@ -127,7 +130,13 @@ class StoreCommitter:
         return await self._with_pdf(restored, case_id)
 
     async def _with_pdf(self, bundle: dict[str, Json], case_id: str) -> dict[str, Json]:
-        pdf = await asyncio.to_thread(self._render, bundle)
+        """Return the Bundle with its document; one that cannot be set must not hold it back."""
+        try:
+            pdf = await asyncio.to_thread(self._render, bundle)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the report goes out
+            log.error("a report goes out without its PDF: %s", telemetry.frames(error))
+            telemetry.failure("gateway.pdf", type(error).__name__)
+            return bundle
         return signing.with_pdf(bundle, case_id, pdf)
 
     async def _signature(self, event: ReportSigned, review: Review | None) -> signing.Signature:

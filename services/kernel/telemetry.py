@@ -131,6 +131,11 @@ def step(name: str) -> Iterator[None]:
     _step_seconds.record(time.perf_counter() - began, {"step": name})
 
 
+def failure(name: str, reason: str) -> None:
+    """Count something that failed without ending its step."""
+    _failures.add(1, {"step": name, "reason": reason})
+
+
 def queue_depth(consumer: str, waiting: int) -> None:
     """Record how many messages wait for a consumer."""
     _depth.set(waiting, {"consumer": consumer})

@@ -43,6 +43,19 @@ async def sign(world: Any, setting: Any, *, verdicts: Any = None, **changes: Any
 
 
 @pytest.mark.requirement("DX-GW-21")
+async def test_a_report_whose_document_cannot_be_set_goes_out_without_it(
+    world: Any, setting: Any
+) -> None:
+    def broken(_bundle: Any) -> bytes:
+        raise ValueError("no such glyph")
+
+    world.gateway.committer._render = broken
+    await world.gateway.committer.composed(await setting.compose(world, setting.sample_report()))
+    (report,) = await reports(world)
+    assert report["status"] == "partial" and "presentedForm" not in report
+
+
+@pytest.mark.requirement("DX-GW-21")
 async def test_a_report_is_stored_once_however_often_it_is_delivered(
     world: Any, setting: Any
 ) -> None:

@@ -212,6 +212,14 @@ def test_the_same_report_gives_the_same_bytes(report: Callable[[str], dict[str, 
     assert render(bundle, {}, "en") == render(bundle, {}, "en")
 
 
+def test_a_report_issued_between_two_seconds_is_set(
+    report: Callable[[str], dict[str, Any]],
+) -> None:
+    bundle = report("en")
+    bundle["entry"][0]["resource"]["issued"] = "2026-11-24T03:00:30.157Z"
+    assert "For reference only" in text_of(render(bundle, {}, "en"))
+
+
 def test_a_report_without_patient_images_or_findings_is_still_one(
     report: Callable[[str], dict[str, Any]],
 ) -> None:

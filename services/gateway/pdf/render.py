@@ -108,9 +108,12 @@ def _attached(bundle: Json) -> dict[str, Any]:
 
 
 def _issued(bundle: Json) -> datetime:
-    """Return when the report was issued: the same report gives the same bytes."""
+    """Return when the report was issued, to the second as PDF has it.
+
+    The same report gives the same bytes.
+    """
     text = str(of_type(bundle, "DiagnosticReport")[0].get("issued", ""))
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
     except ValueError:
         return datetime(1970, 1, 1, tzinfo=UTC)
