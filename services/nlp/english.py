@@ -28,6 +28,8 @@ SEEN = frozenset(
         "palpable", "elicited", "shown"
     )
 )  # fmt: skip
+PATIENT = frozenset(("patient", "pt", "he", "she"))
+"""From here on it is about the patient again."""
 COMMAS = frozenset(",，")
 COLONS = frozenset(":：")
 
@@ -72,14 +74,16 @@ def _forward(
         if match:
             trigger = match.value
             if trigger.stops:
-                state = 0
+                state &= triggers.OTHER_PERSON
             if trigger.forward:
                 state, left = _with(state, trigger.forward), trigger.reach
             place = match.last
             continue
         ends = clauses[place] or (tokens[place].key in COLONS and place + 1 < len(tokens))
         if ends and not (tokens[place].key in COLONS and _just_began(found, place)):
-            state = 0
+            state &= triggers.OTHER_PERSON
+        if tokens[place].key in PATIENT:
+            state &= ~triggers.OTHER_PERSON
         result[place] |= state
         if left:
             left -= 1
@@ -106,19 +110,30 @@ def _backward(
 ) -> None:
     by_last = {match.last - 1: match for match in found.values()}
     state, place = 0, len(tokens) - 1
+    passed = joined = False
     while place >= 0:
         match = by_last.get(place)
+        word = tokens[place].key
         if match:
             trigger = match.value
             if trigger.stops or trigger.forward & triggers.CERTAINTY:
                 state = 0
-            if trigger.backward:
-                state = _with(state, trigger.backward)
+            if trigger.backward and (not trigger.forward or _closes(tokens, match)):
+                state, passed, joined = _with(state, trigger.backward), False, False
             place = match.first - 1
             continue
-        if clauses[place] or tokens[place].key in COLONS:
+        # "Cough, fever and chills were denied" is one list, "nodule, cancer to be excluded" is not.
+        ends_list = word in COMMAS and passed and not joined
+        if clauses[place] or word in COLONS or ends_list:
             state = 0
-        elif tokens[place].key in VERBS and not by_last.get(place + 1):
-            state &= ~triggers.CERTAINTY if place + 1 not in found else -1
+        elif word in VERBS and passed:
+            state &= ~triggers.CERTAINTY
+        joined = joined or word in ("and", "or")
+        passed = passed or word not in VERBS
         result[place] = _with(result[place], state) if state else result[place]
         place -= 1
+
+
+def _closes(tokens: Sequence[Token], match: triggers.Found) -> bool:
+    """Tell whether nothing of its clause stands behind a trigger."""
+    return match.last >= len(tokens) or not tokens[match.last].key.isalnum()

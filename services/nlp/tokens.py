@@ -1,7 +1,8 @@
 """Text as tokens with their place: words, numbers, and every other character by itself.
 
 Chinese has no spaces, so each Han character is a token; Latin words stay whole, so that "TB"
-is not found in "TBIL". Offsets are code points of the text as given.
+is not found in "TBIL". A number ends at its point: "3.2型糖尿病" is the third item of a list more
+often than not. Offsets are code points of the text as given.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 WORD = re.compile(
     r"[A-Za-z\u00C0-\u024F\uFF21-\uFF3A\uFF41-\uFF5A]+(?:['’][A-Za-z]+)?"
-    r"|[0-9\uFF10-\uFF19]+(?:\.[0-9]+)?"
+    r"|[0-9\uFF10-\uFF19]+"
     r"|\S"
 )
 

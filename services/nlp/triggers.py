@@ -64,9 +64,9 @@ ENGLISH, CHINESE = _load("en"), _load("zh")
 
 
 def find(phrases: Phrases[Trigger], tokens: Sequence[Token], taken: Sequence[bool]) -> Matches:
-    """Return the triggers by their first token; one that overlaps a taken token is none."""
-    return {
-        match.first: match
-        for match in phrases.find(tokens)
-        if not any(taken[match.first : match.last])
-    }
+    """Return the triggers by their first token; none reaches into a taken token."""
+    free = [
+        Token(token.start, token.end, "") if is_taken else token
+        for token, is_taken in zip(tokens, taken, strict=True)
+    ]
+    return {match.first: match for match in phrases.find(free)}
