@@ -64,11 +64,18 @@ def rounded(value: float, places: int) -> Decimal:
 
 def quantity(value: Decimal, ucum: str, unit: str = "") -> Json:
     """Return a Quantity with a UCUM unit; `unit` is how people read it."""
-    return {"value": value, "unit": unit or readable(ucum), "system": UCUM, "code": ucum}
+    shown = unit or readable(ucum)
+    named = {"unit": shown} if shown else {}
+    return {"value": value, **named, "system": UCUM, "code": ucum}
 
 
 def readable(ucum: str) -> str:
-    """Return a UCUM unit as people write it: `umol/L` as µmol/L, annotations without braces."""
+    """Return a UCUM unit as people write it: `umol/L` as µmol/L, annotations without braces.
+
+    Empty for `1`, the unit of a plain number, which nobody writes.
+    """
+    if ucum == "1":
+        return ""
     plain = _ANNOTATION.sub(lambda found: found[1].replace("_", " "), ucum)
     return _MICRO.sub("µ", plain)
 

@@ -102,8 +102,10 @@ def _risk(draft: Draft, part: Part, risk: pb.Risk, made: dict[str, Json]) -> Jso
 def _item(draft: Draft, score: pb.Score) -> str:
     category = _category(draft, score)
     wrapped = say(draft.language, "score-category", category=category) if category else ""
-    facts = {"name": _name(draft, score), "value": score.value, "unit": readable(score.unit)}
-    return say(draft.language, "score-item", category=wrapped, **facts)
+    value = text(f"{score.value} {readable(score.unit)}")
+    return say(
+        draft.language, "score-item", name=_name(draft, score), value=value, category=wrapped
+    )
 
 
 def _name(draft: Draft, score: pb.Score) -> str:

@@ -14,6 +14,7 @@ import pytest
 from services.kernel import fhir
 from services.reporting.compose import compose
 from services.reporting.draft import Draft
+from services.reporting.elements import quantity, readable
 from services.reporting.words import Language
 
 DATA = Path(__file__).parent / "data"
@@ -38,3 +39,12 @@ def test_every_resource_is_valid(draft: Callable[[Language], Draft], language: L
 
 def _as_written(number: Decimal) -> orjson.Fragment:
     return orjson.Fragment(str(number))
+
+
+def test_a_plain_number_is_shown_without_a_unit() -> None:
+    assert quantity(Decimal("4.24"), "1") == {
+        "value": Decimal("4.24"),
+        "system": "http://unitsofmeasure.org",
+        "code": "1",
+    }
+    assert readable("umol/L") == "µmol/L"
