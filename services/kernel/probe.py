@@ -1,8 +1,7 @@
 """Asks this pod's own gRPC server whether it serves: what Kubernetes runs as exec probe.
 
-The native gRPC probe of Kubernetes speaks no TLS, and our servers ask for a client
-certificate. `python -m services.kernel.probe labs` reads the settings the service reads,
-presents the service's certificate and expects it back. Exits 0, or 1 with a reason.
+Its native gRPC probe speaks no TLS, and our servers ask for a client certificate.
+`python -m services.kernel.probe labs` presents the service's own. Exits 0, or 1 with a reason.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import grpc
 from cryptography import x509
@@ -33,7 +33,7 @@ def check(service: str, env: Mapping[str, str]) -> None:
     host, _, port = settings.grpc_listen.rpartition(":")
     address = f"{'[::1]' if ':' in host else '127.0.0.1'}:{port}"
     with _channel(address, settings.tls_dir) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
         except grpc.RpcError as error:
