@@ -37,7 +37,7 @@ from services.kernel.subjects import Topic
 
 log = logging.getLogger(__name__)
 
-PUBLISH_TRY_S = 5.0
+PUBLISH_TRY_S = 2.0
 PUBLISH_LIMIT_S = 60.0
 DUPLICATES_S = 600.0
 KEEP_S = 30 * 86_400.0
@@ -190,6 +190,7 @@ class Bus:
                 await self._js.publish(
                     subject, payload, timeout=PUBLISH_TRY_S, headers=dict(headers)
                 )
+                self.refused.discard(subject)
                 return
             except (NatsError, APIError, TimeoutError, OSError) as error:
                 if subject in self.refused:

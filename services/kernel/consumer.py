@@ -1,4 +1,4 @@
-"""Pulling one topic's messages and answering each: done, later, or given up.
+"""Running one topic's handler and answering each message: done, later, or given up.
 
 Used by `kernel.bus` alone.
 """
@@ -6,10 +6,9 @@ Used by `kernel.bus` alone.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -21,6 +20,7 @@ from opentelemetry.trace import SpanKind
 
 from services.kernel import subjects, telemetry
 from services.kernel.errors import MeshError, as_outage, is_passing
+from services.kernel.pull import Puller, give_back
 from services.kernel.settings import MeshSettings
 from services.kernel.subjects import Topic
 
@@ -30,10 +30,11 @@ EventT = TypeVar("EventT", bound=Message)
 Handler = Callable[[EventT], Awaitable[None]]
 OnDead = Callable[[EventT, MeshError], Awaitable[None]]
 
-PULL_WAIT_S = 2.0
+PAUSE_S = 0.5
 BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 UNEXPECTED_TRIES = 5
-"""Deliveries of a message whose handler fails with an error nobody foresaw."""
+"""Times a handler may fail on one message with an error nobody foresaw."""
+UNFORESEEN_KEPT = 10_000
 
 
 class Connection(Protocol):
@@ -48,7 +49,10 @@ class Connection(Protocol):
 
 
 class Consumer:
-    """Pulls one topic's messages, most pressing first, and runs the handler."""
+    """Pulls one topic's messages, most pressing first, and runs the handler.
+
+    A message is pulled only for a free slot.
+    """
 
     def __init__(
         self,
@@ -61,12 +65,13 @@ class Consumer:
     ) -> None:
         self._bus = bus
         self._topic = topic
-        self._durables = durables
         self._handler = handler
         self._on_dead = on_dead
         self._free = asyncio.Semaphore(concurrency)
         self._running: set[asyncio.Task[None]] = set()
-        self._held: dict[int, Msg] = {}
+        self._puller = Puller(bus.nats, topic.stream, durables)
+        self._unforeseen: Counter[int] = Counter()
+        self._stopping = False
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -74,74 +79,43 @@ class Consumer:
         self._loop = asyncio.create_task(self._pump())
 
     async def stop(self, drain_s: float) -> None:
-        """Pull nothing more; give what runs `drain_s` seconds to finish."""
+        """Pull nothing more; give what runs `drain_s` seconds to finish, then give it back."""
+        self._stopping = True
+        self._free.release()  # wakes the pump where it waits for a slot
+        await self._puller.stop()
         if self._loop:
+            await asyncio.wait([self._loop], timeout=PAUSE_S)
             self._loop.cancel()
-            await asyncio.wait([self._loop])
         if self._running:
             await asyncio.wait(self._running, timeout=drain_s)
         for task in self._running:
             task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _pump(self) -> None:
         while True:
             await self._free.acquire()
+            if self._stopping:
+                return
             try:
-                message = await self._next()
-            except (NatsError, APIError, TimeoutError, OSError):
-                message = None
-                await asyncio.sleep(0.5)
-            except BaseException:
-                self._free.release()
-                raise
-            if message is None:
-                self._free.release()
-                continue
-            task = asyncio.create_task(self._take(message))
-            self._running.add(task)
-            task.add_done_callback(self._done)
+                messages = await self._puller.next()
+            except (NatsError, APIError, TimeoutError, OSError) as error:
+                log.warning("the bus does not answer: %s", type(error).__name__)
+                messages = []
+                await asyncio.sleep(PAUSE_S)
+            self._free.release()
+            for message in messages:
+                if self._stopping or self._free.locked():
+                    await give_back(message)
+                    continue
+                await self._free.acquire()
+                task = asyncio.create_task(self._take(message))
+                self._running.add(task)
+                task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._free.release()
-
-    async def _next(self) -> Msg | None:
-        """Return the most pressing message there is, or wait a little for any."""
-        for rank, name in enumerate(self._durables):
-            if rank in self._held:
-                return self._held.pop(rank)
-            if message := await self._pull(name, wait_s=0.0):
-                return message
-        pulls = {
-            asyncio.create_task(self._pull(name, wait_s=PULL_WAIT_S)): rank
-            for rank, name in enumerate(self._durables)
-        }
-        try:
-            done, _ = await asyncio.wait(pulls, return_when=asyncio.FIRST_COMPLETED)
-            # The rest end by themselves within PULL_WAIT_S; what they bring is held.
-            for task, rank in pulls.items():
-                task.add_done_callback(partial(self._hold, rank))
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            for task in pulls:
-                task.cancel()
-            raise
-        return self._held.pop(min(self._held)) if self._held and done else None
-
-    def _hold(self, rank: int, task: asyncio.Task[Msg | None]) -> None:
-        if task.cancelled() or task.exception() or task.result() is None:
-            return
-        self._held[rank] = task.result()  # type: ignore[assignment]  # None was ruled out above
-
-    async def _pull(self, name: str, *, wait_s: float) -> Msg | None:
-        """Ask for one message; None when there is none within `wait_s`."""
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._topic.stream}.{name}"
-        ask: dict[str, object] = {"batch": 1}
-        ask |= {"expires": int(wait_s * 1e9)} if wait_s else {"no_wait": True}
-        message = await self._bus.nats.request(
-            subject, json.dumps(ask).encode(), timeout=wait_s + PULL_WAIT_S, old_style=True
-        )
-        return message if message.reply else None  # a status (404, 408) has no reply subject
 
     async def _take(self, message: Msg) -> None:
         headers: Mapping[str, str] = message.headers or {}
@@ -154,6 +128,9 @@ class Consumer:
                 telemetry.span(name, kind=SpanKind.CONSUMER, parent=headers, case=case_id),
             ):
                 await self._run(message, headers)
+        except asyncio.CancelledError:
+            await give_back(message)  # the drain time is over: another replica goes on
+            raise
         finally:
             beat.cancel()
 
@@ -182,9 +159,7 @@ class Consumer:
         delivered: int,
     ) -> None:
         error = as_outage(error) or error
-        foreseen = isinstance(error, MeshError)
-        tries = self._bus.settings.max_deliveries if foreseen else UNEXPECTED_TRIES
-        if is_passing(error) and delivered < tries:
+        if is_passing(error) and not self._enough(message, error, delivered):
             delay = _delay(error, delivered)
             log.warning("trying again in %.0f s: %s", delay, telemetry.frames(error))
             await self._answer(message.nak(delay=delay))
@@ -192,6 +167,18 @@ class Consumer:
         log.error("given up: %s", telemetry.frames(error))
         reason = error if isinstance(error, MeshError) else _Unexpected(type(error).__name__)
         await self._give_up(message, headers, event, reason)
+
+    def _enough(self, message: Msg, error: Exception, delivered: int) -> bool:
+        """Tell whether trying again is over; only unforeseen errors count for their limit."""
+        if not isinstance(error, MeshError):
+            if len(self._unforeseen) > UNFORESEEN_KEPT:
+                self._unforeseen.clear()
+            sequence = message.metadata.sequence.stream
+            self._unforeseen[sequence] += 1
+            if self._unforeseen[sequence] >= UNEXPECTED_TRIES:
+                del self._unforeseen[sequence]
+                return True
+        return delivered >= self._bus.settings.max_deliveries
 
     async def _give_up(
         self, message: Msg, headers: Mapping[str, str], event: Message | None, error: MeshError
@@ -210,7 +197,7 @@ class Consumer:
                     "Dx-Subject": message.subject,
                     "Dx-Message-Id": headers.get("Nats-Msg-Id", ""),
                     "Dx-Reason": error.reason,
-                    "Dx-Error": error.message[:500].replace("\n", " "),
+                    "Dx-Error": " ".join(error.message[:500].split()),
                     "Dx-Service": self._bus.service,
                 },
             )

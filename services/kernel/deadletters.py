@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 from nats.js.errors import NotFoundError
 
 from services.kernel.bus import Bus
@@ -108,7 +109,7 @@ def _event(subject: str, payload: bytes) -> dict[str, object]:
     event = topic.event()
     try:
         event.ParseFromString(payload)
-    except ValueError:
+    except DecodeError:
         return {}
     return dict(json_format.MessageToDict(event))
 

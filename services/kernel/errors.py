@@ -32,7 +32,7 @@ class MeshError(Exception):
 
 def reason_of(kind: type[BaseException]) -> str:
     """Return the class name as a stable UPPER_SNAKE_CASE reason."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).upper()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__.lstrip("_")).upper()
 
 
 @dataclass(frozen=True, slots=True)
