@@ -10,22 +10,31 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 
 from services.kernel import telemetry
 from services.kernel.errors import InvalidInput, Unavailable
+from services.kernel.regions import Regions, places_of
+
+log = logging.getLogger(__name__)
 
 Tensors = Mapping[str, npt.NDArray[Any]]
+Batch = dict[str, npt.NDArray[Any]]
+Shape = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
+"""A model and the shape of each of its inputs."""
+Sizes = dict[str, int]
+"""Bytes of each output."""
+
 BATCH_MAX = 64
+SHAPES_MAX = 256
+AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class Inference(Protocol):
     runtime: str
     """ "triton" or "onnxruntime", for the provenance of a finding."""
 
-    async def infer(self, model: str, inputs: Tensors) -> dict[str, npt.NDArray[Any]]:
+    async def infer(self, model: str, inputs: Tensors) -> Batch:
         """Return the model's outputs, one row per input row.
 
         Raises
@@ -57,6 +66,9 @@ class Inference(Protocol):
 
     async def ready(self, model: str) -> bool:
         """Tell whether the model would answer now."""
+
+    async def close(self) -> None:
+        """Give back what is held; nothing is asked afterwards."""
 
 
 def read_model(repository: Path, name: str) -> ModelInfo:
@@ -77,7 +89,7 @@ def open_inference(
     return OnnxInference(repository)
 
 
-def split(inputs: Tensors) -> list[dict[str, npt.NDArray[Any]]]:
+def split(inputs: Tensors) -> list[Batch]:
     """Return the inputs cut into batches of at most `BATCH_MAX` rows."""
     rows = {len(tensor) for tensor in inputs.values()}
     if len(rows) != 1:
@@ -89,8 +101,10 @@ def split(inputs: Tensors) -> list[dict[str, npt.NDArray[Any]]]:
     ]
 
 
-def join(outputs: list[dict[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
+def join(outputs: list[Batch]) -> Batch:
     """Return batches put together again."""
+    if len(outputs) == 1:
+        return outputs[0]
     return {name: np.concatenate([batch[name] for batch in outputs]) for name in outputs[0]}
 
 
@@ -103,7 +117,7 @@ class OnnxInference:
         self._repository = repository
         self._sessions: dict[str, Any] = {}
 
-    async def infer(self, model: str, inputs: Tensors) -> dict[str, npt.NDArray[Any]]:
+    async def infer(self, model: str, inputs: Tensors) -> Batch:
         """See `Inference.infer`."""
         with telemetry.span(f"infer {model}", model=model, runtime=self.runtime):
             return await asyncio.to_thread(self._infer, model, inputs)
@@ -112,7 +126,11 @@ class OnnxInference:
         """See `Inference.ready`."""
         return (self._repository / model).is_dir()
 
-    def _infer(self, model: str, inputs: Tensors) -> dict[str, npt.NDArray[Any]]:
+    async def close(self) -> None:
+        """See `Inference.close`."""
+        self._sessions.clear()
+
+    def _infer(self, model: str, inputs: Tensors) -> Batch:
         import onnxruntime as ort  # heavy, and only for machines without Triton
 
         if model not in self._sessions:
@@ -136,7 +154,11 @@ class OnnxInference:
 
 
 class TritonInference:
-    """Triton's gRPC client; tensors pass through shared memory when on one host."""
+    """Triton's gRPC client; tensors pass through shared memory when on one host.
+
+    The size of a model's outputs is learned from its first answer; from then on they come
+    through shared memory too.
+    """
 
     runtime = "triton"
 
@@ -145,7 +167,8 @@ class TritonInference:
 
         self._client: Any = client.InferenceServerClient(url)
         self._api: Any = client
-        self._shared = shared_memory
+        self._regions = Regions(self._client, timeout_s) if shared_memory else None
+        self._sizes: dict[Shape, Sizes] = {}
         self._timeout_s = timeout_s
 
     async def ready(self, model: str) -> bool:
@@ -157,61 +180,86 @@ class TritonInference:
         except InferenceServerException:
             return False
 
-    async def infer(self, model: str, inputs: Tensors) -> dict[str, npt.NDArray[Any]]:
+    async def infer(self, model: str, inputs: Tensors) -> Batch:
         """See `Inference.infer`."""
         with telemetry.span(f"infer {model}", model=model, runtime=self.runtime):
             headers: dict[str, str] = {}
             telemetry.inject(headers)
             return join([await self._batch(model, batch, headers) for batch in split(inputs)])
 
-    async def _batch(
-        self, model: str, batch: dict[str, npt.NDArray[Any]], headers: dict[str, str]
-    ) -> dict[str, npt.NDArray[Any]]:
+    async def close(self) -> None:
+        """See `Inference.close`."""
+        if self._regions:
+            await self._regions.close()
+        await self._client.close()
+
+    async def _batch(self, model: str, batch: Batch, headers: dict[str, str]) -> Batch:
         from tritonclient.utils import InferenceServerException
 
-        send = self._through_memory if self._shared else self._through_message
         try:
-            result, names = await send(model, batch, headers)
+            if self._regions:
+                return await self._through_memory(self._regions, model, batch, headers)
+            return await self._through_message(model, batch, headers)
         except InferenceServerException as error:
-            if str(error.status() or "").endswith("INVALID_ARGUMENT"):
+            if _status(error) == "INVALID_ARGUMENT":
                 raise InvalidInput(f"{model} does not take these tensors") from error
             raise Unavailable("the inference server does not answer for a model") from error
-        return {name: np.asarray(result.as_numpy(name)) for name in names}
 
-    async def _through_message(
-        self, model: str, batch: dict[str, npt.NDArray[Any]], headers: dict[str, str]
-    ) -> tuple[Any, list[str]]:
+    async def _through_message(self, model: str, batch: Batch, headers: dict[str, str]) -> Batch:
         tensors = [self._tensor(name, value) for name, value in batch.items()]
         for tensor, value in zip(tensors, batch.values(), strict=True):
             tensor.set_data_from_numpy(value)
-        return await self._ask(model, tensors, headers)
+        return _values(await self._ask(model, tensors, None, headers))
 
     async def _through_memory(
-        self, model: str, batch: dict[str, npt.NDArray[Any]], headers: dict[str, str]
-    ) -> tuple[Any, list[str]]:
-        """Lay the inputs in one region, name it to Triton, take it away afterwards."""
-        import tritonclient.utils.shared_memory as memory
+        self, regions: Regions, model: str, batch: Batch, headers: dict[str, str]
+    ) -> Batch:
+        """Ask in a lent region; once more in a new one when Triton may have lost the old ones."""
+        from tritonclient.utils import InferenceServerException
 
-        name = f"dxmesh_{os.getpid()}_{uuid4().hex}"
-        size = sum(value.nbytes for value in batch.values())
-        region = memory.create_shared_memory_region(name, f"/{name}", size)
+        shape: Shape = (model, tuple((name, value.shape) for name, value in batch.items()))
         try:
-            await asyncio.to_thread(
-                partial(memory.set_shared_memory_region, region, list(batch.values()))
-            )
-            await self._client.register_system_shared_memory(name, f"/{name}", size)
-            tensors, offset = [], 0
-            for key, value in batch.items():
-                tensor = self._tensor(key, value)
-                tensor.set_shared_memory(name, value.nbytes, offset)
-                tensors.append(tensor)
-                offset += value.nbytes
             try:
-                return await self._ask(model, tensors, headers)
-            finally:
-                await self._client.unregister_system_shared_memory(name)
-        finally:
-            memory.destroy_shared_memory_region(region)
+                return await self._in_region(regions, shape, batch, headers)
+            except InferenceServerException as error:
+                if _status(error) in AWAY:
+                    raise
+                regions.forget()
+                self._sizes.pop(shape, None)
+                return await self._in_region(regions, shape, batch, headers)
+        except OSError:
+            log.warning("no room in shared memory for %s: its tensors go as a message", model)
+            return await self._through_message(model, batch, headers)
+
+    async def _in_region(
+        self, regions: Regions, shape: Shape, batch: Batch, headers: dict[str, str]
+    ) -> Batch:
+        """Lay the inputs in a region, and let Triton lay the outputs behind them."""
+        sizes = self._sizes.get(shape, {})
+        places = places_of([*(value.nbytes for value in batch.values()), *sizes.values()])
+        async with regions.lent(places[-1]) as region:
+            tensors, outputs = [], []
+            for (name, value), place in zip(batch.items(), places, strict=False):
+                await region.lay(value, place)
+                tensors.append(self._tensor(name, value))
+                tensors[-1].set_shared_memory(region.name, value.nbytes, place)
+            for (name, size), place in zip(sizes.items(), places[len(batch) :], strict=False):
+                outputs.append(self._api.InferRequestedOutput(name))
+                outputs[-1].set_shared_memory(region.name, size, place)
+            result = await self._ask(shape[0], tensors, outputs or None, headers)
+            if not sizes:
+                self._learn(shape, found := _values(result))
+                return found
+            return {
+                name: region.view(*_kind(result.get_output(name)), place).copy()
+                for name, place in zip(sizes, places[len(batch) :], strict=False)
+            }
+
+    def _learn(self, shape: Shape, outputs: Batch) -> None:
+        if len(self._sizes) >= SHAPES_MAX:
+            self._sizes.clear()
+        if not any(value.dtype.hasobject for value in outputs.values()):
+            self._sizes[shape] = {name: value.nbytes for name, value in outputs.items()}
 
     def _tensor(self, name: str, value: npt.NDArray[Any]) -> Any:
         from tritonclient.utils import np_to_triton_dtype
@@ -219,9 +267,26 @@ class TritonInference:
         return self._api.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
 
     async def _ask(
-        self, model: str, tensors: list[Any], headers: dict[str, str]
-    ) -> tuple[Any, list[str]]:
-        result = await self._client.infer(
-            model, tensors, client_timeout=self._timeout_s, headers=headers
+        self, model: str, tensors: list[Any], outputs: list[Any] | None, headers: dict[str, str]
+    ) -> Any:
+        return await self._client.infer(
+            model, tensors, outputs=outputs, client_timeout=self._timeout_s, headers=headers
         )
-        return result, [output.name for output in result.get_response().outputs]
+
+
+def _values(result: Any) -> Batch:
+    """Return the outputs that an answer carries itself."""
+    names = [output.name for output in result.get_response().outputs]
+    return {name: np.asarray(result.as_numpy(name)) for name in names}
+
+
+def _kind(output: Any) -> tuple[npt.DTypeLike, tuple[int, ...]]:
+    """Return type and shape of an output as the answer states them."""
+    from tritonclient.utils import triton_to_np_dtype
+
+    return np.dtype(triton_to_np_dtype(output.datatype)), tuple(output.shape)
+
+
+def _status(error: Any) -> str:
+    """Return the gRPC status of Triton's error, "INVALID_ARGUMENT"."""
+    return str(error.status() or "").removeprefix("StatusCode.")
