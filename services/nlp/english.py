@@ -76,7 +76,7 @@ def _forward(
             if trigger.stops:
                 state &= triggers.OTHER_PERSON
             if trigger.forward:
-                state, left = _with(state, trigger.forward), trigger.reach
+                state, left = triggers.joined(state, trigger.forward), trigger.reach
             place = match.last
             continue
         ends = clauses[place] or (tokens[place].key in COLONS and place + 1 < len(tokens))
@@ -98,10 +98,6 @@ def _just_began(found: triggers.Matches, place: int) -> bool:
     )
 
 
-def _with(state: int, bits: int) -> int:
-    return (state & ~triggers.CERTAINTY if bits & triggers.CERTAINTY else state) | bits
-
-
 def _backward(
     tokens: Sequence[Token],
     found: triggers.Matches,
@@ -119,7 +115,7 @@ def _backward(
             if trigger.stops or trigger.forward & triggers.CERTAINTY:
                 state = 0
             if trigger.backward and (not trigger.forward or _closes(tokens, match)):
-                state, passed, joined = _with(state, trigger.backward), False, False
+                state, passed, joined = triggers.joined(state, trigger.backward), False, False
             place = match.first - 1
             continue
         # "Cough, fever and chills were denied" is one list, "nodule, cancer to be excluded" is not.
@@ -130,7 +126,7 @@ def _backward(
             state &= ~triggers.CERTAINTY
         joined = joined or word in ("and", "or")
         passed = passed or word not in VERBS
-        result[place] = _with(result[place], state) if state else result[place]
+        result[place] = triggers.joined(result[place], state) if state else result[place]
         place -= 1
 
 

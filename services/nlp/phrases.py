@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from services.nlp.tokens import Token, tokenize
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Match(Generic[T]):
+class Match(NamedTuple, Generic[T]):
     """A phrase found: tokens [first, last) and what the phrase stands for."""
 
     first: int
@@ -45,9 +44,10 @@ class Phrases(Generic[T]):
     def find(self, tokens: Sequence[Token]) -> list[Match[T]]:
         """Return the matches, leftmost first, the longest at each place, none overlapping."""
         matches: list[Match[T]] = []
+        begins = self._root.after
         place = 0
         while place < len(tokens):
-            match = self._longest(tokens, place)
+            match = self._longest(tokens, place) if tokens[place].key in begins else None
             if match is None:
                 place += 1
             else:

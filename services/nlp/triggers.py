@@ -70,3 +70,8 @@ def find(phrases: Phrases[Trigger], tokens: Sequence[Token], taken: Sequence[boo
         for token, is_taken in zip(tokens, taken, strict=True)
     ]
     return {match.first: match for match in phrases.find(free)}
+
+
+def joined(state: int, bits: int) -> int:
+    """Return the bits of a token with new ones: of `CERTAINTY` only the latest hold."""
+    return (state & ~CERTAINTY if bits & CERTAINTY else state) | bits
