@@ -21,6 +21,7 @@ from tests.flow.running import Running
 SETTINGS = {
     "DX_ACK_WAIT_S": "6",  # a killed worker's message goes to its successor soon
     "DX_DRAIN_S": "5",
+    "DX_INGEST_DUE_S_MIN": "5",
 }
 
 
