@@ -7,6 +7,7 @@ from functools import partial
 
 from dxmesh.ingest.v1 import ingest_service_pb2_grpc as rpc_pb
 
+from services.ingest import dicom
 from services.ingest.admission import Admission
 from services.ingest.peers import GrpcConsent
 from services.ingest.service import IngestService
@@ -21,6 +22,7 @@ NAME = "dxmesh.ingest.v1.IngestService"
 
 async def build(mesh: process.Process[Settings]) -> None:
     """Open the zone and the database, then answer the gateway, sweep and publish."""
+    dicom.silence_pydicom()
     settings = mesh.settings
     defaults = settings.defaults
     if settings.spool_dir:

@@ -67,7 +67,9 @@ def read(content: bytes, entries_max: int) -> Resource:
         more = len(found) - VIOLATIONS_MAX
         if more > 0:
             found[VIOLATIONS_MAX:] = [Violation("Bundle", f"{more} more problems")]
-        raise NotASubmission("the Bundle cannot be used; correct what is named", found)
+        raise NotASubmission(
+            "the Bundle cannot be used; correct what is named", found, reason="NOT_A_SUBMISSION"
+        )
     return dict(bundle)
 
 
@@ -90,7 +92,7 @@ def _shape(bundle: Json, entries_max: int) -> Iterator[Violation]:
 
 
 def _problems(bundle: Resource) -> Iterator[Violation]:
-    malformed = _frame_problems(bundle)
+    malformed = [*_nulls(bundle, "Bundle"), *_frame_problems(bundle)]
     kinds: dict[str, list[Entry]] = {}
     for entry in entries(bundle):
         malformed += _resource_problems(entry.resource, entry.path)
@@ -100,6 +102,18 @@ def _problems(bundle: Resource) -> Iterator[Violation]:
     if not malformed:  # what follows relies on types that were validated
         yield from _frame(bundle)
         yield from _relations(bundle, kinds)
+
+
+def _nulls(value: Json, path: str) -> Iterator[Violation]:
+    """Yield null members: R4 has none, and `fhir.resources` takes one for a required element."""
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            if each is None:
+                yield Violation(f"{path}.{name}", "null; leave the element out")
+            yield from _nulls(each, f"{path}.{name}")
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _nulls(each, f"{path}[{number}]")
 
 
 def _frame_problems(bundle: Resource) -> list[Violation]:

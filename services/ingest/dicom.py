@@ -8,12 +8,13 @@ Source: DICOM PS3.10, 7.1 (file meta information); PS3.5, 9.1 (UIDs).
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from pydicom import dcmread
+from pydicom import config, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID
 
@@ -61,6 +62,16 @@ class Header:
     series: str
     sop_class: str
     sop_instance: str
+
+
+def silence_pydicom() -> None:
+    """Keep pydicom from judging values: its warnings and log lines quote them.
+
+    Called once by whoever starts a process; files are read in several threads at once.
+    """
+    config.settings.reading_validation_mode = config.IGNORE
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module="pydicom")
 
 
 def read(source: BinaryIO, size: int) -> Header:
@@ -149,12 +160,10 @@ def _agree(source: BinaryIO, header: Header) -> None:
     """Refuse a file that pydicom reads otherwise."""
     source.seek(0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote values
-            found = dcmread(
-                source, stop_before_pixels=True, force=True, specific_tags=list(UIDS.values())
-            )
-            seen = [str(found.get(name, "")) for name in UIDS.values()]
+        found = dcmread(
+            source, stop_before_pixels=True, force=True, specific_tags=list(UIDS.values())
+        )
+        seen = [str(found.get(name, "")) for name in UIDS.values()]
     except _UNREADABLE as error:
         raise malformed(0) from error
     if seen != [header.study, header.series, header.sop_class, header.sop_instance]:

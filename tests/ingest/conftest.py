@@ -23,6 +23,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.ingest import dicom
 from services.ingest.admission import Admission
 from services.ingest.service import IngestService
 from services.ingest.settings import Settings
@@ -34,6 +35,7 @@ from services.kernel.database import create_schema, open_engine
 from services.kernel.errors import MeshError, Unavailable
 from services.kernel.testing import MemoryBus
 
+dicom.silence_pydicom()
 TENANT = "demo"
 SAMPLES = Path(__file__).parents[2] / "samples"
 
