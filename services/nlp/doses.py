@@ -57,7 +57,7 @@ WAYS_ZH = (
 )
 WAYS_EN = (
     r"tablets?|tabs?|capsules?|by mouth|orally|oral|p\.?o\.?|i\.?v\.?|subcutaneously|inhaled"
-    r"|sc|sq|im|at a dose of|dose|of|at|to|xr|er|sr|dr|ec|sodium|hydrochloride|hcl|extended release"
+    r"|sc|sq|im|at a dose of|dose|of|to|xr|er|sr|dr|ec|sodium|hydrochloride|hcl|extended release"
     r"|inhaler|injection|taking|takes"
 )
 BETWEEN = re.compile(rf"(?:[ \t,，:：()（）·]|{WAYS_ZH}|(?:{WAYS_EN})(?![a-z]))*+")

@@ -9,6 +9,7 @@ from services.nlp import context, doses, durations, entities
 from services.nlp.context import Assertion, Certainty
 from services.nlp.doses import Dose
 from services.nlp.durations import Duration
+from services.nlp.found import Found
 from services.nlp.notes import Note
 from services.nlp.passages import passages
 from services.nlp.sections import Section, SectionText, sections
@@ -86,7 +87,7 @@ def _in_sentence(note: Note, tokens: Sequence[Token], section: Section) -> Itera
         )
 
 
-def _in_section(found: entities.Found, said: Assertion, section: Section) -> Assertion:
+def _in_section(found: Found, said: Assertion, section: Section) -> Assertion:
     """Return the assertion with what the section and the name themselves say."""
     chronic = found.term is not None and found.term.use in ("chronic", "history")
     reaction = found.kind is Kind.PROBLEM and section is Section.ALLERGIES

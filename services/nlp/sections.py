@@ -49,6 +49,8 @@ class SectionText:
 @dataclass(frozen=True, slots=True)
 class _Heading:
     section: Section
+    line: int
+    """Where its bullet or number begins: there the section before it ends."""
     start: int
     end: int
     body: int
@@ -85,7 +87,8 @@ LINE_HEADING = re.compile(
     r"(?:(?P<colon>[:][ \t\u3000*]{0,4})|(?P<dash>-{1,2}[ \t]{1,4})|(?=$))",
     re.IGNORECASE,
 )
-BRACKETED = re.compile(rf"{LEAD}[【\[](?P<name>[^】\]]{{1,30}})[】\]][:]?[ \t\u3000]{{0,4}}")
+BRACKETED = re.compile(rf"{LEAD}【(?P<name>[^【】\[\]]{{1,15}})】[:]?[ \t\u3000]{{0,4}}")
+"""Not [ ], which hold what stands for removed identity, such as [NAME]."""
 SPACED_ZH = re.compile(rf"{LEAD}(?P<name>{NAME_ZH})[ \t\u3000]{{1,8}}(?=\S)")
 INLINE_ZH = re.compile(rf"(?<=[。;；.！!?？ \t\u3000】])(?P<name>{NAME_ZH})[:][ \t\u3000]{{0,4}}")
 INLINE_EN = re.compile(
@@ -104,8 +107,8 @@ def sections(text: str) -> list[SectionText]:
     """
     flat = narrow(text)
     headings = [found for line in LINE.finditer(flat) for found in _in_line(flat, line)]
-    places = [_Heading(Section.UNSPECIFIED, 0, 0, 0), *headings]
-    ends = [heading.start for heading in headings] + [len(text)]
+    places = [_Heading(Section.UNSPECIFIED, 0, 0, 0, 0), *headings]
+    ends = [heading.line for heading in headings] + [len(text)]
     result = [_section(text, heading, end) for heading, end in zip(places, ends, strict=True)]
     if result[0].start == result[0].end:
         del result[0]
@@ -145,4 +148,4 @@ def _at_start(flat: str, start: int, end: int) -> _Heading | None:
 def _of(match: re.Match[str], body: int) -> _Heading:
     name = match.group("name")
     section = BY_NAME.get(_fold(name), Section.OTHER)
-    return _Heading(section, match.start("name"), match.end("name"), body)
+    return _Heading(section, match.start(), match.start("name"), match.end("name"), body)

@@ -1,0 +1,72 @@
+"""What somebody is allergic to: known substances where the note speaks of allergy."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+
+from services.nlp import terms
+from services.nlp.found import Found, fits, of_match
+from services.nlp.phrases import Match
+from services.nlp.sections import Section
+from services.nlp.terms import Kind, Name
+from services.nlp.tokens import Token
+
+WORDS_EN = frozenset(("allergic", "allergy", "allergies", "anaphylaxis", "intolerance"))
+ABBREVIATIONS = frozenset(("nkda", "nka"))
+BEHIND_ZH = re.compile(r"[类等药物制剂针片]{0,3}(?:过敏|变态反应)")
+JOINS = frozenset("、,和及或与/") | {"and", "or"}
+GAP_TOKENS_MAX = 2
+"""Between two substances of one list stand at most these: a comma and a word."""
+
+
+def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
+    """Return the substances in the sentence made of `tokens`, in order."""
+    inside = section is Section.ALLERGIES
+    if not inside and not _speaks_of_allergy(tokens):
+        return []
+    matches = [match for match in terms.ALLERGENS.find(tokens) if fits(text, tokens, match)]
+    chosen = [True] * len(matches) if inside else _chosen(text, tokens, matches)
+    return [
+        of_match(Kind.ALLERGY, tokens, match)
+        for match, is_one in zip(matches, chosen, strict=True)
+        if is_one
+    ]
+
+
+def _speaks_of_allergy(tokens: Sequence[Token]) -> bool:
+    keys = [token.key for token in tokens]
+    if not WORDS_EN.isdisjoint(keys) or not ABBREVIATIONS.isdisjoint(keys):
+        return True
+    return any(pair == ("过", "敏") for pair in itertools.pairwise(keys))
+
+
+def _chosen(text: str, tokens: Sequence[Token], matches: Sequence[Match[Name]]) -> list[bool]:
+    """Tell of each match whether it stands beside a word for allergy, or is listed with such."""
+    result = [_beside(text, tokens, match) for match in matches]
+    pairs = range(1, len(matches))
+    for place in reversed(pairs):
+        joined = _joined(tokens, matches[place - 1], matches[place])
+        result[place - 1] = result[place - 1] or (result[place] and joined)
+    for place in pairs:
+        joined = _joined(tokens, matches[place - 1], matches[place])
+        result[place] = result[place] or (result[place - 1] and joined)
+    return result
+
+
+def _beside(text: str, tokens: Sequence[Token], match: Match[Name]) -> bool:
+    end = tokens[match.last - 1].end
+    follows = tokens[match.last].key if match.last < len(tokens) else ""
+    before = {token.key for token in tokens[max(0, match.first - 3) : match.first]}
+    return (
+        match.value.denies
+        or follows in WORDS_EN
+        or ("to" in before and not WORDS_EN.isdisjoint(before))
+        or BEHIND_ZH.match(text, end, tokens[-1].end) is not None
+    )
+
+
+def _joined(tokens: Sequence[Token], one: Match[Name], other: Match[Name]) -> bool:
+    between = tokens[one.last : other.first]
+    return 0 < len(between) <= GAP_TOKENS_MAX and all(token.key in JOINS for token in between)

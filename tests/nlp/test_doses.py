@@ -1,0 +1,87 @@
+"""Doses and durations, as written and in both languages."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.nlp.doses import Dose
+from tests.nlp.reading_of import mentions
+
+
+def dose_of(text: str) -> tuple[str, Dose | None]:
+    (mention,) = mentions(text)
+    return mention.dose_written, mention.dose
+
+
+@pytest.mark.requirement("DX-NLP-06")
+@pytest.mark.parametrize(
+    ("text", "written", "amount", "often"),
+    [
+        ("氨氯地平片 5mg 每日一次", "5mg 每日一次", "5mg", "once daily"),
+        ("口服二甲双胍0.5g tid", "0.5g tid", "0.5g", "three times daily"),
+        ("缬沙坦胶囊（80mg，每日1次）", "80mg，每日1次", "80mg", "once daily"),
+        ("阿托伐他汀钙片每次20mg，每晚一次", "20mg，每晚一次", "20mg", "at night"),
+        ("Lisinopril 10 mg p.o. daily", "10 mg p.o. daily", "10 mg", "once daily"),
+        ("Metformin XR 500 mg twice a day", "500 mg twice a day", "500 mg", "twice daily"),
+        ("Insulin glargine 10 units at bedtime", "10 units at bedtime", "10 units", "at night"),
+        ("Albuterol 2 puffs every 4 hours", "2 puffs every 4 hours", "2 puffs", "every 4 hours"),
+        ("aspirin 81mg", "81mg", "81mg", ""),
+        ("aspirin daily", "daily", "", "once daily"),
+    ],
+)
+def test_dose_is_found_as_written(text: str, written: str, amount: str, often: str) -> None:
+    found, dose = dose_of(text)
+    assert found == written
+    assert dose is not None
+    assert dose.amount == amount
+    assert (dose.frequency.en if dose.frequency else "") == often
+
+
+@pytest.mark.requirement("DX-NLP-06")
+def test_dose_belongs_to_its_own_medication() -> None:
+    found = mentions("aspirin and metoprolol 25 mg daily")
+    assert [(each.written, each.dose_written) for each in found] == [
+        ("aspirin", ""),
+        ("metoprolol", "25 mg daily"),
+    ]
+
+
+def test_number_that_is_no_dose_is_left_alone() -> None:
+    assert dose_of("He took aspirin 3 days ago.") == ("", None)
+
+
+@pytest.mark.requirement("DX-NLP-06")
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("MEDICATIONS\nBaloxavir 40 mg once", "Baloxavir"),
+        ("MEDICATIONS\nUnithroid.", "Unithroid"),
+        ("用药史：玛巴洛沙韦片 40mg 每日一次", "玛巴洛沙韦"),
+    ],
+)
+def test_medication_in_no_table_is_found_by_its_place(text: str, name: str) -> None:
+    (found,) = mentions(text)
+    assert (found.kind.value, found.written, found.term) == ("medication", name, None)
+
+
+@pytest.mark.parametrize("text", ["MEDICATIONS\nNone.", "MEDICATIONS\nReviewed.", "用药史：不详。"])
+def test_section_of_medications_without_any_has_none(text: str) -> None:
+    assert mentions(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "zh", "en"),
+    [
+        ("咳嗽3周", "3周", "3 weeks"),
+        ("高血压病史10年", "10年", "10 years"),
+        ("腹痛约2小时", "2小时", "2 hours"),
+        ("头痛半年", "0.5年", "0.5 years"),
+        ("Cough for 1 day", "1天", "1 day"),
+        ("Fever x 3 days", "3天", "3 days"),
+        ("Headache for the past two months", "2个月", "2 months"),
+    ],
+)
+def test_duration_is_told_in_both_languages(text: str, zh: str, en: str) -> None:
+    (mention,) = mentions(text)
+    assert mention.lasts is not None
+    assert (mention.lasts.words("zh"), mention.lasts.words("en")) == (zh, en)
