@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 DEMO_ARGS ?=
 TEST_ARGS ?=
-INSTALL = -m pip install --quiet --disable-pip-version-check --require-hashes
+INSTALL = deploy/locks/install.py
 
 .PHONY: demo up test chromium locks protos settings train-nodules bench bench-deid soak clean help
 
@@ -49,7 +49,7 @@ test: .venv-tox/ready .venv-triton/tried chromium
 	@$(call need_python)
 	@echo 'making .venv-triton …'
 	@test -x .venv-triton/bin/python || "$(PYTHON)" -m venv .venv-triton
-	@.venv-triton/bin/python $(INSTALL) --only-binary :all: -r deploy/locks/triton.txt \
+	@.venv-triton/bin/python $(INSTALL) --only-binary=:all: -r deploy/locks/triton.txt \
 		|| echo 'no Triton wheel for this machine: ONNX Runtime will score in process'
 	@touch $@
 
@@ -74,7 +74,7 @@ locks:
 	@test -x .venv-locks/bin/uv || { "$(PYTHON)" -m venv .venv-locks && .venv-locks/bin/python -m pip install -q uv; }
 	@for extra in $(SERVICES) all test benchmark; do \
 		echo "$$extra"; $(COMPILE) pyproject.toml --extra "$$extra" -o "deploy/locks/$$extra.txt" || exit 1; done
-	@for name in tox triton; do \
+	@for name in tox triton uv; do \
 		echo "$$name"; $(COMPILE) "deploy/locks/$$name.in" -o "deploy/locks/$$name.txt" || exit 1; done
 
 protos: .venv-tox/ready
