@@ -115,7 +115,10 @@ class Mesh:
         ports = {kind: self.ports[f"triton-{kind}"] for kind in ("grpc", "http", "metrics")}
         return Child(
             name="triton",
-            command=triton.command(wheel, target, ports),
+            # The Python backend starts its stub through a shell without quotes: a path with
+            # a space in it would not be found, so it is given relative ones.
+            command=triton.command(wheel, Path(target.name), ports),
+            folder=target.parent,
             environment=triton.environment(wheel, os.environ),
             log=self.state.logs / "triton.log",
             healthy=lambda: triton_is_ready(ports["grpc"]),

@@ -36,6 +36,8 @@ class Child:
     log: Path
     healthy: Callable[[], bool]
     stop_s: float = 30.0
+    folder: Path | None = None
+    """Working directory; none: this process's."""
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     wanted: bool = field(default=False)
@@ -158,6 +160,7 @@ def _spawn(child: Child) -> None:
         child.process = subprocess.Popen(
             child.command,
             env=dict(child.environment),
+            cwd=child.folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
