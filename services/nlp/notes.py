@@ -6,7 +6,6 @@ One note that cannot be read does not keep the others from being read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from services.nlp.tokens import is_han
 
 NOTE_CHARS_MAX = 1_000_000
 NOTES_MAX = 200
-SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,7 @@ def read(content: bytes) -> tuple[Note, ...]:
 def _note(item: Any, fallback_id: str, taken: Mapping[str, Note]) -> Note:
     found = item if isinstance(item, Mapping) else {}
     own = found.get("id")
-    note_id = SURROGATE.sub("\ufffd", own) if isinstance(own, str) and own else fallback_id
+    note_id = own if isinstance(own, str) and own else fallback_id
     while note_id in taken:
         note_id += "-again"
     text, stated = found.get("text"), found.get("language")
@@ -72,8 +70,6 @@ def _note(item: Any, fallback_id: str, taken: Mapping[str, Note]) -> Note:
         return Note(
             note_id, language or "en", "", InvalidInput("a note is empty", reason="NOTE_EMPTY")
         )
-    # A lone surrogate is no text, and no UTF-8; one character for one, so that places stay.
-    text = SURROGATE.sub("\ufffd", text)
     return Note(note_id, language or language_of(text), text)
 
 

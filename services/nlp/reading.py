@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.nlp import context, doses, durations, entities
 from services.nlp.context import Assertion, Certainty
@@ -36,6 +36,8 @@ class Mention:
     dose: Dose | None = None
     dose_written: str = ""
     lasts: Duration | None = None
+    reactions: tuple[Mention, ...] = ()
+    """Of an allergy: the problems the sentence names behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +64,54 @@ def _mentions(note: Note, found: Sequence[SectionText]) -> Iterator[Mention]:
             yield from _in_sentence(note, tokens, section.section)
 
 
-def _in_sentence(note: Note, tokens: Sequence[Token], section: Section) -> Iterator[Mention]:
-    if not tokens:
-        return
+def _in_sentence(note: Note, tokens: Sequence[Token], section: Section) -> list[Mention]:
     found = entities.find(note.text, tokens, section)
-    ranges = [context.Range(each.first, each.last) for each in found]
+    if not found:
+        return []
+    said = context.assertions(tokens, [context.Range(each.first, each.last) for each in found])
     ends = [each.start for each in found[1:]] + [tokens[-1].end]
-    said = context.assertions(tokens, ranges) if found else []
-    for each, what, end in zip(found, said, ends, strict=True) if found else ():
-        dose = doses.find(note.text, each.end, end) if each.kind is Kind.MEDICATION else None
-        problem = each.kind is Kind.PROBLEM
-        yield Mention(
-            note.note_id,
-            each.kind,
-            each.start,
-            each.end,
-            note.text[each.start : each.end],
-            section,
-            _in_section(each, what, section),
-            each.term,
-            dose,
-            note.text[dose.start : dose.end] if dose else "",
-            durations.find(note.text, each.end, end) if problem else None,
-        )
+    return _with_reactions(
+        [
+            _mention(note, each, _in_section(each, what, section), section, end)
+            for each, what, end in zip(found, said, ends, strict=True)
+        ]
+    )
+
+
+def _mention(
+    note: Note, found: Found, said: Assertion, section: Section, next_start: int
+) -> Mention:
+    mention = Mention(
+        note.note_id,
+        found.kind,
+        found.start,
+        found.end,
+        note.text[found.start : found.end],
+        section,
+        said,
+        found.term,
+    )
+    if found.kind is Kind.MEDICATION and (dose := doses.find(note.text, found.end, next_start)):
+        return replace(mention, dose=dose, dose_written=note.text[dose.start : dose.end])
+    if found.kind is Kind.PROBLEM:
+        return replace(mention, lasts=durations.find(note.text, found.end, next_start))
+    return mention
+
+
+def _with_reactions(mentions: list[Mention]) -> list[Mention]:
+    """Return the mentions, the problems right behind an allergy with it as well."""
+    result: list[Mention] = []
+    behind: list[Mention] = []
+    for each in reversed(mentions):
+        if each.kind is Kind.PROBLEM and each.said.certainty is Certainty.AFFIRMED:
+            behind.insert(0, each)
+        elif each.kind is Kind.ALLERGY:
+            each = replace(each, reactions=tuple(behind))
+            behind = []
+        else:
+            behind = []
+        result.append(each)
+    return result[::-1]
 
 
 def _in_section(found: Found, said: Assertion, section: Section) -> Assertion:

@@ -76,9 +76,10 @@ def _section(readings: Sequence[Reading], section: Section, language: str) -> It
         key = f"{section.value}-{certainty.value}"
         chosen = [m for m in mentions if m.said.certainty is certainty]
         if key in WORDS and chosen:
-            items = _items(chosen, mentions, language)
-            text = _say(key, language, items=_listed(list(items), language))
-            yield Sentence(text, tuple(_source(m) for m in chosen), section)
+            items = list(_items(chosen, language))
+            text = _say(key, language, items=_listed(items, language))
+            told = [each for mention in chosen for each in (mention, *mention.reactions)]
+            yield Sentence(text, tuple(map(_source, told)), section)
 
 
 def _belongs(mention: Mention, section: Section) -> bool:
@@ -96,16 +97,13 @@ def _belongs(mention: Mention, section: Section) -> bool:
     return (mention.kind is Kind.MEDICATION) is (section is Section.MEDICATIONS)
 
 
-def _items(chosen: Iterable[Mention], mentions: Sequence[Mention], language: str) -> Iterator[str]:
+def _items(chosen: Iterable[Mention], language: str) -> Iterator[str]:
     """Yield each concept once, with what is known of it anywhere in the section."""
-    known: set[str] = set()
+    same: dict[str, list[Mention]] = {}
     for mention in chosen:
-        name = _name(mention, language)
-        if name.casefold() in known:
-            continue
-        known.add(name.casefold())
-        same = [m for m in chosen if _name(m, language) == name]
-        yield _with_facts(name, same, language)
+        same.setdefault(_name(mention, language), []).append(mention)
+    for name, mentions in same.items():
+        yield _with_facts(name, mentions, language)
 
 
 def _with_facts(name: str, same: Sequence[Mention], language: str) -> str:
@@ -114,8 +112,9 @@ def _with_facts(name: str, same: Sequence[Mention], language: str) -> str:
         often = dosed.dose.frequency
         facts = [dosed.dose.amount, getattr(often, language) if often else ""]
         return _say("dose", language, name=name, facts=" ".join(f for f in facts if f))
+    reactions = dict.fromkeys(_name(r, language) for m in same for r in m.reactions)
     lasts = next((m.lasts for m in same if m.lasts), None)
-    facts = [lasts.words(language)] if lasts else []
+    facts = [lasts.words(language)] if lasts else list(reactions)
     if all(m.said.historical for m in same) and same[0].kind is Kind.PROBLEM:
         facts.append(WORDS["over"][language])
     if not facts:

@@ -82,7 +82,7 @@ def _names(name: str, term: Term, *, denies: bool) -> Iterator[tuple[str, Name]]
     yield name, Name(term, capitals, denies)
     if not name or is_han(name[0]) or is_han(name[-1]):
         return
-    variants = {name}
+    variants = {name.lower()}
     for american, british in BRITISH:
         variants |= {each.replace(american, british) for each in variants}
     for variant in sorted(variants):

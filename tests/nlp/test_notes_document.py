@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from dxmesh.nlp.v1 import note_findings_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,12 +62,9 @@ def test_notes_with_one_id_are_told_apart() -> None:
     assert len({each.note_id for each in read}) == 3
 
 
-def test_lone_surrogate_keeps_its_place() -> None:
-    content = b'{"notes": [{"id": "n", "text": "\\ud800 cough"}]}'
-    found = findings(notes.read(content), "en")
-    (entity,) = found.entities
-    assert found.notes[0].text[entity.span.start : entity.span.end] == "cough"
-    assert pb.NoteFindings.FromString(found.SerializeToString()) == found
+def test_half_a_character_is_no_text() -> None:
+    with pytest.raises(InvalidInput):
+        notes.read(b'{"notes": [{"id": "n", "text": "\\ud800 cough"}]}')
 
 
 KEYS = st.sampled_from(("notes", "id", "text", "language"))

@@ -1,0 +1,140 @@
+"""Any text is read, spans always fit, and the time grows with the length alone."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from dxmesh.nlp.v1 import note_findings_pb2 as pb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.nlp.findings import findings
+from services.nlp.notes import Note
+from services.nlp.reading import MENTIONS_HARD_MAX, read
+
+MIB_CHARS = (1 << 20) // 3
+"""Chinese characters in one MiB of UTF-8."""
+PIECES = (
+    *(
+        "主诉：",
+        "现病史：",
+        "过敏史：",
+        "用药史：\n",
+        "初步诊断：\n1.",
+        "家族史：",
+        "HPI: ",
+        "ALLERGIES\n",
+    ),
+    *(
+        "MEDICATIONS\n",
+        "ASSESSMENT\n",
+        "【",
+        "】",
+        "[NAME]",
+        "否认",
+        "无",
+        "不排除",
+        "待排",
+        "未见",
+        "，",
+    ),
+    *(
+        "、",
+        "。",
+        "；",
+        "：",
+        "？",
+        "父亲",
+        "咳嗽",
+        "发热",
+        "青霉素",
+        "过敏",
+        "氨氯地平片",
+        "5mg",
+        "每日一次",
+    ),
+    *(
+        "3周",
+        "No ",
+        "denies ",
+        "cough",
+        "fever",
+        ", ",
+        ". ",
+        "\n",
+        "- ",
+        "aspirin ",
+        "81 mg ",
+        "daily ",
+    ),
+    *(
+        "ruled out",
+        "mother ",
+        "but ",
+        " is ",
+        "\t",
+        "\u3000",
+        "Ａ",
+        "😀",
+        "é",
+        "\u2028",
+        "1.",
+        "(",
+        ")",
+    ),
+    *("对", "NKDA", "afebrile", "x 3 days", "淋巴结未触及肿大", "0", "{items}", "\x00", "\ufffd"),
+)
+TEXTS = st.one_of(
+    st.text(max_size=300), st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
+)
+
+
+@pytest.mark.requirement("DX-NLP-08")
+@settings(max_examples=400, deadline=None)
+@given(TEXTS, st.sampled_from(("zh", "en")), st.sampled_from(("zh", "en")))
+def test_any_text_is_read_and_every_span_fits(text: str, language: str, report: str) -> None:
+    found = findings([Note("note-1", language, text)], report)
+    last = 0
+    for entity in found.entities:
+        assert text[entity.span.start : entity.span.end] == entity.text != ""
+        assert last <= entity.span.start
+        last = entity.span.end
+        assert entity.dose in text
+        assert entity.certainty != pb.CERTAINTY_UNSPECIFIED
+        assert entity.kind != pb.ENTITY_KIND_UNSPECIFIED
+    for sentence in found.summary:
+        assert sentence.sources
+        assert all(0 <= s.start < s.end <= len(text) for s in sentence.sources)
+    assert pb.NoteFindings.FromString(found.SerializeToString()) == found
+
+
+UNITS = (
+    *("*", "- ", "1.", "无", "？", '。"', "A ", "【", "：", "对", "(", ".", "无发热，", "青霉素、"),
+    *("aspirin 5 mg ", "过敏", "a", "#", "一、", "abc ; ", "penicillin, ", "\n", "否认", "is "),
+    *("no fever, ", "9", "可能"),
+)
+
+
+@pytest.mark.requirement("DX-NLP-08")
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("before", ["用药史：", "ALLERGIES\n"])
+def test_time_grows_with_the_length_alone(unit: str, before: str) -> None:
+    """Four times the text takes far less than sixteen times as long, which squared would."""
+    spent = []
+    for length in (5_000, 20_000):
+        text = before + unit * (length // len(unit))
+        started = time.process_time()
+        read(Note("note-1", "zh", text))
+        spent.append(time.process_time() - started)
+    assert spent[1] < 0.3 + 9 * spent[0]
+
+
+@pytest.mark.requirement("DX-NLP-08")
+def test_note_of_one_mebibyte_is_read_in_seconds_and_its_mentions_are_bounded() -> None:
+    sample = "现病史：患者咳嗽3周，无发热、胸痛。用药史：氨氯地平片 5mg 每日一次。\n"
+    text = sample * (MIB_CHARS // len(sample))
+    started = time.process_time()
+    found = read(Note("note-1", "zh", text))
+    assert time.process_time() - started < 20  # 2 s where nothing else runs
+    assert 0 < len(found.mentions) <= MENTIONS_HARD_MAX

@@ -1,0 +1,86 @@
+"""The summary says what the notes say, once, and loses nothing that matters."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.nlp.notes import Note
+from services.nlp.reading import read
+from services.nlp.summary import ITEMS_MAX, Sentence, summarize
+
+pytestmark = pytest.mark.requirement("DX-NLP-07")
+
+
+def summary(*texts: str, language: str = "en", note_language: str = "en") -> list[Sentence]:
+    readings = [read(Note(f"note-{n}", note_language, text)) for n, text in enumerate(texts, 1)]
+    return summarize(readings, language)
+
+
+def lines(*texts: str, language: str = "en", note_language: str = "en") -> list[str]:
+    return [s.text for s in summary(*texts, language=language, note_language=note_language)]
+
+
+def test_note_without_a_known_word_has_no_summary() -> None:
+    assert lines("Seen today. All well.") == []
+
+
+def test_note_without_sections_is_summed_up_as_a_whole() -> None:
+    assert lines("Cough for 3 days, no fever. Possible pneumonia.") == [
+        "The note mentions: Cough (3 days).",
+        "The note mentions as suspected or not excluded: Pneumonia.",
+        "The note mentions as denied or absent: Fever.",
+    ]
+
+
+def test_concept_in_two_notes_is_said_once_with_both_sources() -> None:
+    (sentence,) = summary("PMH: gout.", "PMH: Gout and gout.")
+    assert sentence.text == "Past history: Gout."
+    assert [source.note_id for source in sentence.sources] == ["note-1", "note-2", "note-2"]
+
+
+def test_allergy_that_no_table_knows_is_quoted() -> None:
+    assert lines("Allergies: tomatoes cause trouble") == [
+        'Allergies, as written: "tomatoes cause trouble".'
+    ]
+    assert lines("过敏史：西红柿", language="en", note_language="zh") == [
+        'Allergies, as written: "西红柿".'
+    ]
+
+
+def test_chief_complaint_without_a_known_word_is_quoted_in_the_other_language_too() -> None:
+    text = "Chief Complaint: follow-up"
+    assert lines(text, language="zh") == ["主诉原文：“follow-up”。"]
+    assert lines(text) == ["Chief complaint: follow-up."]
+
+
+def test_denied_and_affirmed_are_never_mixed() -> None:
+    assert lines("HPI: No fever. Cough. Fever yesterday.") == [
+        "Present illness: Cough, Fever.",
+        "Present illness, denied or absent: Fever.",
+    ]
+
+
+def test_what_is_only_to_be_watched_for_is_not_said() -> None:
+    assert lines("HPI: Cough. Return if chest pain occurs.") == ["Present illness: Cough."]
+
+
+def test_family_is_kept_apart() -> None:
+    assert lines("HPI: Cough. Her mother had asthma.\nFH: gout") == [
+        "Present illness: Cough.",
+        "Family history: Gout.",
+    ]
+
+
+def test_what_is_over_is_called_past() -> None:
+    assert lines("PMH: history of pneumonia") == ["Past history: Pneumonia (past)."]
+
+
+def test_long_list_is_cut_with_its_length() -> None:
+    names = "cough, fever, gout, asthma, stroke, nausea, vomiting, headache, syncope, anemia, rash"
+    (text,) = lines(f"HPI: {names}, jaundice, ascites, edema.")
+    assert text.endswith("and 2 more.")
+    assert text.count(",") == ITEMS_MAX - 1
+
+
+def test_braces_in_a_note_mean_nothing() -> None:
+    assert lines("Chief complaint: {items} {text}") == ["Chief complaint: {items} {text}."]
