@@ -1,0 +1,100 @@
+"""The chart through the real Helm, and every object against the Kubernetes schemas."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import helm_python as helm
+import kubernetes_validate
+import pytest
+
+from services.kernel.subjects import SERVICES
+from tests.chart.render import CASES, CHART, Document, case, files, of_kind, render
+
+VERSIONS = ("1.28", "1.31", "1.34", "1.37")
+"""From Chart.yaml's kubeVersion to the newest the validator knows."""
+
+
+def known_to_kubernetes(documents: list[Document]) -> list[Document]:
+    return [d for d in documents if not d["apiVersion"].startswith("cert-manager.io/")]
+
+
+@pytest.mark.requirement("DX-OPS-01")
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", CASES)
+def test_every_object_is_valid_in_strict_mode(name: str, version: str) -> None:
+    for document in known_to_kubernetes(case(name)):
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.requirement("DX-OPS-01")
+@pytest.mark.parametrize("name", CASES)
+def test_helm_finds_nothing_to_say_but_the_icon(name: str) -> None:
+    report = helm.lint(CHART, CASES[name], strict=True, namespace="dxmesh")
+
+    assert report["errors"] == []
+    assert [message["error"] for message in report["messages"]] == ["icon is recommended"]
+
+
+@pytest.mark.requirement("DX-OPS-01")
+@pytest.mark.parametrize("name", CASES)
+def test_no_two_objects_share_a_name(name: str) -> None:
+    names = Counter((d["kind"], d["metadata"]["name"]) for d in case(name))
+
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.requirement("DX-OPS-01")
+def test_the_eight_services_and_triton_are_deployed() -> None:
+    names = {d["metadata"]["name"] for d in of_kind(case("default"), "Deployment")}
+
+    assert names == {f"dxmesh-{service}" for service in (*SERVICES, "triton")}
+
+
+@pytest.mark.requirement("DX-OPS-01")
+def test_two_releases_do_not_meet() -> None:
+    first, second = render({}, "north"), render({}, "south")
+
+    assert not {d["metadata"]["name"] for d in first} & {d["metadata"]["name"] for d in second}
+    for deployment in of_kind(second, "Deployment"):
+        assert (
+            deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/instance"] == "south"
+        )
+
+
+@pytest.mark.requirement("DX-OPS-01")
+def test_images_are_pinned_by_tag_or_by_content() -> None:
+    images = {
+        container["name"]: container["image"]
+        for deployment in of_kind(case("everything"), "Deployment")
+        for container in deployment["spec"]["template"]["spec"]["containers"]
+    }
+
+    assert images["labs"] == "registry.example.org/dxmesh/labs:1.2.3"
+    assert images["imaging"] == f"registry.example.org/dxmesh/imaging@sha256:{'1' * 64}"
+    assert images["triton"] == f"nvcr.io/nvidia/tritonserver@sha256:{'0' * 64}"
+
+
+@pytest.mark.requirement("DX-OPS-01")
+def test_notes_name_the_placeholders_that_are_left() -> None:
+    notes = files({})["dxmesh/templates/NOTES.txt"]
+    ready = files(CASES["example"])["dxmesh/templates/NOTES.txt"]
+
+    assert "image.repository" in notes
+    assert "networkPolicy" in notes
+    assert "PLACEHOLDERS" not in ready
+    assert "https://dxmesh.hospital.example" in ready
+
+
+@pytest.mark.requirement("DX-OPS-08")
+def test_more_pods_on_cpu_use_only_where_asked_for() -> None:
+    assert not of_kind(case("default"), "HorizontalPodAutoscaler")
+
+    (scaler,) = of_kind(case("everything"), "HorizontalPodAutoscaler")
+    (gateway,) = (
+        d
+        for d in of_kind(case("everything"), "Deployment")
+        if d["metadata"]["name"] == "mesh-gateway"
+    )
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "mesh-gateway"
+    assert "replicas" not in gateway["spec"]
