@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable
 from pathlib import Path
 
 import obstore
@@ -43,7 +43,7 @@ class Blobs:
         key = await self.vault.scope_key(tenant, scope, create=True)
         path = _path(tenant, scope, name)
         sealed, digest = await asyncio.to_thread(_seal_all, key, path, content)
-        await self._write(path, sealed)
+        await _answered(obstore.put_async(self._store, path, sealed))
         return BlobRef(scope=scope, name=name, size=len(content), sha256=digest)
 
     async def put_stream(
@@ -60,9 +60,9 @@ class Blobs:
         try:
             async for plain in chunks:
                 if sealed := sealer.feed(plain):
-                    await writer.write(sealed)
-            await writer.write(sealer.close())
-            await writer.close()
+                    await _answered(writer.write(sealed))
+            await _answered(writer.write(sealer.close()))
+            await _answered(writer.close())
         except BaseException:
             await asyncio.shield(self._discard(writer, path))
             raise
@@ -90,8 +90,11 @@ class Blobs:
         """Return the names stored under a scope."""
         prefix = f"blobs/{checked(tenant)}/{checked(scope)}/"
         found: list[str] = []
-        async for batch in _batches(self._store, prefix):
-            found.extend(path.removeprefix(prefix) for path in batch)
+        try:
+            async for batch in _batches(self._store, prefix):
+                found.extend(path.removeprefix(prefix) for path in batch)
+        except (BaseError, OSError) as error:
+            raise Unavailable("the blob store does not answer") from error
         return found
 
     async def destroy(self, tenant: str, scope: str) -> None:
@@ -106,12 +109,6 @@ class Blobs:
         except (BaseError, OSError) as error:
             raise Unavailable("the blob store does not answer") from error
 
-    async def _write(self, path: str, sealed: bytes) -> None:
-        try:
-            await obstore.put_async(self._store, path, sealed)
-        except (BaseError, OSError) as error:
-            raise Unavailable("the blob store does not answer") from error
-
     async def _discard(self, writer: object, path: str) -> None:
         """Close what was opened and delete it: half a blob must not be found."""
         try:
@@ -119,6 +116,14 @@ class Blobs:
             await obstore.delete_async(self._store, path)
         except (BaseError, OSError):
             return  # nothing had been written
+
+
+async def _answered(step: Awaitable[object]) -> None:
+    """Await one step of writing; the store's own errors mean that it is away."""
+    try:
+        await step
+    except (BaseError, OSError) as error:
+        raise Unavailable("the blob store does not answer") from error
 
 
 def open_analysis(settings: MeshSettings) -> Blobs:

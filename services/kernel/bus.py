@@ -102,8 +102,11 @@ class Bus:
         return bool(self.nats.is_connected)
 
     async def ensure_streams(self) -> None:
-        """Create the streams this service uses; one that is there already is left alone."""
-        for name in subjects.streams_of(self.service):
+        """Create the streams that are this service's to make, and wait for the others it uses.
+
+        One that is there already is left alone.
+        """
+        for name in subjects.makes(self.service):
             config = StreamConfig(
                 name=name,
                 subjects=subjects.STREAMS[name],
@@ -114,6 +117,8 @@ class Bus:
                 max_age=0 if name == subjects.FEEDBACK_STREAM else KEEP_S,
             )
             await self._until_done(partial(self._add_stream, config))
+        for name in subjects.streams_of(self.service):
+            await self._until_done(partial(self._js.stream_info, name))
 
     async def publish(self, topic: Topic, event: Message, *, message_id: str) -> None:
         """Store an event; returns when NATS has it.

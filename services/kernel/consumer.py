@@ -138,6 +138,8 @@ class Consumer:
         event = self._topic.event()
         delivered = message.metadata.num_delivered
         try:
+            if "Nats-Msg-Id" not in headers:  # no service published it, see `Bus.publish`
+                raise DecodeError
             event.ParseFromString(message.data)
             if delivered > self._bus.settings.max_deliveries:
                 raise _DeliveredTooOften("delivered too often", delivered=delivered)

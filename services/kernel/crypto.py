@@ -156,11 +156,12 @@ class Vault:
 
     async def destroy(self, tenant: str, scope: str) -> None:
         """Overwrite the scope's wrapped key with a tombstone; safe to repeat."""
-        self._scopes.pop((tenant, scope), None)
         try:
             await obstore.put_async(self._store, self._path(tenant, scope), TOMBSTONE)
         except (BaseError, OSError) as error:
             raise Unavailable("the key store does not answer") from error
+        finally:
+            self._scopes.pop((tenant, scope), None)
 
     async def _tenant_key(self, tenant: str) -> bytes:
         if tenant not in self._tenants:

@@ -7,8 +7,9 @@ precision is part of the value (R4 datatypes, decimal).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -19,7 +20,11 @@ MEDIA_TYPE = "application/fhir+json"
 DEPTH_MAX = 64
 
 Json = Any
-"""A JSON value; numbers with a point or exponent are `Number`."""
+"""A JSON value; numbers that an int of 64 bits cannot keep as written are `Number`."""
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 class Number(Decimal):
@@ -28,7 +33,10 @@ class Number(Decimal):
     written: str
 
     def __new__(cls, text: str) -> Number:
-        value = super().__new__(cls, text)
+        try:
+            value = super().__new__(cls, text)
+        except InvalidOperation as error:
+            raise InvalidInput("a number has an exponent no computer holds") from error
         value.written = text
         return value
 
@@ -44,9 +52,10 @@ def parse(content: bytes, *, depth_max: int = DEPTH_MAX) -> Json:
     if _depth(content) > depth_max:
         raise InvalidInput(f"JSON is nested deeper than {depth_max}", reason="TOO_DEEP")
     try:
-        return json.loads(
+        value = json.loads(
             content.decode("utf-8-sig"),
             parse_float=Number,
+            parse_int=_whole,
             parse_constant=_no_constant,
             object_pairs_hook=_no_duplicates,
         )
@@ -55,8 +64,9 @@ def parse(content: bytes, *, depth_max: int = DEPTH_MAX) -> Json:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise InvalidInput(f"not JSON: {error.msg} at {where}", reason="NOT_JSON") from error
-    except ValueError as error:  # an integer of more than 4,300 digits
-        raise InvalidInput("a number is too long", reason="NOT_JSON") from error
+    if _SURROGATE.search(content):
+        _refuse_half_characters(value)
+    return value
 
 
 def dump(value: Json) -> bytes:
@@ -89,12 +99,15 @@ def problems(resource: Mapping[str, Json]) -> list[Violation]:
     The models are R4B, which is the same as R4 4.0.1 for every type dxmesh uses.
     """
     from fhir.resources.R4B import get_fhir_model_class  # slow to import
+    from fhir.resources.R4B.resource import Resource
 
     kind = resource.get("resourceType")
     try:
         model = get_fhir_model_class(str(kind))
-    except KeyError:
-        return [Violation("resourceType", f"{kind!r} is not a FHIR R4 resource type")]
+    except (KeyError, ValueError):
+        model = None
+    if model is None or not issubclass(model, Resource):
+        return [Violation("resourceType", "not a FHIR R4 resource type")]
     try:
         model.model_validate(dict(resource))
     except ValueError as error:
@@ -139,23 +152,22 @@ def _no_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return found
 
 
+def _whole(text: str) -> int | Number:
+    """Return an int, or a `Number` where an int of 64 bits would lose something."""
+    return Number(text) if len(text) > 18 or text == "-0" else int(text)
+
+
+def _refuse_half_characters(value: Json) -> None:
+    try:
+        dump(value)
+    except TypeError as error:
+        raise InvalidInput("a string holds half a character", reason="NOT_JSON") from error
+
+
 def _depth(content: bytes) -> int:
     """Return how deep brackets nest, outside strings; linear, so no input is costly."""
     depth = deepest = 0
-    in_string = escaped = False
-    for byte in content:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", content)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
     return deepest

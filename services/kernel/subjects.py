@@ -143,6 +143,9 @@ SERVICES = tuple(PUBLISHES)
 OPERATES = frozenset({"gateway"})
 """Services that list and retry dead letters for the operator."""
 
+IDENTITY_ZONE = frozenset({"gateway", "ingest", "anonymization", "consent"})
+"""Services that may see identity; the others see pseudonyms alone."""
+
 
 def durable(service: str, topic: Topic, priority: str) -> str:
     """Return the name of a durable consumer."""
@@ -155,9 +158,19 @@ def dead_subject(tenant: str, service: str) -> str:
 
 
 def streams_of(service: str) -> list[str]:
-    """Return the streams a service makes sure of: those it writes to or reads."""
+    """Return the streams a service needs: those it writes to or reads."""
     used = {topic.stream for topic in PUBLISHES[service] + CONSUMES[service]}
     return sorted(used | {DEAD_STREAM})
+
+
+def makes(service: str) -> list[str]:
+    """Return the streams a service creates where they are missing.
+
+    None for the analysis zone: whoever makes a stream may make it a copy of another one.
+    """
+    if service in OPERATES:
+        return sorted(STREAMS)
+    return streams_of(service) if service in IDENTITY_ZONE else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +189,8 @@ def permissions(service: str) -> Permissions:
         for priority in (_priorities() if topic.prioritised else [0])
     ]
     publish.append(dead_subject("*", service))
-    for stream in streams_of(service):
-        publish += [f"$JS.API.STREAM.{verb}.{stream}" for verb in ("CREATE", "INFO")]
+    publish += [f"$JS.API.STREAM.CREATE.{stream}" for stream in makes(service)]
+    publish += [f"$JS.API.STREAM.INFO.{stream}" for stream in streams_of(service)]
     for topic in CONSUMES[service]:
         for priority, subject in topic.filters():
             publish += list(_consumer_api(topic.stream, durable(service, topic, priority), subject))

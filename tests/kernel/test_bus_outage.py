@@ -107,7 +107,8 @@ async def test_publishing_gives_up_as_unavailable_so_that_its_cause_is_tried_aga
 @pytest.mark.requirement("DX-BUS-10")
 async def test_service_that_starts_before_the_server_waits_for_it(nats_server: NatsServer) -> None:
     nats_server.kill()
-    starting = asyncio.create_task(Bus.connect("labs", nats_server.settings("labs")))
+    settings = nats_server.settings("anonymization")
+    starting = asyncio.create_task(Bus.connect("anonymization", settings))
     await asyncio.sleep(1.0)
     assert not starting.done()
     nats_server.start()
