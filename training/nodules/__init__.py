@@ -1,0 +1,1 @@
+"""Trains, evaluates and exports the network that scores lung nodule candidates."""

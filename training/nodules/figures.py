@@ -1,0 +1,63 @@
+"""Figures of a classifier, with bootstrap intervals over groups of near-copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+DRAWS = 1000
+
+
+def auc(labels: Ints, scores: Floats) -> float:
+    """Return the area under the ROC curve; ties count half."""
+    order = np.argsort(scores, kind="stable")
+    ranks = np.empty(len(scores))
+    ranks[order] = np.arange(1, len(scores) + 1)
+    for value in np.unique(scores[np.flatnonzero(np.diff(scores[order]) == 0)]):
+        tied = scores == value
+        ranks[tied] = ranks[tied].mean()
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    return float(
+        (ranks[labels == 1].sum() - positives * (positives + 1) / 2) / positives / negatives
+    )
+
+
+def average_precision(labels: Ints, scores: Floats) -> float:
+    """Return the mean precision at each nodule, best score first."""
+    found = labels[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(found) / np.arange(1, len(found) + 1)
+    return float(precision[found == 1].mean())
+
+
+def sensitivity_at(labels: Ints, scores: Floats, false_positives: float) -> float:
+    """Return the share of nodules above the score that this share of the rest exceeds."""
+    limit = np.quantile(scores[labels == 0], 1 - false_positives)
+    return float((scores[labels == 1] > limit).mean())
+
+
+def brier(labels: Ints, scores: Floats) -> float:
+    """Return the mean squared error of the probability."""
+    return float(((scores - labels) ** 2).mean())
+
+
+def interval(
+    figure: Callable[[Ints, Floats], float], labels: Ints, scores: Floats, groups: Ints, seed: int
+) -> dict[str, float]:
+    """Return the figure with its 95% interval; groups, not crops, are drawn again."""
+    generator = np.random.default_rng(seed)
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    drawn: list[float] = []
+    for _ in range(DRAWS):
+        chosen = generator.integers(0, len(members), len(members))
+        rows = np.concatenate([members[which] for which in chosen])
+        if 0 < labels[rows].sum() < len(rows):
+            drawn.append(figure(labels[rows], scores[rows]))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    value = figure(labels, scores)
+    return {"value": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
