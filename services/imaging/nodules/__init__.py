@@ -1,0 +1,1 @@
+"""Lung nodules on a CT: prepare, detect, score, segment, characterise. Pure: no I/O."""

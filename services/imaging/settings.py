@@ -1,0 +1,31 @@
+"""Settings of the imaging service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.kernel.settings import MeshSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(MeshSettings):
+    """Imaging settings, read from `DX_IMAGING_*`."""
+
+    model_repository: Path
+    """Folder with one folder per model: config.pbtxt, <version>/model.onnx, card.json."""
+
+    triton_url: str | None = None
+    """Triton's gRPC address, host:port; none: ONNX Runtime runs in this process."""
+
+    triton_shared_memory: bool = False
+    """Pass tensors to Triton through shared memory; only when both are on one host."""
+
+    timeout_s: float = 20.0
+    """Deadline of one inference."""
+
+    operating_point: float | None = None
+    """Probability from which a candidate is reported; none: the one the model's card states."""
+
+    concurrency: int = 1
+    """Parts read at once. Each holds a CT in memory, about 0.7 GB at its height."""
