@@ -24,7 +24,8 @@ def main(wanted: list[str]) -> int:
     wanted = ["--require-hashes", *wanted]
     if _run([*PIP, "--require-hashes", "-r", str(HERE / "uv.txt")], os.environ) == 0:
         said = {uv: os.environ[pip] for pip, uv in SETTINGS.items() if pip in os.environ}
-        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable]
+        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--compile-bytecode"]
+        uv += ["--python", sys.executable]
         if _run([*uv, *wanted], {**said, "UV_LINK_MODE": "copy", **os.environ}) == 0:
             return 0
         sys.stderr.write("uv could not install the lock; pip does it\n")

@@ -23,7 +23,8 @@ MODELS = ROOT / "deploy" / "triton" / "models"
 RUNNER = ROOT / "deploy" / "triton" / "onnx_model.py"
 IDENTITY_ZONE = ("gateway", "ingest", "anonymization", "consent")
 WITH_DATABASE = ("gateway", "ingest", "anonymization", "consent", "reporting")
-HEALTH_S = 90.0
+HEALTH_S = 240.0
+"""A slow machine takes minutes to start eight Pythons at once; a hung one shows in its log."""
 START_ORDER = (
     "consent",
     "anonymization",
