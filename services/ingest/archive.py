@@ -91,18 +91,14 @@ class Archive:
         UnusableInstance
             DAMAGED_ENTRY: it does not unpack, or not to its size and checksum.
         """
-        left = entry.info.file_size
         try:
-            with self._zip.open(entry.info) as packed:
+            with self._zip.open(entry.info) as packed:  # ends at the stated size, checks the CRC
                 while piece := packed.read(PIECE):
-                    left -= len(piece)
-                    if left < 0:
-                        break
                     yield piece
         except _UNPACK_ERRORS as error:
-            raise _damaged() from error
-        if left:
-            raise _damaged()
+            raise UnusableInstance(
+                "the entry does not unpack; pack it again", reason="DAMAGED_ENTRY"
+            ) from error
 
     def _judge(self, size: int) -> None:
         infos, limits = self._zip.infolist(), self._limits
@@ -200,7 +196,3 @@ def _too_many(limits: ArchiveLimits) -> ArchiveTooLarge:
         f"the archive has over {limits.entries} entries; send it in parts",
         reason="TOO_MANY_ENTRIES",
     )
-
-
-def _damaged() -> UnusableInstance:
-    return UnusableInstance("the entry does not unpack; pack it again", reason="DAMAGED_ENTRY")
