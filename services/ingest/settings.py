@@ -33,6 +33,9 @@ class Settings(IdentitySettings):
     due_s: float = 3600.0
     """Seconds from submission to the report's due time, unless the order states one."""
 
+    due_s_min: float = 60.0
+    """Fewest seconds a stated due time may lie ahead; analysis needs some to say anything."""
+
     due_s_max: float = 7 * 86_400.0
     """Most seconds a stated due time may lie ahead."""
 
@@ -102,6 +105,7 @@ class Settings(IdentitySettings):
             recipient=self.recipient,
             language=self.language,
             due_s=self.due_s,
+            due_s_min=self.due_s_min,
             due_s_max=self.due_s_max,
             entries_max=self.bundle_entries_max,
         )
