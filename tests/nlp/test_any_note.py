@@ -136,5 +136,5 @@ def test_note_of_one_mebibyte_is_read_in_seconds_and_its_mentions_are_bounded() 
     text = sample * (MIB_CHARS // len(sample))
     started = time.process_time()
     found = read(Note("note-1", "zh", text))
-    assert time.process_time() - started < 20  # 2 s where nothing else runs
+    assert time.process_time() - started < 20  # 4 s on a busy machine
     assert 0 < len(found.mentions) <= MENTIONS_HARD_MAX
