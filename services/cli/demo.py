@@ -43,7 +43,7 @@ def _send(mesh: Mesh, state: State, language: str, timeout_s: float) -> str:
     paths = [SAMPLES / name for name in PARTS] + [SAMPLES / "notes" / f"admission_{language}.txt"]
     task, _ = send.send(client, paths, send.Options(language=language))
     say(f"case {task['id']}")
-    done = send.follow(client, task["id"], timeout_s)
+    done = send.follow(client, task["id"], timeout_s, say)
     if not report_view.report_of(done):
         raise CliError(f"the case ended {done['status']} without a report", REFUSED)
     return str(task["id"])

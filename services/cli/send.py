@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,10 @@ def send(client: Client, paths: list[Path], options: Options) -> tuple[dict[str,
     return client.submit(built)
 
 
-def follow(client: Client, case_id: str, timeout_s: float) -> dict[str, Any]:
-    """Follow a case by its Task until it ended; return the Task."""
+def follow(
+    client: Client, case_id: str, timeout_s: float, say: Callable[[str], None] = progress
+) -> dict[str, Any]:
+    """Follow a case by its Task until it ended, saying each step; return the Task."""
     last: dict[str, Any] = {}
 
     def read() -> tuple[str, list[progress_view.Step]]:
@@ -94,7 +96,7 @@ def follow(client: Client, case_id: str, timeout_s: float) -> dict[str, Any]:
         ready = report_view.report_of(last)
         return "completed" if ready else last["status"], progress_view.of_task(last)
 
-    if progress_view.follow(read, progress, timeout_s) is None:
+    if progress_view.follow(read, say, timeout_s) is None:
         raise CliError(f"no report after {timeout_s:.0f} s; look at `dxmesh case show`", LATE)
     return last
 
