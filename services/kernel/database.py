@@ -21,7 +21,20 @@ log = logging.getLogger(__name__)
 LOCK = 0x64786D
 """Advisory lock that lets one process at a time make a schema ("dxm")."""
 
+AWAY = ("08", "53", "57P")
+"""SQLSTATE classes: connection exception, insufficient resources, operator intervention."""
+
+
+def _connection_ended(error: BaseException) -> bool:
+    """Tell whether a driver's error, which SQLAlchemy wraps without a type, means an outage."""
+    if not isinstance(error, DBAPIError):
+        return False
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    return error.connection_invalidated or state.startswith(AWAY)
+
+
 errors.OUTAGES += [OperationalError, InterfaceError]
+errors.OUTAGE_SIGNS.append(_connection_ended)
 
 
 def open_engine(url: str) -> AsyncEngine:

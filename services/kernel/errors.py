@@ -8,7 +8,7 @@ No message may hold anything that identifies a patient: messages reach logs.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -148,10 +148,13 @@ ISSUE_BY_STATUS = {
 OUTAGES: list[type[BaseException]] = [OSError, TimeoutError]
 """Errors of libraries that mean "away for now"; `kernel.database` adds the driver's."""
 
+OUTAGE_SIGNS: list[Callable[[BaseException], bool]] = []
+"""Ways to see it in an error that has no type of its own; `kernel.database` adds one."""
+
 
 def as_outage(error: BaseException) -> MeshError | None:
     """Return `Unavailable` for a library's error that means "away for now", else None."""
-    if not isinstance(error, tuple(OUTAGES)):
+    if not isinstance(error, tuple(OUTAGES)) and not any(sign(error) for sign in OUTAGE_SIGNS):
         return None
     return Unavailable(f"something this step needs is away ({type(error).__name__})")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -15,7 +14,7 @@ import uvloop
 from services.kernel import subjects, telemetry
 from services.kernel.bus import Bus
 from services.kernel.rpc import Server
-from services.kernel.settings import MeshSettings, load
+from services.kernel.settings import BadSettings, MeshSettings, load
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +57,10 @@ class Process(Generic[SettingsT]):
         for task in self._tasks:
             task.cancel()
         for closer in reversed(self._closers):
-            with contextlib.suppress(OSError, RuntimeError):
+            try:
                 await closer()
+            except Exception as error:  # noqa: BLE001 - the others must close too
+                log.warning("something did not close: %s", telemetry.frames(error))
 
     async def _sample(self) -> None:
         """Record how much waits for this service."""
@@ -74,8 +75,15 @@ def run(
     settings_class: type[SettingsT],
     build: Callable[[Process[SettingsT]], Awaitable[None]],
 ) -> None:
-    """Read the settings, connect, build, serve. Exits 0 after a drain."""
-    settings = load(settings_class, name, os.environ)
+    """Read the settings, connect, build, serve. Exits 0 after a drain, 1 after an error.
+
+    What it writes is readable by its own user alone.
+    """
+    os.umask(0o077)
+    try:
+        settings = load(settings_class, name, os.environ)
+    except BadSettings as error:
+        raise SystemExit(error.message) from None
     telemetry.start(name, settings.otlp_endpoint, settings.log_level)
 
     async def serve() -> None:
@@ -84,8 +92,13 @@ def run(
         await build(process)
         await process.until_stopped()
 
-    uvloop.run(serve())
-    telemetry.stop()
+    try:
+        uvloop.run(serve())
+    except Exception as error:  # noqa: BLE001 - its text may quote a value
+        log.critical("the process ends: %s", telemetry.frames(error))
+        raise SystemExit(1) from None
+    finally:
+        telemetry.stop()
 
 
 async def _again(work: Callable[[], Awaitable[None]]) -> None:

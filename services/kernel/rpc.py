@@ -222,7 +222,7 @@ class _Guard(grpc.aio.ServerInterceptor):
             wrapped = self._wrap(handler.stream_unary, service, method)
             make = grpc.stream_unary_rpc_method_handler
         else:
-            return handler
+            raise NotImplementedError("answers are not streamed: the caller would go unchecked")
         return make(wrapped, handler.request_deserializer, handler.response_serializer)
 
     def _wrap(self, inner: Any, service: str, method: str) -> Any:

@@ -1,7 +1,8 @@
 """Logs, traces and metrics, none of which may carry identity.
 
 Logs are one JSON object a line with case and trace ids. An unexpected exception is logged
-by type and stack frames alone: its text may quote a value. Traces and metrics go to an
+by type and stack frames alone: its text may quote a value. So may a library's log line or
+warning: only that there was one is written. Traces and metrics go to an
 OpenTelemetry collector when one is set. W3C trace context travels in NATS and gRPC headers.
 """
 
@@ -30,6 +31,8 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from services.kernel.errors import MeshError
 
 METRIC_INTERVAL_MS = 5_000
+OURS = ("services", "__main__")
+"""Loggers whose text is written; that of a library may quote a value."""
 
 _case_id: ContextVar[str] = ContextVar("case_id", default="")
 _tracer = trace.get_tracer("dxmesh")
@@ -51,8 +54,8 @@ def start(service: str, otlp_endpoint: str | None, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("httpx", "httpcore", "asyncio", "pydicom", "nats", "opentelemetry"):
-        logging.getLogger(chatty).setLevel(logging.CRITICAL)
+    handler.addFilter(_heard)
+    logging.captureWarnings(True)
     if not otlp_endpoint:
         return
     resource = Resource.create({"service.name": f"dxmesh-{service}"})
@@ -156,6 +159,15 @@ def frames(error: BaseException) -> str:
     )
 
 
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in OURS
+
+
+def _heard(record: logging.LogRecord) -> bool:
+    """Keep our own lines, and that a library warned, without its text."""
+    return _is_ours(record) or record.levelno >= logging.WARNING
+
+
 class _JsonLines(logging.Formatter):
     def __init__(self, service: str) -> None:
         super().__init__()
@@ -168,7 +180,7 @@ class _JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "service": self._service,
-            "message": record.getMessage(),
+            "message": record.getMessage() if _is_ours(record) else f"{record.name} says something",
         }
         if case_id := _case_id.get():
             line["case"] = case_id
@@ -177,4 +189,4 @@ class _JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[1]:
             line["error"] = frames(record.exc_info[1])
         line |= getattr(record, "facts", {})
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line, ensure_ascii=False, default=str)
