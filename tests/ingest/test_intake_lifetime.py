@@ -193,6 +193,18 @@ async def test_the_sweep_destroys_what_no_case_took_in_time(
 
 
 @pytest.mark.requirement("DX-ING-13")
+async def test_a_submission_that_meets_a_sweep_goes_on_without_the_images(
+    world: Any, ct: Maker, bundle: Maker
+) -> None:
+    await world.upload(ct())
+    (upload,) = await world.uploads.of_study("demo", await study_key(world, "1.2.9"))
+    await world.blobs.destroy("demo", upload.scope)
+    answer = await world.submit(bundle())
+    assert [problem.reason for problem in answer.problems] == ["STUDY_NOT_UPLOADED"]
+    assert (await world.upload(ct())).stored
+
+
+@pytest.mark.requirement("DX-ING-13")
 async def test_a_destruction_that_was_cut_short_is_finished(
     world: Any, ct: Maker, bundle: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,9 +97,13 @@ class Intake:
         claims: list[Claim] = []
         for upload in await self.uploads.of_study(tenant, study_key):
             if upload.is_open and upload.changes:  # one without instances is not in a manifest
-                claims.append(Claim(upload.scope, upload.changes))
                 held = await self.uploads.of_scope(tenant, upload.scope)
-                found += [await self._opened(tenant, each) for each in held]
+                try:
+                    found += [await self._opened(tenant, each) for each in held]
+                except KeyDestroyed:  # the sweep of another process was faster
+                    await self.uploads.forget(tenant, upload.scope)
+                    continue
+                claims.append(Claim(upload.scope, upload.changes))
         return Gathered(found, claims, were_used and not found)
 
     async def discard_study(self, tenant: str, study: str) -> None:
