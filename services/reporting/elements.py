@@ -28,6 +28,7 @@ _COMPARED = re.compile(r"(<=|<|>=|>)\s*(\S+)")
 _DATE_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?")
 _ANNOTATION = re.compile(r"\{([^{}]*)\}")
 _MICRO = re.compile(r"\bu(?=(?:mol|g|kat|L|U|IU|m)\b)")
+_POWER = re.compile(r"\b10\*(-?[0-9]+)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -70,14 +71,14 @@ def quantity(value: Decimal, ucum: str, unit: str = "") -> Json:
 
 
 def readable(ucum: str) -> str:
-    """Return a UCUM unit as people write it: `umol/L` as µmol/L, annotations without braces.
+    """Return a UCUM unit as people write it: `umol/L` as µmol/L, `10*9/L` as ×10^9/L, no braces.
 
     Empty for `1`, the unit of a plain number, which nobody writes.
     """
     if ucum == "1":
         return ""
     plain = _ANNOTATION.sub(lambda found: found[1].replace("_", " "), ucum)
-    return _MICRO.sub("µ", plain)
+    return _POWER.sub(r"×10^\1", _MICRO.sub("µ", plain))
 
 
 def decimal_of(text: str) -> Number | None:

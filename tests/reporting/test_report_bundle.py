@@ -48,3 +48,4 @@ def test_a_plain_number_is_shown_without_a_unit() -> None:
         "code": "1",
     }
     assert readable("umol/L") == "µmol/L"
+    assert readable("10*9/L") == "×10^9/L"
