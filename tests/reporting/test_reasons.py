@@ -1,0 +1,56 @@
+"""A report says in its own language why something was not analysed, whatever the reason."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+
+import pytest
+
+import services
+from services.kernel.errors import MeshError, reason_of
+from services.reporting import tables
+
+STATED = re.compile(r'reason="([A-Z][A-Z0-9_]+)"')
+ANALYSED_BY = ("anonymization", "imaging", "labs", "nlp")
+NOT_OF_A_PART = frozenset({"NOT_A_BUNDLE", "NO_PATIENT"})
+"""Reasons that end a whole case: ingest refuses them before."""
+NEVER_RAISED = ("NotInterpretable", "SeriesRefused", "InstanceSetAside", "UnusableNote")
+"""Types that only their kinds, or a stated reason, are raised of."""
+
+
+def modules() -> Iterator[str]:
+    for service in ANALYSED_BY:
+        package = importlib.import_module(f"services.{service}")
+        for found in pkgutil.walk_packages(package.__path__, f"services.{service}."):
+            if not found.name.endswith("__main__"):
+                yield found.name
+
+
+def reasons() -> set[str]:
+    """Return every reason that the services before the report can give for a part."""
+    found: set[str] = set()
+    for name in modules():
+        module = importlib.import_module(name)
+        found |= set(STATED.findall(inspect.getsource(module)))
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            own = kind.__module__ == name and issubclass(kind, MeshError)
+            if own and kind.__name__ not in NEVER_RAISED and not kind.__name__.startswith("_"):
+                found.add(getattr(kind, "code", "") or reason_of(kind))
+    regions = json.loads(files("services.anonymization").joinpath("burned_in.json").read_text())
+    found |= set(re.findall(r'"reason": "([A-Z_]+)"', json.dumps(regions)))
+    return found - NOT_OF_A_PART
+
+
+@pytest.mark.requirement("DX-REP-02")
+def test_every_reason_has_words_in_both_languages() -> None:
+    assert services.__doc__
+    known = {row["reason"]: row for row in tables.rows("reasons")}
+    assert reasons() - known.keys() - {"NOT_FINAL", "CONSENT_DENIED"} == set()
+    for row in known.values():
+        assert row["zh"].strip() and row["en"].strip(), row
