@@ -11,7 +11,7 @@ import pytest
 from services.kernel.subjects import SERVICES
 from tests.chart.render import CASES, CHART, Document, case, files, of_kind, render
 
-VERSIONS = ("1.28", "1.31", "1.34", "1.37")
+VERSIONS = ("1.28", "1.33", "1.37")
 """From Chart.yaml's kubeVersion to the newest the validator knows."""
 
 
