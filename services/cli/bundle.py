@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ def build(content: Content, *, language: str = "", priority: str = "") -> bytes:
     for resource in resources:
         if priority and resource.get("resourceType") == "ServiceRequest":
             resource["priority"] = priority
-    resources += [_note(number, text, subject) for number, text in enumerate(content.notes, 1)]
+    resources += [_note(text, subject) for text in content.notes]
     resources += _studies(content.instances, subject)
     bundle: dict[str, Any] = {
         "resourceType": "Bundle",
@@ -45,11 +46,11 @@ def build(content: Content, *, language: str = "", priority: str = "") -> bytes:
     return fhir.dump(bundle)
 
 
-def _note(number: int, text: bytes, subject: dict[str, str]) -> dict[str, Any]:
+def _note(text: bytes, subject: dict[str, str]) -> dict[str, Any]:
     attachment = {"contentType": "text/plain", "data": base64.b64encode(text).decode()}
     resource: dict[str, Any] = {
         "resourceType": "DocumentReference",
-        "id": f"note-{number}",
+        "id": f"note-{_short(text)}",
         "status": "current",
         "type": NOTE_TYPE,
         "content": [{"attachment": attachment}],
@@ -62,7 +63,7 @@ def _studies(instances: Sequence[Instance], subject: dict[str, str]) -> list[dic
     return [
         {
             "resourceType": "ImagingStudy",
-            "id": f"study-{number}",
+            "id": f"study-{_short(uid.encode())}",
             "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}],
             "status": "available",
             "subject": subject,
@@ -80,8 +81,13 @@ def _studies(instances: Sequence[Instance], subject: dict[str, str]) -> list[dic
                 for series, parts in _grouped(members, "series").items()
             ],
         }
-        for number, (uid, members) in enumerate(studies.items(), 1)
+        for uid, members in studies.items()
     ]
+
+
+def _short(content: bytes) -> str:
+    """Return an id for a resource made here: of another content, another id."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _grouped(instances: Iterable[Instance], by: str) -> dict[str, list[Instance]]:

@@ -16,6 +16,8 @@ from services.cli.mesh import Mesh, Options
 from services.cli.state import State, open_state
 from services.cli.supervisor import NotHealthy
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextmanager
 def running(state: State, options: Options) -> Iterator[Mesh]:
@@ -36,12 +38,12 @@ def running(state: State, options: Options) -> Iterator[Mesh]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the body as Ctrl-C does."""
+    """Let every polite signal end the body as Ctrl-C does, even where Ctrl-C was ignored."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {n: signal.signal(n, interrupt) for n in (signal.SIGTERM, signal.SIGHUP)}
+    before = {n: signal.signal(n, interrupt) for n in STOPPING}
     try:
         yield
     finally:

@@ -16,6 +16,7 @@ class Databases:
     """The server; it can be stopped, killed and started again under the running mesh."""
 
     def __init__(self, servers: Any, folder: Path) -> None:
+        self.folder = folder
         self._server = servers.get_server(str(folder))
         # Processes are killed here, the machine is not: what the kernel has is safe.
         self._server.psql("ALTER SYSTEM SET fsync = off;")
@@ -28,10 +29,10 @@ class Databases:
         """asyncpg URL by service."""
         return {name: self._url(name) for name in WITH_DATABASE}
 
-    def dump(self, name: str) -> str:
-        """Return every row of every table of a service's database as text."""
-        tables = self.psql(name, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        return "\n".join(self.psql(name, f'SELECT * FROM "{table}"') for table in tables.split())
+    def tables(self, name: str) -> dict[str, str]:
+        """Return every row of every table of a service's database, as text by table."""
+        names = self.psql(name, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {table: self.psql(name, f'SELECT * FROM "{table}"') for table in names.split()}
 
     def psql(self, name: str, query: str) -> str:
         """Return a query's rows, tab-separated, from a service's database."""

@@ -56,10 +56,11 @@ class Receiver:
             for metric in scope.metrics
         ]
 
-    def text(self) -> str:
-        """Return everything received as text, to search."""
+    def exported(self) -> list[bytes]:
+        """Return every request received as it came, to search."""
         with self._lock:
-            return "\n".join(str(request) for request in (*self._spans, *self._metrics))
+            requests = [*self._spans, *self._metrics]
+        return [request.SerializeToString() for request in requests]
 
     def keep(self, kind: str, request: Any) -> None:
         """Keep one export request."""

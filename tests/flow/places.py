@@ -1,0 +1,105 @@
+"""Every place of a running mesh where something may have been left, as (name, content) pairs.
+
+Nothing here asks the mesh: the streams are read through a second nats-server on a copy of the
+store, blobs are decrypted with the zone's master key, databases are dumped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore
+from dxmesh.event.v1.blob_ref_pb2 import BlobRef
+from obstore.store import LocalStore
+
+from services.cli.accounts import TENANT
+from services.cli.mesh import WITH_DATABASE
+from services.kernel.blobs import Blobs
+from services.kernel.crypto import Vault, read_master_key
+from services.kernel.errors import KeyDestroyed
+from services.kernel.subjects import STREAMS
+from tests.flow.running import Running
+from tests.servers.nats import NatsServer
+
+Places = Iterator[tuple[str, bytes]]
+READ_S = 30.0
+SECRETS = ("keys", "nkeys", "tls", "credentials.json")
+"""Parts of the state folder that were made before the case came."""
+
+
+def messages(running: Running, folder: Path) -> Places:
+    """Yield every message of every stream: subject, headers and payload."""
+    folder.mkdir()
+    shutil.copytree(running.state.root / "nats", folder / "store")
+    server = NatsServer(folder)
+    server.start()
+    try:
+        yield from asyncio.run(_messages(server))
+    finally:
+        server.kill()
+
+
+async def _messages(server: NatsServer) -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    async with server.client() as client:
+        js = client.jetstream(timeout=READ_S)
+        for stream in STREAMS:
+            state = (await js.stream_info(stream)).state
+            for sequence in range(state.first_seq, state.last_seq + 1):
+                message = await js.get_msg(stream, sequence)
+                head = f"{message.subject}\n{message.headers}\n".encode()
+                place = f"stream {stream} message {sequence} on {message.subject}"
+                found.append((place, head + (message.data or b"")))
+    return found
+
+
+def blobs(running: Running, zone: str) -> Places:
+    """Yield every blob of a zone decrypted, with its name."""
+    yield from asyncio.run(_blobs(running, zone))
+
+
+async def _blobs(running: Running, zone: str) -> list[tuple[str, bytes]]:
+    store = LocalStore(str(running.state.blobs(zone)))
+    key = read_master_key(running.state.master_key(zone))
+    opened = Blobs(store, Vault(store, key, zone))
+    found: list[tuple[str, bytes]] = []
+    paths = [str(meta["path"]) for batch in obstore.list(store, prefix="blobs/") for meta in batch]
+    for path in paths:
+        scope, _, name = path.removeprefix(f"blobs/{TENANT}/").partition("/")
+        with contextlib.suppress(KeyDestroyed, FileNotFoundError):
+            content = await opened.get(TENANT, BlobRef(scope=scope, name=name))
+            found.append((f"{zone} blob {path}", path.encode() + b"\n" + content))
+    return found
+
+
+def databases(running: Running) -> Places:
+    """Yield every row of every service's database, as PostgreSQL prints it."""
+    for name in WITH_DATABASE:
+        for table, rows in running.databases.tables(name).items():
+            yield f"database {name} table {table}", rows.encode()
+
+
+def files(running: Running) -> Places:
+    """Yield every file of the state folder and of PostgreSQL as it lies on the disk."""
+    for root in (running.state.root, running.databases.folder):
+        for path in sorted(root.rglob("*")):
+            if not path.is_file() or path.relative_to(root).parts[0] in SECRETS:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                yield f"file {path.relative_to(root)}", path.read_bytes()
+
+
+def logs(running: Running) -> Places:
+    """Yield every line of every process's log."""
+    for path in sorted(running.state.logs.iterdir()):
+        for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+            yield f"log {path.name} line {number}", line
+
+
+def telemetry(running: Running) -> Places:
+    """Yield every span and metric that was exported."""
+    yield from (("telemetry", request) for request in running.telemetry.exported())

@@ -1,0 +1,217 @@
+"""Looks for everything that was planted, in every form and encoding it may have been left in.
+
+Forms: as written, upper and lower case, full width, reversed; a Chinese name's pinyin in both
+orders; a number with or without separators; a date in the usual ways to write it. Encodings:
+UTF-8, UTF-16, GB 18030, JSON escapes, hexadecimal as PostgreSQL prints it, base64, ZIP.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+import string
+import unicodedata
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from pypinyin import Style, pinyin
+
+from tests.flow.planting import BODY, DIGITS, HEAD, TAIL, Plants
+
+LETTERS, FIGURES = string.ascii_lowercase.encode(), string.digits.encode()
+NOT_LETTERS = bytes(set(range(256)) - set(LETTERS))
+NOT_FIGURES = bytes(set(range(256)) - set(FIGURES))
+PIECE, PIECE_ZH = 7, 5
+"""Length of a piece of a fact that identifies by itself."""
+COMMON = frozenset(("hospital", "crescent", "example", "https", "portal"))
+STITCHED_LETTERS, STITCHED_FIGURES = 10, 11
+"""From this length a name or number is also looked for across separators."""
+_BODY = f"[{DIGITS[0]}-{DIGITS[-1]}]{{{BODY}}}"
+_TOKEN = re.compile(f"{HEAD}{_BODY}{TAIL}|{TAIL[::-1]}{_BODY}{HEAD[::-1]}".encode())
+_DATE = re.compile(rb"(?<![\d.])(\d{4})([-/.]?)(\d{2})\2(\d{2})(?![\d])")
+_UID = re.compile(rb"2\.25\.9?\d{8,60}")
+_HEX = re.compile(rb"\\x((?:[0-9a-f]{2}){8,})")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
+_ESCAPE = re.compile(rb"\\u([0-9a-fA-F]{4})")
+_CJK = re.compile(r"[\u3400-\u9fff]")
+MONTHS = "January February March April May June July August September October November December"
+_IS_DAY = re.compile(rf"[年月]|\d{{4}}-\d{{2}}|\d/\d|{MONTHS.replace(' ', '|')}")
+ZIP_MARK = b"PK\x03\x04"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something planted that was found."""
+
+    field: str
+    form: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.field} as {self.form!r} in {self.place}"
+
+
+class Search:
+    """Every form of what was planted; `hits` looks for all of them."""
+
+    def __init__(self, plants: Plants) -> None:
+        self._plants = plants
+        self._plain: dict[bytes, tuple[str, str]] = {}
+        self._letters: dict[bytes, tuple[str, str]] = {}
+        self._figures: dict[bytes, tuple[str, str]] = {}
+        for value, where in plants.facts.items():
+            self._add(value, where)
+        for day, where in plants.dates.items():
+            for form in written(day):
+                self._needle(form, where)
+
+    def hits(self, content: bytes, place: str) -> Iterator[Hit]:
+        """Yield each thing planted that stands in the content, once per form."""
+        found: dict[tuple[str, str], None] = {}
+        for view in views(content):
+            found.update(dict.fromkeys(self._in(view)))
+        for where, form in found:
+            yield Hit(where, form, place)
+
+    def _in(self, view: bytes) -> Iterator[tuple[str, str]]:
+        low = _folded(view)
+        for match in _TOKEN.finditer(low):
+            token = match[0].decode()
+            known = token if token.startswith(HEAD) else token[::-1]
+            if where := self._plants.tokens.get(known):
+                yield where, token
+        for match in _DATE.finditer(low):
+            if (day := _day(match)) and (where := self._plants.dates.get(day)):
+                yield where, match[0].decode()
+        for match in _UID.finditer(low):
+            uid = match[0].decode()
+            if where := self._plants.uids.get(uid):
+                yield where, uid
+        for haystack, needles in (
+            (low, self._plain),
+            (low.translate(None, NOT_LETTERS), self._letters),
+            (low.translate(None, NOT_FIGURES), self._figures),
+        ):
+            for needle, known_as in needles.items():
+                if needle in haystack and (needles is not self._plain or _stands(needle, low)):
+                    yield known_as
+
+    def _add(self, value: str, where: str) -> None:
+        for form in forms(value):
+            self._needle(form, where)
+
+    def _needle(self, form: str, where: str) -> None:
+        low = form.casefold()
+        for encoding in ("utf-8", "utf-16-le", "gb18030"):
+            if encoding != "utf-8" and (low.isascii() or len(low) < 3):
+                continue
+            self._plain.setdefault(low.encode(encoding), (where, form))
+        letters, figures = (low.encode().translate(None, x) for x in (NOT_LETTERS, NOT_FIGURES))
+        if low.isascii() and len(letters) >= STITCHED_LETTERS and not figures:
+            self._letters.setdefault(letters, (where, form))
+        if low.isascii() and len(figures) >= STITCHED_FIGURES and not letters:
+            self._figures.setdefault(figures, (where, form))
+
+
+def forms(value: str) -> set[str]:
+    """Return the ways to write a fact."""
+    plain = unicodedata.normalize("NFKC", value)
+    found = {plain, *_parts(plain)}
+    if _is_name(plain):
+        found |= romanised(plain)
+    return {each for form in found for each in (form, form[::-1])}
+
+
+def romanised(name: str) -> set[str]:
+    """Return the pinyin of a Chinese name: joined, spaced, given name first."""
+    syllables = [each[0] for each in pinyin(name, style=Style.NORMAL)]
+    split = 2 if len(name) > 3 else 1
+    family, given = "".join(syllables[:split]), "".join(syllables[split:])
+    return {family + given, given + family, f"{family} {given}", f"{given} {family}"}
+
+
+def written(day: date) -> set[str]:
+    """Return a date in words and signs; runs of digits are found by `Search` itself."""
+    month = MONTHS.split()[day.month - 1]
+    return {
+        f"{day.year}年{day.month}月{day.day}日",
+        f"{day.year}年{day.month:02}月{day.day:02}日",
+        f"{day.day} {month} {day.year}",
+        f"{day.day} {month[:3]} {day.year}",
+        f"{month} {day.day}, {day.year}",
+        f"{day.month:02}/{day.day:02}/{day.year}",
+        f"{day.day:02}/{day.month:02}/{day.year}",
+    }
+
+
+def views(content: bytes, depth: int = 0) -> Iterator[bytes]:
+    """Yield the content, and what is wrapped up in it."""
+    yield content
+    if depth > 2:
+        return
+    if b"\0" in content:
+        yield content.replace(b"\0", b"")  # UTF-16 of Latin letters
+    if b"\\u" in content:
+        yield _ESCAPE.sub(lambda found: _character(found[1]), content)
+    for match in _HEX.finditer(content):
+        yield from views(bytes.fromhex(match[1].decode()), depth + 1)
+    for match in _BASE64.finditer(content):
+        try:
+            inner = base64.b64decode(match[0], validate=True)
+        except (binascii.Error, ValueError):
+            continue
+        yield from views(inner, depth + 1)
+    if content.startswith(ZIP_MARK):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in archive.namelist():
+                yield name.encode()
+                yield from views(archive.read(name), depth + 1)
+
+
+def _character(code: bytes) -> bytes:
+    return chr(int(code, 16)).encode("utf-8", "replace")
+
+
+def _folded(view: bytes) -> bytes:
+    if b"\xef\xbc" in view or b"\xef\xbd" in view:  # full-width forms
+        text = unicodedata.normalize("NFKC", view.decode("utf-8", "replace"))
+        return text.casefold().encode()
+    return view.lower()
+
+
+def _stands(needle: bytes, low: bytes) -> bool:
+    """Tell whether a number is one, and not digits from within a longer one."""
+    if not needle.isdigit():
+        return True
+    return bool(re.search(rb"(?<!\d)" + needle + rb"(?!\d)", low))
+
+
+def _day(match: re.Match[bytes]) -> date | None:
+    try:
+        return date(int(match[1]), int(match[3]), int(match[4]))
+    except ValueError:
+        return None
+
+
+def _is_name(text: str) -> bool:
+    return 2 <= len(text) <= 4 and all(map(_CJK.match, text))
+
+
+def _parts(text: str) -> set[str]:
+    """Return what identifies by itself: a given name, a word, a piece of an address or number."""
+    if _is_name(text):
+        split = 2 if len(text) > 3 else 1
+        return {text[split:]} if len(text[split:]) > 1 else set()
+    if _IS_DAY.search(text):
+        return set()
+    if _CJK.search(text):
+        ends = range(PIECE_ZH, len(text) + 1)
+        return {piece for end in ends if _CJK.search(piece := text[end - PIECE_ZH : end])}
+    words = {word for word in re.split(r"[^A-Za-z]+", text) if len(word) >= PIECE}
+    if sum(map(str.isdigit, text)) > PIECE and "@" not in text:
+        words |= {text[:PIECE], text[-PIECE:]}
+    return {word for word in words if word.casefold() not in COMMON}
