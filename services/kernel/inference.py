@@ -92,8 +92,8 @@ def open_inference(
 def split(inputs: Tensors) -> list[Batch]:
     """Return the inputs cut into batches of at most `BATCH_MAX` rows."""
     rows = {len(tensor) for tensor in inputs.values()}
-    if len(rows) != 1:
-        raise InvalidInput("the input tensors do not have the same number of rows")
+    if len(rows) != 1 or rows == {0}:
+        raise InvalidInput("the input tensors do not have the same number of rows, or none")
     count = rows.pop()
     return [
         {name: np.ascontiguousarray(tensor[at : at + BATCH_MAX]) for name, tensor in inputs.items()}
