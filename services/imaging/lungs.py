@@ -80,6 +80,8 @@ def reduce(hu: npt.NDArray[np.int16], step: tuple[int, int, int]) -> Grey:
     """Return block means, float32; what does not fill a block at the far end is dropped."""
     z, y, x = (size // by for size, by in zip(hu.shape, step, strict=True))
     cut = hu[: z * step[0], : y * step[1], : x * step[2]]
+    if step == (1, 1, 1):
+        return cut.astype(np.float32)
     blocks = cut.reshape(z, step[0], y, step[1], x, step[2])
     return np.asarray(blocks.mean(axis=(1, 3, 5), dtype=np.float32))
 
@@ -135,8 +137,18 @@ def _closed(air: Mask, spacing: npt.NDArray[np.float64]) -> Mask:
 
 def fine(lungs: Lungs, start: tuple[int, int, int], stop: tuple[int, int, int]) -> Mask:
     """Return `inside` on the volume's own voxels from `start` to `stop`."""
+    shape = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
+    return sample(lungs, start, shape, (1, 1, 1))
+
+
+def sample(
+    lungs: Lungs, start: tuple[int, int, int], shape: tuple[int, ...], step: tuple[int, int, int]
+) -> Mask:
+    """Return `inside` at `shape` places from `start`, every `step` voxels of the volume."""
     indices = [
-        np.minimum(np.arange(a, b) // by, size - 1)
-        for a, b, by, size in zip(start, stop, lungs.step, lungs.inside.shape, strict=True)
+        np.minimum((np.arange(count) * every + every // 2 + first) // by, size - 1)
+        for first, count, every, by, size in zip(
+            start, shape, step, lungs.step, lungs.inside.shape, strict=True
+        )
     ]
     return np.asarray(lungs.inside[np.ix_(*indices)])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -48,18 +46,9 @@ def head_files() -> list[bytes]:
 
 
 @pytest.fixture(scope="session")
-def lidc_archive(lidc_files: list[bytes]) -> bytes:
+def lidc_archive(phantom: ModuleType, lidc_files: list[bytes]) -> bytes:
     """LIDC-IDRI-0001 as de-identification hands a series over."""
-    return zipped(lidc_files)
-
-
-def zipped(files: list[bytes]) -> bytes:
-    """Return an uncompressed ZIP of files."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for number, content in enumerate(files, start=1):
-            archive.writestr(f"{number:04}.dcm", content)
-    return buffer.getvalue()
+    return bytes(phantom.archive(lidc_files))
 
 
 def _files(path: Path) -> list[bytes]:

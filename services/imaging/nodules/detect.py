@@ -18,7 +18,7 @@ SIGMAS_MM = (1.2, 1.7, 2.4, 3.4, 4.8, 6.8)
 RATIO = 1.5
 """The second Gaussian of each difference is this much wider."""
 
-COARSE_FROM_MM = 3.0
+COARSE_FROM_MM = 2.0
 """Scales from here on are searched on every second row and column."""
 
 RESPONSE_HU_MIN = 60.0
@@ -53,7 +53,8 @@ def detect(block: Block) -> list[Candidate]:
         view = halved if sigma >= COARSE_FROM_MM else (block.field, block.inside, 1)
         found += _at_scale(view, block, sigma)
     found.sort(key=lambda candidate: -candidate.response_hu * candidate.roundness)
-    return _apart(found, block.spacing_mm)
+    dz, dy, dx = (mm / by for mm, by in zip(block.spacing_mm, block.step, strict=True))
+    return _apart(found, (dz, dy, dx))
 
 
 def _halve(block: Block) -> tuple[Grey, npt.NDArray[np.bool_], int]:
@@ -81,7 +82,10 @@ def _at_scale(
     for place, value in zip(places, roundness, strict=True):
         if value < ROUNDNESS_MIN:
             continue
-        index = place * (1, factor, factor) + (0, (factor - 1) / 2, (factor - 1) / 2) + block.start
+        middle = (factor - 1) / 2
+        index = block.to_volume(
+            np.array(place * (1, factor, factor) + (0.0, middle, middle), float)
+        )
         candidates.append(
             Candidate(
                 (float(index[0]), float(index[1]), float(index[2])),

@@ -20,6 +20,9 @@ SLICES_SHARE_MIN = 0.25
 SLICE_CM2_MIN = 20.0
 """At least a quarter of the slices show 20 cm2 of lung: more than the bases of an abdomen CT."""
 
+SEARCH_MM = (1.25, 0.8, 0.8)
+"""Finer voxels are averaged to about this size for the search: a 3 mm nodule still shows."""
+
 BACKGROUND_HU = -850.0
 """What the search sees outside the lungs."""
 
@@ -36,7 +39,16 @@ class Block:
 
     inside: Mask
     start: tuple[int, int, int]
+    step: tuple[int, int, int]
+    """Voxels of the volume that make one of the block, on each axis."""
+
     spacing_mm: tuple[float, float, float]
+    """Of the block."""
+
+    def to_volume(self, place: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the volume's index of a place in the block."""
+        step = np.array(self.step)
+        return np.asarray((place + 0.5) * step - 0.5 + self.start)
 
 
 def check_chest(volume: Volume, lungs: Lungs) -> None:
@@ -65,11 +77,17 @@ def check_chest(volume: Volume, lungs: Lungs) -> None:
 def block(volume: Volume, lungs: Lungs) -> Block:
     """Return the part of the volume that holds the lungs, as the search sees it."""
     start, stop = _bounds(volume, lungs)
-    inside = lung_mask.fine(lungs, start, stop)
+    z, y, x = (
+        max(1, round(wanted / mm)) for wanted, mm in zip(SEARCH_MM, volume.spacing_mm, strict=True)
+    )
+    step = (z, y, x)
     window = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-    field = np.clip(volume.hu[window], -1000, BRIGHT_HU).astype(np.float32)
+    field = lung_mask.reduce(volume.hu[window], step)
+    np.clip(field, -1000, BRIGHT_HU, out=field)
+    inside = lung_mask.sample(lungs, start, field.shape, step)
     field[~inside] = BACKGROUND_HU
-    return Block(field, inside, start, volume.spacing_mm)
+    dz, dy, dx = (mm * by for mm, by in zip(volume.spacing_mm, step, strict=True))
+    return Block(field, inside, start, step, (dz, dy, dx))
 
 
 def _bounds(volume: Volume, lungs: Lungs) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

@@ -9,9 +9,13 @@ class SeriesRefused(InvalidInput):
     """A series cannot be read; sending it again unchanged cannot help."""
 
     issue = "not-supported"
+    code = ""
+    """The reason where the class name does not spell it."""
 
     def __init__(self, message: str, **facts: object) -> None:
-        super().__init__(message, (), **{name: _plain(value) for name, value in facts.items()})
+        super().__init__(
+            message, (), reason=self.code, **{name: _plain(value) for name, value in facts.items()}
+        )
 
 
 class DamagedSeries(SeriesRefused):
@@ -24,6 +28,8 @@ class SeriesTooLarge(SeriesRefused):
 
 class NotAChestCt(SeriesRefused):
     """Another modality, or no two lungs in the picture."""
+
+    code = "NOT_A_CHEST_CT"
 
 
 class Localiser(SeriesRefused):
