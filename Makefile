@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 INSTALL = deploy/locks/install.py
 
-.PHONY: demo up test chromium locks protos settings train-nodules bench bench-deid soak clean help
+.PHONY: help demo up test chromium locks protos settings train-nodules bench soak clean
 
 help:
 	@echo 'make demo            run the mesh and send the sample patient through it'
@@ -15,7 +15,7 @@ help:
 	@echo 'make up              run the mesh until Ctrl-C, keeping its state in .dxmesh'
 	@echo 'make test            format, lint, types, import rules, protos and every test'
 	@echo 'make bench           side-by-side benchmarks, written to benchmarks/results.md'
-	@echo 'make soak            the long kill storm'
+	@echo 'make soak            the long kill storm (SOAK_ARGS="minutes seed")'
 	@echo 'make train-nodules   reproduce the nodule model'
 	@echo 'make locks           resolve the locks anew     make protos    regenerate protos/gen'
 	@echo 'make settings        write docs/settings.md     make clean     remove environments'
@@ -77,14 +77,32 @@ locks:
 	@for name in tox triton uv; do \
 		echo "$$name"; $(COMPILE) "deploy/locks/$$name.in" -o "deploy/locks/$$name.txt" || exit 1; done
 
-protos: .venv-tox/ready
-	.venv-tox/bin/python -m tox run -q -e protos
+# What developers run by hand, in the environment of the tests.
+TOOLS = PYTHONPATH=.:protos/gen .tox/test/bin/python
+.tox/test/ready: .venv-tox/ready deploy/locks/test.txt
+	@.venv-tox/bin/python -m tox run -q -e test --notest
+	@touch $@
 
-settings: .venv-tox/ready
-	.venv-tox/bin/python -m tox run -q -e settings
+protos: .tox/test/ready
+	@$(TOOLS) protos/generate.py
+
+settings: .tox/test/ready
+	@$(TOOLS) docs/make_settings.py
+
+soak: .tox/test/ready .venv-triton/tried
+	@$(TOOLS) -m tests.flow.soak $(SOAK_ARGS)
+
+.venv-benchmark/ready: deploy/locks/benchmark.txt
+	@$(call need_python)
+	@test -x .venv-benchmark/bin/python || "$(PYTHON)" -m venv .venv-benchmark
+	@.venv-benchmark/bin/python $(INSTALL) -r deploy/locks/benchmark.txt
+	@touch $@
+
+bench: .venv-benchmark/ready .venv-triton/tried
+	@PYTHONPATH=.:protos/gen .venv-benchmark/bin/python -m benchmarks $(BENCH_ARGS)
 
 clean:
-	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-locks .tox .dxmesh-demo
+	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-benchmark .venv-locks .tox .dxmesh-demo
 
 define need_python
 test -n "$(PYTHON)" || { echo 'Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv)'; exit 1; }
