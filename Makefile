@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 INSTALL = deploy/locks/install.py
 
-.PHONY: help demo up test chromium locks protos settings train-nodules bench soak clean
+.PHONY: help demo up test chromium locks protos settings bench soak train-nodules clean
 
 help:
 	@echo 'make demo            run the mesh and send the sample patient through it'
@@ -100,6 +100,14 @@ soak: .tox/test/ready .venv-triton/tried
 
 bench: .venv-benchmark/ready .venv-triton/tried
 	@PYTHONPATH=.:protos/gen .venv-benchmark/bin/python -m benchmarks $(BENCH_ARGS)
+
+# Trains with PyTorch in an environment of its own, then measures the service on a whole CT.
+TRAINING_DATA ?= ../shared/data/imaging
+train-nodules: .venv/ready
+	@test -x .venv-training/bin/python || "$(PYTHON)" -m venv .venv-training
+	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	@.venv-training/bin/python -m training.nodules.train --data "$(TRAINING_DATA)"
+	@.venv/bin/python -m training.nodules.ct --data "$(TRAINING_DATA)"
 
 clean:
 	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-benchmark .venv-locks .tox .dxmesh-demo
