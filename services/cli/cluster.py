@@ -4,7 +4,8 @@
 turns into Secrets: `dxmesh-nats-<service>` with the seed for each service's pods, and
 `nats-auth` with the public keys and permissions for the servers. To change the keys of a
 running mesh write another folder with `--keep OLD`: the servers then take old and new keys, so pods
-change over one by one; `--forget` ends that. `docs/guides/operating.md` has the steps.
+change over one by one. `--rewrite` ends that, and brings the permissions of another version
+to the keys of a folder. `docs/guides/operating.md` has the steps.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def write_cluster_secrets(folder: Path, keep: Path | None = None) -> None:
     (folder / "kustomization.yaml").write_text(_kustomization())
 
 
-def forget_old_keys(folder: Path) -> None:
-    """Write `auth.conf` anew with this folder's keys alone.
+def rewrite_auth(folder: Path) -> None:
+    """Write `auth.conf` anew with this folder's public keys alone; seeds stay as they are.
 
     Raises
     ------
@@ -91,14 +92,14 @@ def _kustomization() -> str:
 def main() -> None:
     """Write a folder of credentials from the command line."""
     parser = argparse.ArgumentParser(description="NATS credentials for a cluster")
-    parser.add_argument("folder", type=Path, help="new folder for seeds and auth.conf")
+    parser.add_argument("folder", type=Path, help="folder for seeds and auth.conf")
     change = parser.add_mutually_exclusive_group()
     change.add_argument("--keep", type=Path, help="folder whose keys stay valid meanwhile")
-    change.add_argument("--forget", action="store_true", help="end that in the folder's auth.conf")
+    change.add_argument("--rewrite", action="store_true", help="write its auth.conf anew")
     given = parser.parse_args()
     try:
-        if given.forget:
-            forget_old_keys(given.folder)
+        if given.rewrite:
+            rewrite_auth(given.folder)
         else:
             write_cluster_secrets(given.folder, given.keep)
     except (FolderInUse, FileNotFoundError) as error:

@@ -14,7 +14,7 @@ import pytest
 
 from services.cli.cluster import (
     FolderInUse,
-    forget_old_keys,
+    rewrite_auth,
     read_public_keys,
     write_cluster_secrets,
 )
@@ -73,7 +73,7 @@ def test_old_keys_hold_beside_new_ones_until_they_are_forgotten(tmp_path: Path) 
 
     assert set(users(new)) == olds | news
 
-    forget_old_keys(new)
+    rewrite_auth(new)
     assert set(users(new)) == news
 
 
@@ -85,6 +85,9 @@ def test_the_command_says_what_stops_it(tmp_path: Path) -> None:
     again = subprocess.run(command, check=False, capture_output=True, text=True)
     assert again.returncode == 1
     assert "name a new folder" in again.stderr
+
+    rewritten = [*command, "--rewrite"]
+    assert subprocess.run(rewritten, check=False).returncode == 0
 
     lost = [*command[:-1], str(tmp_path / "newer"), "--keep", str(tmp_path / "nowhere")]
     assert subprocess.run(lost, check=False, capture_output=True).returncode == 1

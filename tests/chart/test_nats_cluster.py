@@ -16,7 +16,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from services.cli.certificates import write_certificates
-from services.cli.cluster import forget_old_keys, write_cluster_secrets
+from services.cli.cluster import rewrite_auth, write_cluster_secrets
 from services.kernel import subjects
 from services.kernel.bus import Bus
 from tests.chart.cluster import ROOT, NatsCluster
@@ -148,7 +148,7 @@ async def test_keys_are_changed_without_a_moment_when_none_fits(
     assert await signs_in(cluster, nkeys_seed_str=seed(old))
     assert await signs_in(cluster, nkeys_seed_str=seed(new))
 
-    forget_old_keys(new)
+    rewrite_auth(new)
     cluster.install(new)
     cluster.kill(0)
     cluster.start(0)
