@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
@@ -232,6 +235,8 @@ def _coronal(datasets: list[Any]) -> list[Any]:
         (_set("NumberOfFrames", 20), "MULTI_FRAME", {"frames": "20"}),
         (_set("Modality", "MR"), "NOT_A_CHEST_CT", {"modality": "MR"}),
         (_set("PhotometricInterpretation", "RGB"), "UNSUITABLE_PIXELS", {"photometric": "RGB"}),
+        (_set("Rows", 60_000), "UNSUITABLE_PIXELS", {"rows": "60000"}),
+        (_set("BitsStored", 32), "UNSUITABLE_PIXELS", {"stored": "32"}),
         (_set("RescaleSlope", 0), "MISSING_RESCALE", {}),
         (_without("RescaleIntercept"), "MISSING_RESCALE", {}),
         (_without("ImagePositionPatient"), "MISSING_GEOMETRY", {"position_values": "0"}),
@@ -306,3 +311,30 @@ def test_lidc_idri_0001_is_read(lidc_archive: bytes) -> None:
     assert volume.affine[2, 3] == -340.0
     assert (facts.slices, facts.modality) == (133, "CT")
     assert volume.hu.min() == -1024
+
+
+@READABLE
+def test_jpeg_lossless_gives_the_same_numbers(phantom: ModuleType, tmp_path: Path) -> None:
+    gdcm = pytest.importorskip("gdcm")
+    files = []
+    for number, one in enumerate(phantom.blank(slices=11)):
+        source, target = tmp_path / f"{number}.dcm", tmp_path / f"{number}-lossless.dcm"
+        source.write_bytes(phantom.written(one))
+        reader = gdcm.ImageReader()
+        reader.SetFileName(str(source))
+        assert reader.Read()
+        change = gdcm.ImageChangeTransferSyntax()
+        change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+        change.SetInput(reader.GetImage())
+        assert change.Change()
+        writer = gdcm.ImageWriter()
+        writer.SetFileName(str(target))
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(change.GetOutput())
+        assert writer.Write()
+        files.append(target.read_bytes())
+    assert (
+        pydicom.dcmread(tmp_path / "3-lossless.dcm").file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    )
+    volume = assemble(phantom.archive(files), Facts())
+    assert volume.hu[:, 0, 0].tolist() == [index * 10 for index in range(11)]

@@ -40,9 +40,11 @@ def write(
     groups: npt.NDArray[np.int32],
     parts: Split,
     scores: Scores,
-    cpu_s: Mapping[str, float],
+    cpu_s: Mapping[str, float] | None,
 ) -> None:
-    """Write card.json beside the model."""
+    """Write card.json beside the model; without `cpu_s`, what the card has of it stays."""
+    path = folder / "card.json"
+    before = json.loads(path.read_text()) if path.is_file() and cpu_s is None else {}
     rows = {"validation": parts.validation, "test": parts.test}
     threshold = operating_point(labels[parts.validation], scores["validation"])
     card: dict[str, Any] = {"name": MODEL, "version": VERSION}
@@ -65,8 +67,9 @@ def write(
         name: measure(labels[part], scores[name], groups[part].astype(np.int64), threshold)
         for name, part in rows.items()
     }
-    card["cpu_s"] = {name: round(value) for name, value in cpu_s.items()}
-    write_json(folder / "card.json", card)
+    card["cpu_s"] = {name: round(value) for name, value in (cpu_s or {}).items()}
+    card |= {key: before[key] for key in ("cpu_s", "lidc_idri_0001") if key in before}
+    write_json(path, card)
     print(json.dumps({"operating_point": threshold, **card["figures"]}, indent=1))
 
 

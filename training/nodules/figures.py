@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -15,12 +16,7 @@ DRAWS = 1000
 
 def auc(labels: Ints, scores: Floats) -> float:
     """Return the area under the ROC curve; ties count half."""
-    order = np.argsort(scores, kind="stable")
-    ranks = np.empty(len(scores))
-    ranks[order] = np.arange(1, len(scores) + 1)
-    for value in np.unique(scores[np.flatnonzero(np.diff(scores[order]) == 0)]):
-        tied = scores == value
-        ranks[tied] = ranks[tied].mean()
+    ranks = rankdata(scores)
     positives = int(labels.sum())
     negatives = len(labels) - positives
     return float(

@@ -67,8 +67,8 @@ def _alike(tree: cKDTree, centres: Floats, shifted: Floats) -> npt.NDArray[np.in
     two = near.ravel()
     keep = (two < len(centres)) & (two != one)
     one, two = one[keep], two[keep]
-    a = shifted[one].reshape(len(one), -1)
-    b = centres[two].reshape(len(two), -1)
+    a = shifted[one].reshape(-1, WINDOW * WINDOW)
+    b = centres[two].reshape(-1, WINDOW * WINDOW)
     difference = np.sqrt(((a - b) ** 2).mean(axis=1))
     a = a - a.mean(axis=1, keepdims=True)
     b = b - b.mean(axis=1, keepdims=True)
@@ -79,6 +79,8 @@ def _alike(tree: cKDTree, centres: Floats, shifted: Floats) -> npt.NDArray[np.in
 
 def _alike_nodules(crops: Grey, which: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return pairs of nodules where the middle of one is found anywhere in the other."""
+    if not len(which):
+        return np.empty((0, 2), np.int64)
     whole = crops[which].astype(np.float32)
     edge = (SIDE - MIDDLE) // 2
     middle = whole[:, edge : edge + MIDDLE, edge : edge + MIDDLE]

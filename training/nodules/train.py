@@ -124,6 +124,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--card-only", action="store_true", help="score the model that is there, write its card"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.use_deterministic_algorithms(True)
@@ -131,21 +134,27 @@ def main() -> None:
     grey, labels = crops.read(arguments.data / "luna16_candidates50")
     group = groups.find(grey, labels)
     parts = split(labels, group)
-    images = torch.from_numpy(grey).float().unsqueeze(1) / 255.0
     grouped = time.process_time()
     print(f"{group.max() + 1} groups in {grouped - began:.0f} s of CPU", flush=True)
-    network = fit(images[parts.development], torch.from_numpy(labels[parts.development]).float())
-    validation = logits_of(network, images[parts.validation])
-    scale, shift = calibrate(validation, labels[parts.validation])
-    trained = time.process_time()
     folder = arguments.models / card.MODEL
-    export.write(network, scale, shift, folder)
+    if not arguments.card_only:
+        make(folder, parts, grey, labels)
+    trained = time.process_time()
     scores = {
         name: export.scores(folder, grey[rows])
         for name, rows in (("validation", parts.validation), ("test", parts.test))
     }
     cpu_s = {"grouping": grouped - began, "training": trained - grouped}
-    card.write(folder, labels, group, parts, scores, cpu_s)
+    card.write(folder, labels, group, parts, scores, None if arguments.card_only else cpu_s)
+
+
+def make(folder: Path, parts: Split, grey: crops.Grey, labels: Ints) -> None:
+    """Train, calibrate and export."""
+    images = torch.from_numpy(grey).float().unsqueeze(1) / 255.0
+    network = fit(images[parts.development], torch.from_numpy(labels[parts.development]).float())
+    validation = logits_of(network, images[parts.validation])
+    scale, shift = calibrate(validation, labels[parts.validation])
+    export.write(network, scale, shift, folder)
 
 
 if __name__ == "__main__":

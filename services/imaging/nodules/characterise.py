@@ -118,7 +118,7 @@ def _consistency(volume: Volume, lungs: Lungs, region: Region) -> pb.Consistency
     window = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
     hu = volume.hu[window]
     depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-    inner = hu[depth >= max(0.5 * region.thickest_mm, float(depth.max()) * 0.5)]
+    inner = hu[mask & (depth >= 0.5 * float(depth.max()))]
     solid = float((inner > SOLID_HU).mean())
     if solid < GLASS_SHARE:
         return pb.CONSISTENCY_GROUND_GLASS

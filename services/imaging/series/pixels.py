@@ -22,6 +22,8 @@ from services.imaging.series.refusals import (
 AIR_HU, METAL_HU = -1024, 32767
 """What CT numbers are clipped to; padding becomes air."""
 
+SIDE_MAX = 2048
+
 GREY = ("MONOCHROME1", "MONOCHROME2")
 """MONOCHROME1 asks for an inverted display; the stored values mean the same (PS3.3 C.7.6.3)."""
 
@@ -37,6 +39,10 @@ def check(header: Header, dataset: Dataset) -> None:
     """
     if header.photometric not in GREY or int(dataset.get("SamplesPerPixel") or 1) != 1:
         raise UnsuitablePixels("the pixels are not grey values", photometric=header.photometric)
+    if not (0 < header.rows <= SIDE_MAX and 0 < header.columns <= SIDE_MAX):
+        raise UnsuitablePixels(
+            "the image is empty or larger than CT", rows=header.rows, columns=header.columns
+        )
     stored, allocated = int(dataset.get("BitsStored") or 0), int(dataset.get("BitsAllocated") or 0)
     high = int(dataset.get("HighBit") if dataset.get("HighBit") is not None else stored - 1)
     if allocated not in (8, 16) or not 1 <= stored <= allocated or high != stored - 1:
