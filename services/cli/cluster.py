@@ -40,8 +40,8 @@ def write_cluster_secrets(folder: Path, keep: Path | None = None) -> None:
     ------
     FolderInUse
     """
-    if any(folder.glob("*.seed")):
-        raise FolderInUse(f"{folder} holds seeds already; name a new folder")
+    if any(folder.glob("*.seed")) or any(folder.glob("*.pub")):
+        raise FolderInUse(f"{folder} holds keys already; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     for service in SERVICES:

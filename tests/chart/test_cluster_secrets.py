@@ -14,8 +14,8 @@ import pytest
 
 from services.cli.cluster import (
     FolderInUse,
-    rewrite_auth,
     read_public_keys,
+    rewrite_auth,
     write_cluster_secrets,
 )
 from services.kernel.subjects import SERVICES, permissions
