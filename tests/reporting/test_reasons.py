@@ -47,7 +47,7 @@ def reasons() -> set[str]:
     return found - NOT_OF_A_PART
 
 
-@pytest.mark.requirement("DX-REP-02")
+@pytest.mark.requirement("DX-REP-13")
 def test_every_reason_has_words_in_both_languages() -> None:
     assert services.__doc__
     known = {row["reason"]: row for row in tables.rows("reasons")}
