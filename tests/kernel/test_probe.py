@@ -23,33 +23,45 @@ from services.kernel.settings import MeshSettings
 Running = tuple[Server, dict[str, str]]
 
 
-def write_own_certificate(folder: Path, dns_name: str) -> None:
-    """Write a self-signed certificate that names a Service and not loopback."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "labs")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(minutes=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(dns_name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    folder.mkdir()
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    (folder / "ca.crt").write_bytes(pem)
-    (folder / "tls.crt").write_bytes(pem)
-    (folder / "tls.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
+class Authority:
+    """Issues certificates for labs as a cluster's authority does: no loopback in them."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cluster authority")])
+        is_authority = x509.BasicConstraints(ca=True, path_length=0)
+        unsigned = self._builder(self._name, self._key, timedelta(hours=1))
+        self._certificate = unsigned.add_extension(is_authority, True).sign(
+            self._key, hashes.SHA256()
         )
-    )
+
+    def issue(self, folder: Path, valid: timedelta = timedelta(hours=1)) -> Path:
+        """Write ca.crt, tls.crt and tls.key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "labs")])
+        names = x509.SubjectAlternativeName([x509.DNSName("dxmesh-labs")])
+        unsigned = self._builder(name, key, valid).add_extension(names, False)
+        pem = serialization.Encoding.PEM
+        folder.mkdir(exist_ok=True)
+        (folder / "ca.crt").write_bytes(self._certificate.public_bytes(pem))
+        certificate = unsigned.sign(self._key, hashes.SHA256())
+        (folder / "tls.crt").write_bytes(certificate.public_bytes(pem))
+        pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        (folder / "tls.key").write_bytes(key.private_bytes(pem, pkcs8, plain))
+        return folder
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, valid: timedelta
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(datetime.now(UTC) - timedelta(minutes=1))
+            .not_valid_after(datetime.now(UTC) + valid)
+        )
 
 
 @asynccontextmanager
@@ -121,10 +133,25 @@ async def test_a_certificate_of_another_authority_fails(running: Running, tmp_pa
 
 @pytest.mark.requirement("DX-OPS-05")
 async def test_the_certificate_need_not_name_loopback(tmp_path: Path) -> None:
-    write_own_certificate(tmp_path / "tls", "dxmesh-labs")
+    tls = Authority().issue(tmp_path / "tls")
 
-    async with serving("0.0.0.0", tmp_path / "tls") as (_, env):
+    async with serving("0.0.0.0", tls) as (_, env):
         assert await probe(env) == (0, "")
+
+
+@pytest.mark.requirement("DX-OPS-10")
+async def test_a_pod_that_kept_a_certificate_too_long_is_found_out(tmp_path: Path) -> None:
+    """The renewed one lies in the folder; the server still shows the one it started with."""
+    authority, lives = Authority(), timedelta(seconds=6)
+    tls = authority.issue(tmp_path / "tls", valid=lives)
+
+    async with serving("0.0.0.0", tls) as (_, env):
+        authority.issue(tls)
+        assert await probe(env) == (0, "")
+        await asyncio.sleep(lives.total_seconds())
+        code, _ = await probe(env)
+
+    assert code == 1
 
 
 @pytest.mark.requirement("DX-OPS-05")
