@@ -1,7 +1,7 @@
 {{/*
 Health is asked over mutual TLS by the pod itself (services/kernel/probe.py), since the gRPC probe
 of Kubernetes speaks no TLS. A service is up before its database or its peers are: no probe fails
-because something else is away. The bus alone is waited for, at most ten minutes, at the start.
+because something else is away. The bus and its streams alone are waited for, ten minutes at most.
 */}}
 {{- define "dxmesh.probes" -}}
 {{- $ask := list "python" "-m" "services.kernel.probe" .name | toJson }}
