@@ -126,9 +126,7 @@ def test_spheres_among_vessels_are_candidates(
 @pytest.mark.requirement("DX-IMG-04")
 def test_vessel_alone_is_no_candidate(phantom: ModuleType) -> None:
     tube = phantom.Tube((62.0, 8.0, -50.0), (62.0, 8.0, 200.0), 3.0)
-    volume = volume_of(phantom.Chest(tubes=[tube]))
-    places = [volume.to_patient(np.array(one.index)) for one in candidates_of(volume)]
-    assert not [p for p in places if math.hypot(p[0] - 62.0, p[1] - 8.0) < 6 and 10 < p[2] < 90]
+    assert candidates_of(volume_of(phantom.Chest(tubes=[tube], noise_hu=0.0))) == []
 
 
 @pytest.mark.requirement("DX-IMG-04")

@@ -115,9 +115,9 @@ def test_padding_is_air_and_monochrome1_is_not_inverted(phantom: ModuleType) -> 
     datasets = phantom.blank(slices=11)
     for one in datasets:
         one.PhotometricInterpretation = "MONOCHROME1"
-        one.add_new("PixelPaddingValue", "SS", -2000)
+        one.add_new("PixelPaddingValue", "SS", -1500)
         values = np.frombuffer(one.PixelData, np.int16).copy()
-        values[:5] = -2000
+        values[:5] = -1500
         one.RescaleIntercept = 900
         one.PixelData = values.tobytes()
     hu = read(phantom, datasets).hu
