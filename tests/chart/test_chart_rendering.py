@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 
 import helm_python as helm
 import kubernetes_validate
 import pytest
+import yaml
 
 from services.kernel.subjects import SERVICES
-from tests.chart.render import CASES, CHART, Document, case, files, of_kind, render
+from tests.chart.render import CASES, CHART, ROOT, Document, case, files, of_kind, render
 
+NOTES = "dxmesh/templates/NOTES.txt"
 VERSIONS = ("1.28", "1.33", "1.37")
 """From Chart.yaml's kubeVersion to the newest the validator knows."""
 
@@ -77,13 +80,32 @@ def test_images_are_pinned_by_tag_or_by_content() -> None:
 
 @pytest.mark.requirement("DX-OPS-01")
 def test_notes_name_the_placeholders_that_are_left() -> None:
-    notes = files({})["dxmesh/templates/NOTES.txt"]
-    ready = files(CASES["example"])["dxmesh/templates/NOTES.txt"]
+    notes = files({})[NOTES]
+    ready = files(CASES["example"])[NOTES]
 
     assert "image.repository" in notes
     assert "networkPolicy" in notes
     assert "PLACEHOLDERS" not in ready
     assert "https://dxmesh.hospital.example" in ready
+
+
+@pytest.mark.requirement("DX-OPS-01")
+def test_notes_warn_of_what_would_fail_in_silence() -> None:
+    endpoint = {"telemetry": {"endpoint": "http://otel:4317"}}
+    reached = {"networkPolicy": {"telemetry": [{"namespace": "monitoring", "port": 4317}]}}
+    open_network = {"networkPolicy": {"enabled": False}}
+
+    assert "NO TELEMETRY" in files(endpoint)[NOTES]
+    assert "NO TELEMETRY" not in files(endpoint | reached)[NOTES]
+    assert "POLICIES ARE OFF" in files(open_network)[NOTES]
+
+
+@pytest.mark.requirement("DX-OPS-01")
+def test_the_chart_is_of_the_version_it_installs() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert chart["version"] == chart["appVersion"] == project["version"]
 
 
 @pytest.mark.requirement("DX-OPS-08")
