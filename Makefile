@@ -18,7 +18,8 @@ help:
 	@echo 'make soak            the long kill storm (SOAK_ARGS="minutes seed")'
 	@echo 'make train-nodules   reproduce the nodule model'
 	@echo 'make locks           resolve the locks anew     make protos    regenerate protos/gen'
-	@echo 'make settings        write docs/settings.md     make clean     remove environments'
+	@echo 'make settings        write docs/settings.md and the schema of the chart'
+	@echo 'make clean           remove environments'
 
 demo: .venv/ready .venv-triton/tried
 	@.venv/bin/python -m services.cli demo $(DEMO_ARGS)
@@ -88,6 +89,7 @@ protos: .tox/test/ready
 
 settings: .tox/test/ready
 	@$(TOOLS) docs/make_settings.py
+	@$(TOOLS) charts/make_schema.py
 
 soak: .tox/test/ready .venv-triton/tried
 	@$(TOOLS) -m tests.flow.soak $(SOAK_ARGS)

@@ -36,7 +36,7 @@ async def build(mesh: process.Process[Settings]) -> None:
         rpc_pb.add_AnonymizationServiceServicer_to_server,
         AnonymizationService(store),
         NAME,
-        callers=("gateway", "reporting"),
+        callers=("gateway",),
     )
     worker = AnonymizationWorker(mesh.bus, intake, analysis, store, consent, intake.vault.hasher)
     await worker.start(settings.concurrency)
