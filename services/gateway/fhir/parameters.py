@@ -1,8 +1,8 @@
 """Search parameters of each resource type, and the values a resource is found under. Pure.
 
 Names and paths follow the R4 SearchParameter definitions. A value that could identify a
-patient (an identifier, a reference to what a hospital sent) is `hidden`: the store keeps
-its keyed hash alone, which still finds exact matches.
+patient (an identifier, a reference to what a hospital sent, a code of its own) is `hidden`:
+the store keeps its keyed hash alone, which still finds exact matches.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ _IDENTIFIER = Parameter("identifier", "token", "identifier", hidden=True)
 _STATUS = Parameter("status", "token", "status")
 _CODE = Parameter("code", "token", "code")
 _CATEGORY = Parameter("category", "token", "category")
+_SENT_STATUS = Parameter("status", "token", "status", hidden=True)
+_SENT_CODE = Parameter("code", "token", "code", hidden=True)
+"""Of what a hospital sent: even a code may be one of its own."""
 _BASED_ON = Parameter("based-on", "reference", "basedOn", hidden=True, target="ServiceRequest")
 
 PARAMETERS: dict[str, tuple[Parameter, ...]] = {
@@ -89,14 +92,14 @@ PARAMETERS: dict[str, tuple[Parameter, ...]] = {
         _CODE,
     ),
     "Composition": (*_subject("subject"), _STATUS, Parameter("type", "token", "type")),
-    "ImagingStudy": (*_subject("subject"), _IDENTIFIER, _STATUS),
-    "ServiceRequest": (*_subject("subject"), _IDENTIFIER, _STATUS, _CODE),
+    "ImagingStudy": (*_subject("subject"), _IDENTIFIER, _SENT_STATUS),
+    "ServiceRequest": (*_subject("subject"), _IDENTIFIER, _SENT_STATUS, _SENT_CODE),
     "Patient": (_IDENTIFIER,),
     "Practitioner": (_IDENTIFIER,),
     "Consent": (
         Parameter("patient", "reference", "patient", hidden=True, target="Patient"),
         _IDENTIFIER,
-        _STATUS,
+        _SENT_STATUS,
     ),
     "Binary": (),
 }
