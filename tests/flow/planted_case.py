@@ -30,7 +30,7 @@ def write(folder: Path, plants: Plants) -> Path:
     resources = [
         _patient(filler, plants),
         _order(filler),
-        _consent(filler),
+        _consent(plants),
         *_observations(filler),
         *(_document(filler, plants, language) for language in planted_notes.MEDICINE),
         *(filler.resource(kind, id=f"planted-{kind.lower()}") for kind in OTHERS),
@@ -91,22 +91,16 @@ def _order(filler: Filler) -> Json:
     return made
 
 
-def _consent(filler: Filler) -> Json:
+def _consent(plants: Plants) -> Json:
     """Return the sample's Consent, and tokens in what it does not need to permit."""
     sample = json.loads((SAMPLES / "consent.json").read_text())
     kept = {
         name: sample[name]
         for name in ("status", "scope", "category", "dateTime", "policyRule", "provision")
     }
-    made = filler.resource("Consent", id="planted-consent", **kept, verification=[])
     # A modifier that is not understood may turn the meaning round: it permits nothing.
-    return dict(_without(made, ("verification", "modifierExtension")))
-
-
-def _without(value: Any, names: tuple[str, ...]) -> Any:
-    if isinstance(value, dict):
-        return {k: _without(v, names) for k, v in value.items() if k not in names}
-    return [_without(each, names) for each in value] if isinstance(value, list) else value
+    filler = Filler(plants, SUBJECT, "modifierExtension", "verification")
+    return filler.resource("Consent", id="planted-consent", **kept)
 
 
 def _observations(filler: Filler) -> list[Json]:
@@ -138,7 +132,9 @@ def _document(filler: Filler, plants: Plants, language: str) -> Json:
         "contentType": "text/plain; charset=utf-8",
         "data": base64.b64encode(text.encode()).decode(),
     }
-    attachment.pop("language", None)
+    attachment.pop("language")
+    for name in ("contentType", "language"):
+        plants.drop(f"DocumentReference.content.attachment.{name}")
     return made
 
 

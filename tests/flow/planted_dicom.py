@@ -31,9 +31,10 @@ NEEDED = frozenset(
         *("SpacingBetweenSlices", "SliceLocation", "GantryDetectorTilt", "ConvolutionKernel"),
         *("ModalityLUTType", "VOILUTFunction", "SeriesDescription", "PatientAge"),
         *("ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"),
+        *("PatientComments", "PrivateInformationCreatorUID"),
     )
 )
-"""What an analysis needs, or what sets an image aside."""
+"""What an analysis needs, what sets an image aside, and what is planted in another way."""
 TEXTS = ("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
 LONG = ("LT", "ST", "UC", "UT")
 REPEATED = ((0x5000, 0x2500, "LO"), (0x6000, 0x0022, "LO"), (0x6000, 0x1500, "LO"))

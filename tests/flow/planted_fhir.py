@@ -28,9 +28,10 @@ Json = dict[str, Any]
 class Filler:
     """Fills every element of a type; each call takes one alternative of a choice."""
 
-    def __init__(self, plants: Plants, subject: str) -> None:
+    def __init__(self, plants: Plants, subject: str, *without: str) -> None:
         self._plants = plants
         self._subject = subject
+        self._skipped = _SKIPPED | set(without)
 
     def resource(self, kind: str, choice: int = 0, /, **fixed: Any) -> Json:
         """Return a resource; `choice` picks among `value[x]`, `fixed` replaces elements."""
@@ -44,7 +45,7 @@ class Filler:
         fields = get_fhir_model_class(kind).model_fields
         picked = _picked(fields, choice)
         for name, info in fields.items():
-            if name.endswith("__ext") or name in _SKIPPED or name in fixed:
+            if name.endswith("__ext") or name in self._skipped | fixed:
                 continue
             group = (info.json_schema_extra or {}).get("one_of_many")
             if group and picked[group] != name:

@@ -7,6 +7,7 @@ UIDs. `searching` looks for all of them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -15,6 +16,7 @@ HEAD, TAIL = "qzx", "vkw"
 """What a token begins and ends with; no word of any language or code has both."""
 DIGITS = "abcdefghijklmnop"
 BODY = 4
+UID_HEAD, UID_TAIL = "2.25.9", "731904618275366041982"
 DAYS_BETWEEN = 733
 """Dates lie further apart than any date shift, so a shifted one is never another planted one."""
 
@@ -54,6 +56,7 @@ class Plants:
     """UID → field."""
     _of_field: dict[str, str] = field(default_factory=dict)
     _day_of: dict[str, date] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
     _days: Iterator[date] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,11 +65,15 @@ class Plants:
     def token(self, where: str) -> str:
         """Return a field's token: 11 letters, upper case, fit for CS, SH and AE."""
         if where not in self._of_field:
-            number = len(self.tokens)
+            number = next(self._numbers)
             body = "".join(DIGITS[number >> 4 * at & 15] for at in reversed(range(BODY)))
             self._of_field[where] = f"{HEAD}{body}{TAIL}"
             self.tokens[self._of_field[where]] = where
         return self._of_field[where].upper()
+
+    def drop(self, where: str) -> None:
+        """Forget a field's token: something else was written there."""
+        del self.tokens[self._of_field.pop(where)]
 
     def fact(self, where: str, value: str) -> str:
         """Remember a name, number, place or address that was written into a field."""
@@ -87,7 +94,7 @@ class Plants:
 
     def uid(self, where: str) -> str:
         """Return a new UID for a field, of a root that belongs to nobody."""
-        made = f"2.25.9{len(self.uids):05}{731_904_618_275_366_041_982}"
+        made = f"{UID_HEAD}{len(self.uids):05}{UID_TAIL}"
         self.uids[made] = where
         return made
 

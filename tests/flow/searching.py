@@ -20,11 +20,15 @@ from datetime import date
 
 from pypinyin import Style, pinyin
 
-from tests.flow.planting import BODY, DIGITS, HEAD, TAIL, Plants
+from tests.flow.needles import Needles
+from tests.flow.planting import BODY, DIGITS, HEAD, TAIL, UID_HEAD, UID_TAIL, Plants
 
 LETTERS, FIGURES = string.ascii_lowercase.encode(), string.digits.encode()
 NOT_LETTERS = bytes(set(range(256)) - set(LETTERS))
 NOT_FIGURES = bytes(set(range(256)) - set(FIGURES))
+_OTHERS = (NOT_LETTERS, NOT_FIGURES)
+SHORT_ZH = 2
+"""Two characters in GB 18030 are four bytes, which stand in any large file by chance."""
 PIECE, PIECE_ZH = 7, 5
 """Length of a piece of a fact that identifies by itself."""
 COMMON = frozenset(("hospital", "crescent", "example", "https", "portal"))
@@ -32,8 +36,10 @@ STITCHED_LETTERS, STITCHED_FIGURES = 10, 11
 """From this length a name or number is also looked for across separators."""
 _BODY = f"[{DIGITS[0]}-{DIGITS[-1]}]{{{BODY}}}"
 _TOKEN = re.compile(f"{HEAD}{_BODY}{TAIL}|{TAIL[::-1]}{_BODY}{HEAD[::-1]}".encode())
-_DATE = re.compile(rb"(?<![\d.])(\d{4})([-/.]?)(\d{2})\2(\d{2})(?![\d])")
-_UID = re.compile(rb"2\.25\.9?\d{8,60}")
+_HEAD, _ROOT = HEAD.encode(), UID_HEAD.encode()
+_WIDE, WIDE = re.compile(b"\xef\xbc[\x81-\xbf]|\xef\xbd[\x80-\x9e]"), 0xFEE0
+"""Full-width signs in UTF-8, and how far each lies from the usual one."""
+_UID = re.compile(rf"{re.escape(UID_HEAD)}\d{{5}}{UID_TAIL}".encode())
 _HEX = re.compile(rb"\\x((?:[0-9a-f]{2}){8,})")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 _ESCAPE = re.compile(rb"\\u([0-9a-fA-F]{4})")
@@ -41,6 +47,10 @@ _CJK = re.compile(r"[\u3400-\u9fff]")
 MONTHS = "January February March April May June July August September October November December"
 _IS_DAY = re.compile(rf"[年月]|\d{{4}}-\d{{2}}|\d/\d|{MONTHS.replace(' ', '|')}")
 ZIP_MARK = b"PK\x03\x04"
+
+
+Known = dict[bytes, tuple[str, str]]
+"""Needle → field, form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,61 +70,63 @@ class Search:
 
     def __init__(self, plants: Plants) -> None:
         self._plants = plants
-        self._plain: dict[bytes, tuple[str, str]] = {}
-        self._letters: dict[bytes, tuple[str, str]] = {}
-        self._figures: dict[bytes, tuple[str, str]] = {}
-        for value, where in plants.facts.items():
-            self._add(value, where)
+        plain: Known = {}
+        letters: Known = {}
+        figures: Known = {}
+        written_as = {form: where for v, where in plants.facts.items() for form in forms(v)}
         for day, where in plants.dates.items():
-            for form in written(day):
-                self._needle(form, where)
+            written_as |= dict.fromkeys(written(day), where)
+        for form, where in written_as.items():
+            _add(form, where, plain, letters, figures)
+        self._plain, self._letters, self._figures = map(Needles, (plain, letters, figures))
 
     def hits(self, content: bytes, place: str) -> Iterator[Hit]:
         """Yield each thing planted that stands in the content, once per form."""
         found: dict[tuple[str, str], None] = {}
         for view in views(content):
-            found.update(dict.fromkeys(self._in(view)))
+            found.update(dict.fromkeys(self._in(_folded(view))))
         for where, form in found:
             yield Hit(where, form, place)
 
-    def _in(self, view: bytes) -> Iterator[tuple[str, str]]:
-        low = _folded(view)
-        for match in _TOKEN.finditer(low):
-            token = match[0].decode()
-            known = token if token.startswith(HEAD) else token[::-1]
-            if where := self._plants.tokens.get(known):
-                yield where, token
-        for match in _DATE.finditer(low):
-            if (day := _day(match)) and (where := self._plants.dates.get(day)):
-                yield where, match[0].decode()
-        for match in _UID.finditer(low):
-            uid = match[0].decode()
-            if where := self._plants.uids.get(uid):
-                yield where, uid
-        for haystack, needles in (
-            (low, self._plain),
-            (low.translate(None, NOT_LETTERS), self._letters),
-            (low.translate(None, NOT_FIGURES), self._figures),
-        ):
-            for needle, known_as in needles.items():
-                if needle in haystack and (needles is not self._plain or _stands(needle, low)):
-                    yield known_as
+    def _in(self, low: bytes) -> Iterator[tuple[str, str]]:
+        yield from self._marked(low)
+        for needle, place, known_as in self._plain.found(low):
+            if not needle[:1].isdigit() or _stands(needle, place, low):
+                yield known_as
+        stitched = (
+            (self._letters, low.translate(None, NOT_LETTERS)),
+            (self._figures, low.translate(None, NOT_FIGURES)),
+        )
+        for needles, haystack in stitched:
+            yield from (known_as for _, _, known_as in needles.found(haystack))
 
-    def _add(self, value: str, where: str) -> None:
-        for form in forms(value):
-            self._needle(form, where)
+    def _marked(self, low: bytes) -> Iterator[tuple[str, str]]:
+        """Yield tokens and UIDs: each has a pattern of its own."""
+        if _HEAD in low or _HEAD[::-1] in low:
+            for match in _TOKEN.finditer(low):
+                token = match[0].decode()
+                known = token if token.startswith(HEAD) else token[::-1]
+                if where := self._plants.tokens.get(known):
+                    yield where, token
+        if _ROOT in low:
+            for match in _UID.finditer(low):
+                if where := self._plants.uids.get(match[0].decode()):
+                    yield where, match[0].decode()
 
-    def _needle(self, form: str, where: str) -> None:
-        low = form.casefold()
-        for encoding in ("utf-8", "utf-16-le", "gb18030"):
-            if encoding != "utf-8" and (low.isascii() or len(low) < 3):
-                continue
-            self._plain.setdefault(low.encode(encoding), (where, form))
-        letters, figures = (low.encode().translate(None, x) for x in (NOT_LETTERS, NOT_FIGURES))
-        if low.isascii() and len(letters) >= STITCHED_LETTERS and not figures:
-            self._letters.setdefault(letters, (where, form))
-        if low.isascii() and len(figures) >= STITCHED_FIGURES and not letters:
-            self._figures.setdefault(figures, (where, form))
+
+def _add(form: str, where: str, plain: Known, letters: Known, figures: Known) -> None:
+    """Add a form as it is, in other encodings, and without what stands between its signs."""
+    low = form.casefold()
+    for encoding in ("utf-8", "utf-16-le", "gb18030"):
+        if encoding == "utf-8" or (not low.isascii() and len(low) > SHORT_ZH):
+            plain.setdefault(low.encode(encoding), (where, form))
+    if not low.isascii():
+        return
+    only_letters, only_figures = (low.encode().translate(None, x) for x in _OTHERS)
+    if len(only_letters) >= STITCHED_LETTERS and not only_figures:
+        letters.setdefault(only_letters, (where, form))
+    if len(only_figures) >= STITCHED_FIGURES and not only_letters:
+        figures.setdefault(only_figures, (where, form))
 
 
 def forms(value: str) -> set[str]:
@@ -135,9 +147,10 @@ def romanised(name: str) -> set[str]:
 
 
 def written(day: date) -> set[str]:
-    """Return a date in words and signs; runs of digits are found by `Search` itself."""
+    """Return a date in digits, words and signs."""
     month = MONTHS.split()[day.month - 1]
     return {
+        *(day.strftime(f"%Y{sign}%m{sign}%d") for sign in ("", "-", "/", ".")),
         f"{day.year}年{day.month}月{day.day}日",
         f"{day.year}年{day.month:02}月{day.day:02}日",
         f"{day.day} {month} {day.year}",
@@ -177,24 +190,14 @@ def _character(code: bytes) -> bytes:
 
 
 def _folded(view: bytes) -> bytes:
-    if b"\xef\xbc" in view or b"\xef\xbd" in view:  # full-width forms
-        text = unicodedata.normalize("NFKC", view.decode("utf-8", "replace"))
-        return text.casefold().encode()
-    return view.lower()
+    """Return the view in lower case and usual width."""
+    return _WIDE.sub(lambda found: bytes([ord(found[0].decode()) - WIDE]), view).lower()
 
 
-def _stands(needle: bytes, low: bytes) -> bool:
+def _stands(needle: bytes, place: int, low: bytes) -> bool:
     """Tell whether a number is one, and not digits from within a longer one."""
-    if not needle.isdigit():
-        return True
-    return bool(re.search(rb"(?<!\d)" + needle + rb"(?!\d)", low))
-
-
-def _day(match: re.Match[bytes]) -> date | None:
-    try:
-        return date(int(match[1]), int(match[3]), int(match[4]))
-    except ValueError:
-        return None
+    end = place + len(needle)
+    return not (low[max(place - 1, 0) : place].isdigit() or low[end : end + 1].isdigit())
 
 
 def _is_name(text: str) -> bool:
@@ -212,6 +215,6 @@ def _parts(text: str) -> set[str]:
         ends = range(PIECE_ZH, len(text) + 1)
         return {piece for end in ends if _CJK.search(piece := text[end - PIECE_ZH : end])}
     words = {word for word in re.split(r"[^A-Za-z]+", text) if len(word) >= PIECE}
-    if sum(map(str.isdigit, text)) > PIECE and "@" not in text:
+    if sum(map(str.isdigit, text)) > PIECE and not re.search("@|://", text):
         words |= {text[:PIECE], text[-PIECE:]}
     return {word for word in words if word.casefold() not in COMMON}

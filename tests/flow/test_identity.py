@@ -58,7 +58,7 @@ def planted(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Plant
     answer = physician.sign(
         case_id, comment=COMMENT.format(**facts), corrections={first: CORRECTION.format(**facts)}
     )
-    assert answer.status_code == 303, answer.text
+    assert answer.status_code == 303, answer.status_code
     running.wait_for(case_id, lambda case: any(s["step"] == "signed" for s in case["steps"]))
     return Planted(running, plants, folder, case_id, Search(plants))
 
