@@ -109,7 +109,7 @@ train-nodules: .venv/ready
 	@test -x .venv-training/bin/python || "$(PYTHON)" -m venv .venv-training
 	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
 	@.venv-training/bin/python -m training.nodules.train --data "$(TRAINING_DATA)"
-	@.venv/bin/python -m training.nodules.ct --data "$(TRAINING_DATA)"
+	@OMP_NUM_THREADS=1 .venv/bin/python -m training.nodules.ct --data "$(TRAINING_DATA)"
 
 clean:
 	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-benchmark .venv-locks .tox .dxmesh-demo
