@@ -23,7 +23,7 @@ _PARTIES = frozenset(
 )
 """Elements whose `display` names somebody or some place."""
 _WORDY = frozenset(("text", "display", "valueString", "title", "div"))
-_TAGS = re.compile(r"<[^>]*>")
+_TAGS = re.compile(r"<[^<>]*>")
 
 
 def strings_of(resources: Iterable[Mapping[str, Json]]) -> KnownStrings:

@@ -25,8 +25,14 @@ NOTE_CHARS_MAX = 1_000_000
 _TEXT_TYPES = frozenset(("text/plain", "text/html", "application/xhtml+xml", "text/xml", ""))
 _MARKUP = frozenset(("text/html", "application/xhtml+xml", "text/xml"))
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.I)
-_BLOCK = re.compile(r"<\s*(?:br|/p|/div|/li|/h[1-6]|/tr)\b[^>]*>", re.I)
-_TAG = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<!--.*?-->|<[^>]*>", re.S | re.I)
+_BLOCK = re.compile(r"<\s*(?:br|/p|/div|/li|/h[1-6]|/tr)\b[^<>]*>", re.I)
+_TAG = re.compile(
+    r"<(?:style|script)\b[^<>]*(?<!/)>.*?(?:</(?:style|script)\s*>|\Z)|<!--.*?(?:-->|\Z)"
+    r"|<[a-z/!?][^<>]*>",
+    re.S | re.I,
+)
+"""What is not text. "<3.5" is: a tag begins with a letter. A comment, style or script without
+an end reaches to the end of the text (HTML Living Standard, 13.2.5)."""
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\x84\x31\x95\x33", "gb18030"),
@@ -57,7 +63,9 @@ def notes(resource: Mapping[str, Json], reference: str) -> Iterator[Note | Unusa
     kind = _loinc(resource.get("type"))
     if resource.get("resourceType") == "Composition":
         text = "\n\n".join(_sections(resource.get("section")))
-        if text.strip():
+        if len(text) > NOTE_CHARS_MAX:
+            yield _too_long(text)
+        elif text.strip():
             yield Note(reference, kind, text)
         return
     for content in resource.get("content") or ():
@@ -94,8 +102,12 @@ def decode(attachment: Mapping[str, Json]) -> str:
     if not text.strip():
         raise UnusableNote("a note is empty", reason="NOTE_EMPTY")
     if len(text) > NOTE_CHARS_MAX:
-        raise UnusableNote("a note is too long", reason="NOTE_TOO_LONG", characters=str(len(text)))
+        raise _too_long(text)
     return text
+
+
+def _too_long(text: str) -> UnusableNote:
+    return UnusableNote("a note is too long", reason="NOTE_TOO_LONG", characters=str(len(text)))
 
 
 def plain(markup: str) -> str:

@@ -106,14 +106,27 @@ class KnownStrings:
         if not self.forms:
             return
         folded, places = fold(text)
+        for start, form in self._matches(folded):
+            first, last = places[start], places[start + len(form.folded) - 1] + 1
+            if _stands(form, text, first, last):
+                yield first, last, form.label
+
+    def _matches(self, folded: str) -> Iterator[tuple[int, Form]]:
+        """Yield every place of every form; a text that itself names thousands stays quick."""
+        by_text, lengths = self._index
+        for start in range(len(folded) - 1):
+            for length in lengths.get(folded[start : start + 2], ()):
+                form = by_text.get(folded[start : start + length])
+                if form and len(form.folded) == length:  # not one cut at the end
+                    yield start, form
+
+    @cached_property
+    def _index(self) -> tuple[dict[str, Form], dict[str, set[int]]]:
+        """Return forms by their text, and the lengths of those that begin with two characters."""
+        lengths: dict[str, set[int]] = {}
         for form in self.forms:
-            start = folded.find(form.folded)
-            while start >= 0:
-                end = start + len(form.folded)
-                first, last = places[start], places[end - 1] + 1
-                if _stands(form, text, first, last):
-                    yield first, last, form.label
-                start = folded.find(form.folded, start + 1)
+            lengths.setdefault(form.folded[:2], set()).add(len(form.folded))
+        return {form.folded: form for form in self.forms}, lengths
 
 
 def _stands(form: Form, text: str, first: int, last: int) -> bool:

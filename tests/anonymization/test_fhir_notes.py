@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.anonymization.fhir_notes import NOTE_CHARS_MAX, Note, UnusableNote, decode, notes
+from services.anonymization.fhir_notes import (
+    NOTE_CHARS_MAX,
+    Note,
+    UnusableNote,
+    decode,
+    notes,
+    plain,
+)
 
 TEXT = "主诉：咳嗽3周。\n现病史：无发热。"
 
@@ -75,3 +83,34 @@ def test_any_bytes_are_a_text_or_a_reason(content: bytes) -> None:
     else:
         assert "\ufffd" not in text
         assert "\0" not in text
+
+
+@pytest.mark.requirement("DX-ID-12")
+@pytest.mark.parametrize("seed", ["<", "<!--", "<style>", "<script ", "<br", "< "])
+def test_markup_made_to_be_slow_is_read_in_linear_time(seed: str) -> None:
+    began = time.process_time()
+    plain(seed * (300_000 // len(seed)))
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.requirement("DX-ID-12")
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<p>WBC <3.5, RBC >4</p>", "WBC <3.5, RBC >4\n"),
+        ("血糖<3.9mmol/L，血压>140", "血糖<3.9mmol/L，血压>140"),
+        ("a<style>p{}</style>b<script/>c<!-- d -->e", "abce"),
+        ("a<!-- never closed <b>", "a"),
+    ],
+)
+def test_markup_goes_and_what_only_looks_like_it_stays(markup: str, text: str) -> None:
+    assert plain(markup) == text
+
+
+@pytest.mark.requirement("DX-ID-12")
+def test_composition_over_the_limit_is_refused_by_name() -> None:
+    section = {"text": {"div": "a" * (NOTE_CHARS_MAX // 2 + 1)}}
+    resource = {"resourceType": "Composition", "section": [section, section]}
+    (found,) = notes(resource, "Composition/1")
+    assert isinstance(found, UnusableNote)
+    assert found.reason == "NOTE_TOO_LONG"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,3 +165,31 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
     redacted = redact(text, shift_days=-10)
     assert redacted.language in ("zh", "en")
     assert redacted.replaced >= 0
+
+
+COSTLY = [
+    *("A-", "1-", "张", "不", "Aaa of ", "St ", "General ", "General University ", "A. ", "a@"),
+    *("医院", "姓名：张三 ", "2020-01-01 ", "13800138000 ", "北京市朝阳区", "路1号"),
+    *("1 ", "\t", "("),
+]
+
+
+@pytest.mark.requirement("DX-ID-12")
+@pytest.mark.parametrize("seed", COSTLY)
+def test_text_made_to_be_slow_is_read_in_linear_time(seed: str) -> None:
+    def seconds(characters: int) -> float:
+        text = seed * (characters // len(seed))
+        began = time.process_time()
+        redact(text)
+        return time.process_time() - began
+
+    short, long = seconds(10_000), seconds(40_000)
+    assert long < max(12 * short, 1.0), (short, long)  # squared, it would be 16 times
+
+
+@pytest.mark.requirement("DX-ID-12")
+def test_note_that_names_thousands_is_read_in_seconds() -> None:
+    text = " ".join(f"tel {13000000000 + 7919 * n}" for n in range(20_000))
+    began = time.process_time()
+    assert "130000" not in redact(text).text
+    assert time.process_time() - began < 15

@@ -57,7 +57,8 @@ _CAUSES = frozenset(("基因", "病因", "诱因", "成因", "卡因", "原因")
 """Words whose 因 does not begin a reason."""
 _BOUNDARY_ZH = frozenset('由请经与和及给向对找是为被让随，。；、：:,;（( \n\t　"“')
 
-_CAP = r"[A-Z][A-Za-z'’-]+"
+_CAP = r"[A-Z][A-Za-z'’-]{1,60}"
+"""Bounded: a run of capitals and hyphens begins a name at every letter."""
 _TITLED_EN = re.compile(
     rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Doctor|Professor|Sister|Rev|Sir|Madam)\b\.?[ ]+"
     rf"((?:[A-Z]\.? ?)*{_CAP}(?:[ -](?:[A-Z]\.?(?= )|{_CAP})){{0,2}})"

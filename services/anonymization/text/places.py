@@ -51,7 +51,8 @@ _GENERIC_ZH = re.compile(
     r"外|人民|多家|我们|村|镇|乡|个体|医联体)*(?:医院|卫生院|卫生服务中心|保健院|诊所|医学院|疗养院)$"
 )
 
-_CAP = r"[A-Z][\w'’.&-]*"
+_CAP = r"[A-Z][\w'’.&-]{0,60}"
+"""Bounded: a run of capitals and hyphens begins a name at every letter."""
 _STREET_EN = re.compile(
     rf"\b\d{{1,5}}[A-Za-z]? (?:[NSEW]\.? )?(?:{_CAP} ){{1,4}}"
     r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Square|"
@@ -69,7 +70,7 @@ _LABELLED_EN = re.compile(
 )
 _HOSPITAL_EN = re.compile(
     rf"\b((?:(?:of|the|and|St\.?|{_CAP}) ){{1,6}})"
-    r"(?:General |University |Community |Memorial |Medical |Regional |Children's |MEDICAL )*"
+    r"(?:General |University |Community |Memorial |Medical |Regional |Children's |MEDICAL ){0,4}"
     r"(?:Hospitals?|HOSPITAL|Clinic|CLINIC|Medical Cent(?:er|re)|MEDICAL CENT(?:ER|RE)|Infirmary|"
     r"Health (?:Cent(?:er|re)|System)|Nursing Home|Hospice)\b"
 )
