@@ -43,6 +43,8 @@ CHUNK_BYTES = 512 << 10
 HANDLER_LIMIT_S = 300.0
 """A call that carries no deadline of its own is ended after this."""
 DOMAIN = "dxmesh"
+VIOLATIONS_BYTES_MAX = 4 << 10
+"""A status travels in a trailer, and gRPC refuses a call whose trailers are over 8 KiB."""
 
 _SERVICE_CONFIG = json.dumps(
     {
@@ -161,7 +163,7 @@ def to_status(error: MeshError) -> status_pb2.Status:
     if violations := getattr(error, "violations", None):
         fields = [
             error_details_pb2.BadRequest.FieldViolation(field=v.path, description=v.problem)
-            for v in violations
+            for v in _within(violations)
         ]
         details.append(error_details_pb2.BadRequest(field_violations=fields))
     if error.retry_after_s is not None:
@@ -175,6 +177,19 @@ def to_status(error: MeshError) -> status_pb2.Status:
         packed.append(wrapper)
     code = code_pb2.Code.Value(error.grpc_status)
     return status_pb2.Status(code=code, message=error.message, details=packed)
+
+
+def _within(violations: list[Violation]) -> list[Violation]:
+    """Return the first violations, as many as a trailer holds; the last says how many more."""
+    kept: list[Violation] = []
+    size = 0
+    for violation in violations:
+        size += 8 + len(violation.path.encode()) + len(violation.problem.encode())
+        if kept and size > VIOLATIONS_BYTES_MAX:
+            more = f"{kept[-1].problem} (and {len(violations) - len(kept)} more problems)"
+            return [*kept[:-1], Violation(kept[-1].path, more)]
+        kept.append(violation)
+    return kept
 
 
 def _as_mesh_error(error: grpc.aio.AioRpcError) -> MeshError:

@@ -154,6 +154,20 @@ async def test_lasting_error_crosses_the_wire_whole(error: MeshError, issue: str
 
 
 @pytest.mark.requirement("DX-RPC-02")
+async def test_more_problems_than_a_trailer_holds_still_say_what_is_wrong() -> None:
+    labs = Labs()
+    found = [Violation(f"Bundle.entry[{n}].resource.subject", "missing") for n in range(2000)]
+    labs.error = InvalidInput("no", found)
+    async with serving(labs) as server:
+        with pytest.raises(RemoteError) as caught:
+            await ask(server)
+    back = caught.value.violations
+    assert caught.value.grpc_status == "INVALID_ARGUMENT"
+    assert 50 < len(back) < 500 and back[:-1] == found[: len(back) - 1]
+    assert back[-1].problem == f"missing (and {2000 - len(back)} more problems)"
+
+
+@pytest.mark.requirement("DX-RPC-02")
 async def test_status_carries_error_info_bad_request_and_retry_info() -> None:
     labs = Labs()
     for error in (InvalidInput("no", [Violation("a.b", "odd")]), Unavailable("away")):
