@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import parse_qsl
 
 from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
 from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 from dxmesh.ingest.v1.ingest_service_pb2 import StoreInstancesResponse, SubmitCaseResponse
 from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
+from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from services.gateway.access.accounts import Accounts
 from services.gateway.access.principal import Principal
+from services.gateway.fhir.outcome import UnsupportedMediaType
 from services.gateway.settings import Settings
 from services.gateway.store import Store
 from services.gateway.store.people import Session
 from services.kernel.bus import EventBus
 from services.kernel.crypto import KeyedHash
 from services.kernel.deadletters import DeadLetter
-from services.kernel.errors import TooLarge
+from services.kernel.errors import InvalidInput, TooLarge
 from services.kernel.subjects import Topic
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+FORM_BYTES_MAX = 4 << 20
+FORM_FIELDS_MAX = 2000
 
 
 class Peers(Protocol):
@@ -148,3 +155,26 @@ async def body(request: Request, limit: int) -> bytes:
         if len(content) > limit:
             raise TooLarge(f"the content is over {limit} bytes", reason="TOO_LARGE")
     return bytes(content)
+
+
+async def form_of(request: Request, limit: int = FORM_BYTES_MAX) -> FormData:
+    """Return the fields of a form, which may be asked for again.
+
+    Starlette's own reader has no limit in bytes, and keeps the files of a multipart form.
+
+    Raises
+    ------
+    UnsupportedMediaType, TooLarge, InvalidInput
+        Not a form as our pages send it, over `limit` bytes, too many fields or not UTF-8.
+    """
+    if isinstance(read := getattr(request.state, "form", None), FormData):
+        return read
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        raise UnsupportedMediaType(f"the content must be {FORM_TYPE}")
+    content = await body(request, limit)
+    try:
+        pairs = parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
+    except ValueError as error:
+        raise InvalidInput("the form cannot be read", reason="BAD_REQUEST") from error
+    request.state.form = FormData(pairs)
+    return FormData(pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -167,3 +168,30 @@ async def test_cookie_is_secure_over_https(world: Any) -> None:
     form = {"name": "reader", "password": "correct horse battery"}
     answer: httpx.Response = await world.http.post("https://gateway/sign-in", data=form)
     assert "Secure" in answer.headers["set-cookie"]
+
+
+@pytest.mark.requirement("DX-GW-03")
+@pytest.mark.parametrize("address", ["/sign-in", "/language"])
+async def test_what_anybody_may_send_is_limited(world: Any, address: str) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield b"name="
+        while sent < 8 << 20:
+            sent += 1 << 14
+            yield b"a" * (1 << 14)
+
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = await world.http.post(address, content=endless(), headers=form)
+    assert answer.status_code == 413
+    assert sent < 1 << 20
+    many = await world.http.post(address, content="a=1&" * 3000, headers=form)
+    assert many.status_code == 400
+
+
+@pytest.mark.requirement("DX-GW-03")
+@pytest.mark.parametrize("address", ["/sign-in", "/language"])
+async def test_files_are_not_taken_with_a_form(world: Any, address: str) -> None:
+    answer = await world.http.post(address, files={"name": ("a.bin", b"a" * 100)})
+    assert answer.status_code == 415

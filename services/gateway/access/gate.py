@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.access.principal import Action, Principal, require
-from services.gateway.call import Call, Gateway
+from services.gateway.call import FORM_TYPE, Call, Gateway, form_of
 from services.gateway.fhir import outcome
 from services.gateway.store.people import Session
 from services.kernel import telemetry
@@ -92,7 +92,7 @@ async def check_csrf(request: Request, session: Session) -> None:
         The session's token is not in the form or header: another site may be behind it.
     """
     given = request.headers.get(CSRF_HEADER, "")
-    if not given:
-        given = str((await request.form()).get(CSRF_FIELD, ""))
+    if not given and request.headers.get("content-type", "").startswith(FORM_TYPE):
+        given = str((await form_of(request)).get(CSRF_FIELD, ""))
     if not hmac.compare_digest(given.encode(), session.csrf.encode()):
         raise Forbidden("the page is too old; load it again", reason="CSRF")

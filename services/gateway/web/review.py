@@ -15,7 +15,7 @@ from dxmesh.reporting.v1.reporting_service_pb2 import (
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
-from services.gateway.call import Call
+from services.gateway.call import Call, form_of
 from services.gateway.commit import signer
 from services.gateway.progress import Case, case_ref, language_tag, to_instant
 from services.gateway.signing import AGREE, DISAGREE, EDIT, VERDICTS
@@ -26,7 +26,6 @@ from services.kernel import fhir
 from services.kernel.errors import Conflict, InvalidInput, Unavailable
 
 TEXT_CHARS_MAX = 4000
-FIELDS_MAX = 2000
 _NUMBERS = {
     AGREE: feedback_given_pb2.VERDICT_AGREE,
     DISAGREE: feedback_given_pb2.VERDICT_DISAGREE,
@@ -38,7 +37,7 @@ Content = dict[str, Any]
 
 async def save_draft(call: Call) -> Response:
     """Keep what was written so far; answers with a line that says when."""
-    form = await call.request.form(max_fields=FIELDS_MAX)
+    form = await form_of(call.request)
     case = await call.store.cases.get(call.tenant, call.path("id"))
     version = _version(form)
     when_us = await call.store.reports.save_draft(
@@ -49,7 +48,7 @@ async def save_draft(call: Call) -> Response:
 
 async def sign(call: Call) -> Response:
     """Check verdicts and password, have reporting sign, store the signed report."""
-    form = await call.request.form(max_fields=FIELDS_MAX)
+    form = await form_of(call.request)
     case = await call.store.cases.get(call.tenant, call.path("id"))
     version, content = _version(form), read_form(form)
     if version != (case.held_version or case.report_version):

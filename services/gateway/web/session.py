@@ -9,14 +9,15 @@ from starlette.responses import RedirectResponse, Response
 
 from services.gateway.access.gate import COOKIE
 from services.gateway.access.principal import Role
-from services.gateway.call import Call, Gateway, base_url
+from services.gateway.call import Call, Gateway, base_url, form_of
 from services.gateway.fhir.outcome import TooManyRequests
 from services.gateway.web import pages
 from services.gateway.web.words import LANGUAGES
 from services.kernel.errors import Forbidden
 
 NAME_CHARS_MAX = 128
-FORM_FIELDS_MAX = 8
+FORM_BYTES_MAX = 64 << 10
+"""Of a form that anybody may send."""
 _checking = asyncio.Semaphore(2)
 """Passwords checked at once: each costs 16 MiB and 50 ms of a core."""
 
@@ -30,7 +31,7 @@ async def sign_in_page(request: Request, gateway: Gateway) -> Response:
 async def sign_in(request: Request, gateway: Gateway) -> Response:
     """Check name and password; open a session."""
     same_site(request)
-    form = await request.form(max_fields=FORM_FIELDS_MAX)
+    form = await form_of(request, FORM_BYTES_MAX)
     name = str(form.get("name", "")).strip()[:NAME_CHARS_MAX]
     target = pages.safe_target(str(form.get("next", "/worklist")))
     if wait := await gateway.store.people.wait_s(name):
@@ -97,7 +98,7 @@ async def sign_out(call: Call) -> Response:
 async def set_language(request: Request, gateway: Gateway) -> Response:
     """Remember the language and go back."""
     same_site(request)
-    form = await request.form(max_fields=FORM_FIELDS_MAX)
+    form = await form_of(request, FORM_BYTES_MAX)
     language = str(form.get("language", ""))
     answer = RedirectResponse(pages.safe_target(str(form.get("next", "/worklist"))), 303)
     if language in LANGUAGES:
