@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,33 @@ def test_what_matters_most_is_above_the_fold(site: Any, open_page: Callable[...,
     for selector in (".criticals", ".key-image svg", "#finding-1", ".results tbody tr.HH"):
         box = page.locator(selector).first.bounding_box()
         assert box["y"] + box["height"] <= bar_top, selector
+
+
+CUT_OFF = """() => {
+  const width = document.documentElement.clientWidth;
+  const outside = [...document.querySelectorAll("main *")].filter((e) =>
+    !e.closest(".visually-hidden, svg") && e.getBoundingClientRect().right > width + 1);
+  const range = document.createRange();
+  const broken = [...document.querySelectorAll(".results tbody th")].filter((th) => {
+    const longest = th.textContent.split(/[ -]/).sort((a, b) => b.length - a.length)[0];
+    range.setStart(th.firstChild, th.textContent.indexOf(longest));
+    range.setEnd(th.firstChild, th.textContent.indexOf(longest) + longest.length);
+    return range.getClientRects().length > 1;
+  });
+  return [...outside, ...broken].map((e) => e.textContent.trim().slice(0, 60));
+}"""
+
+
+@pytest.mark.requirement("DX-WEB-11")
+@pytest.mark.parametrize("width", [1280, 1440, 1920])
+def test_nothing_is_cut_off_and_no_name_broken(
+    site: Any, open_page: Callable[..., Any], width: int
+) -> None:
+    give(site)
+    page = open_page()
+    page.set_viewport_size({"width": width, "height": 800})
+    open_case(site, page)
+    assert page.evaluate(CUT_OFF) == []
 
 
 @pytest.mark.requirement("DX-WEB-12")
@@ -179,6 +207,16 @@ def test_the_worklist_renews_itself(site: Any, open_page: Callable[..., Any]) ->
     assert page.locator("[data-row]").count() == 0
     give(site)
     page.wait_for_selector("[data-row]", timeout=15_000)
+
+
+def test_times_are_said_the_same_way_in_every_language(
+    site: Any, open_page: Callable[..., Any]
+) -> None:
+    give(site)
+    for language in ("en", "zh"):
+        page = open_page(language)
+        shown = page.locator("time").first
+        assert re.fullmatch(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d", shown.inner_text())
 
 
 def test_a_waiting_case_shows_its_steps_then_the_report(

@@ -66,7 +66,8 @@ def _value(observation: Json) -> tuple[str, str]:
     if quantity := observation.get("valueQuantity"):
         number = quantity.get("value", "")
         written = f"{quantity.get('comparator', '')}{getattr(number, 'written', number)}"
-        return written, str(quantity.get("unit", quantity.get("code", "")))
+        unit = str(quantity.get("unit", quantity.get("code", "")))
+        return written, "" if unit == "1" else unit
     return str(observation.get("valueString", "")), ""
 
 

@@ -2,7 +2,7 @@
 
 const actions = new Map();
 
-/** Run `action` when `key` is pressed outside a field, or with Alt anywhere. */
+/** Run `action` when `key` is pressed outside a field. */
 export function on(key, action) {
   actions.set(key, action);
 }
@@ -25,16 +25,23 @@ document.addEventListener("keydown", (event) => {
   action(event);
 });
 
-/** Times come in UTC; show them in the reader's own zone. */
+/** Times come in UTC; show them in the reader's own zone, day and hour as no country misreads them. */
 export function localTimes(root) {
   root.querySelectorAll("time[datetime]").forEach((time) => {
     const moment = new Date(time.dateTime);
     if (Number.isNaN(moment.getTime())) return;
-    const sameDay = moment.toDateString() === new Date().toDateString();
-    const style = sameDay ? { timeStyle: "short" } : { dateStyle: "short", timeStyle: "short" };
-    time.textContent = moment.toLocaleString(document.documentElement.lang, style);
+    const [day, clock] = [dayOf(moment), `${two(moment.getHours())}:${two(moment.getMinutes())}`];
+    time.textContent = day === dayOf(new Date()) ? clock : `${day} ${clock}`;
     time.title = time.dateTime;
   });
+}
+
+function two(number) {
+  return String(number).padStart(2, "0");
+}
+
+function dayOf(moment) {
+  return `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`;
 }
 
 localTimes(document);
