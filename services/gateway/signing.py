@@ -74,19 +74,17 @@ def sign(bundle: Mapping[str, Json], signature: Signature, findings: Mapping[str
     ----------
     findings : finding id → its text, for the review's part of the conclusion
     """
-    rejected = {
-        reference
-        for resource in _resources(bundle)
-        if _verdict(resource, signature)[0] == DISAGREE
-        for reference in [f"{resource['resourceType']}/{resource['id']}"]
-    }
+    refused = [r for r in _resources(bundle) if _verdict(r, signature)[0] == DISAGREE]
+    rejected = {f"{r['resourceType']}/{r['id']}" for r in refused}
+    # Codes of the conclusion count the coded findings: of one that is refused they say too much.
+    codes_hold = not any("valueCodeableConcept" in r for r in refused)
     entries: list[Json] = []
     report_id = ""
     for entry in bundle["entry"]:
         resource = entry["resource"]
         if resource["resourceType"] == "DiagnosticReport":
             report_id = str(resource["id"])
-            resource = _report(resource, signature, findings, rejected)
+            resource = _report(resource, signature, findings, rejected, codes_hold=codes_hold)
         elif resource["resourceType"] == "Observation":
             resource = _observation(resource, signature)
         entries.append({**entry, "resource": resource})
@@ -154,6 +152,8 @@ def _report(
     signature: Signature,
     findings: Mapping[str, str],
     rejected: set[str],
+    *,
+    codes_hold: bool,
 ) -> Resource:
     results = [r for r in report.get("result", []) if r.get("reference") not in rejected]
     signed = {
@@ -165,6 +165,8 @@ def _report(
         "conclusion": _conclusion(str(report.get("conclusion", "")), signature, findings),
     }
     signed.pop("result", None)
+    if not codes_hold:
+        signed.pop("conclusionCode", None)
     return signed | ({"result": results} if results else {})
 
 

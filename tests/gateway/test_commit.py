@@ -170,6 +170,18 @@ async def test_each_finding_follows_its_verdict(world: Any, setting: Any) -> Non
     assert sent[picked[1]].model_name and sent[picked[1]].model_version
 
 
+@pytest.mark.requirement("DX-WEB-02")
+async def test_no_code_of_the_conclusion_states_a_finding_that_was_refused(
+    world: Any, setting: Any
+) -> None:
+    await setting.compose(world, setting.sample_report())
+    (before,) = await reports(world)
+    assert before["conclusionCode"]
+    await sign(world, setting, verdicts=lambda ids: {ids[0]: "disagree"})
+    (report,) = await reports(world)
+    assert "conclusionCode" not in report
+
+
 async def test_a_signature_heard_twice_is_stored_once(world: Any, setting: Any) -> None:
     event = await setting.compose(world, setting.sample_report())
     await sign(world, setting)
