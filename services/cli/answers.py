@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -32,6 +34,21 @@ class CliError(Exception):
 def put_json(value: Any) -> None:
     """Write one JSON object to stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def put_line(line: Text) -> None:
+    """Write a line to stdout: folded for a person's terminal, in one piece for a pipe."""
+    out.print(line, soft_wrap=not out.is_terminal)
+
+
+def put_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write rows under headings, each in one piece: an id that is cut off cannot be copied."""
+    shown = [list(headings), *map(list, rows)]
+    widths = [max(cell_len(row[i]) for row in shown) for i in range(len(headings))]
+    for number, row in enumerate(shown):
+        cells = [cell + " " * (widths[i] - cell_len(cell)) for i, cell in enumerate(row)]
+        line = Text("  ".join(cells).rstrip(), "" if number else "bold")
+        out.print(line, soft_wrap=True)
 
 
 def fail(error: CliError) -> NoReturn:

@@ -109,7 +109,7 @@ def accounts_hash(
 
 @case_app.command("list")
 def case_list(
-    status: Annotated[str, typer.Option(help="FHIR Task status.")] = "",
+    status: Annotated[str, typer.Option(help=f"One of {', '.join(case_commands.STATUSES)}.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500)] = 100,
     url: Url = "",
     state: StateDir = None,

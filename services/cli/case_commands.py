@@ -8,10 +8,23 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli import progress_view
-from services.cli.answers import DONE, LATE, REFUSED, CliError, out, progress, put_json
+from services.cli.answers import (
+    DONE,
+    LATE,
+    REFUSED,
+    USAGE,
+    CliError,
+    out,
+    progress,
+    put_json,
+    put_line,
+    put_rows,
+)
 from services.cli.client import Client
 
-LIST_COLUMNS = ("case_id", "status", "step", "priority", "received", "report_version", "reason")
+STOPPED = ("rejected", "cancelled", "failed")
+STATUSES = ("requested", "accepted", "in-progress", "completed", *STOPPED)
+LIST_COLUMNS = ("case id", "state", "priority", "received, UTC", "reason")
 
 
 def status(client: Client, *, as_json: bool) -> int:
@@ -35,17 +48,21 @@ def status(client: Client, *, as_json: bool) -> int:
 
 def list_cases(client: Client, wanted: str, limit: int, *, as_json: bool) -> int:
     """Print cases, newest first."""
+    if wanted not in ("", *STATUSES):
+        raise CliError(f"status {wanted!r} is none of {', '.join(STATUSES)}", USAGE)
     answer = client.get(f"/ops/cases?limit={limit}&status={wanted}")
     if as_json:
         put_json(answer)
         return DONE
-    shown = Table(box=None, pad_edge=False)
-    for column in LIST_COLUMNS:
-        shown.add_column(column.replace("_", " "), no_wrap=column == "case_id")
-    for case in answer["cases"]:
-        shown.add_row(*(str(case[column] or "") for column in LIST_COLUMNS))
-    out.print(shown)
+    put_rows(LIST_COLUMNS, [_row(case) for case in answer["cases"]])
     return DONE
+
+
+def _row(case: dict[str, Any]) -> list[str]:
+    """Return a case as a line of 80 columns: a step while it is on its way, else how it ended."""
+    state = case["status"] if case["status"] in STOPPED else case["step"]
+    received = str(case["received"] or "").replace("T", " ")[:16]
+    return [case["case_id"], state, case["priority"] or "", received, case["reason"] or ""]
 
 
 def show(client: Client, case_id: str, *, as_json: bool) -> int:
@@ -78,6 +95,6 @@ def _print(case: dict[str, Any], *, as_json: bool) -> int:
         return DONE
     for key in ("case_id", "status", "reason", "message", "priority", "received", "due", "report"):
         if case[key]:
-            out.print(Text(f"{key.replace('_', ' '):<10} {case[key]}"))
+            put_line(Text(f"{key.replace('_', ' '):<10} {case[key]}"))
     out.print(progress_view.table(case["steps"]))
     return DONE

@@ -125,6 +125,7 @@ def _refusal(answer: httpx.Response) -> CliError:
         coding = issue.get("details", {}).get("coding", [{}])[0].get("code", "")
         where = ", ".join(issue.get("expression", []))
         text = issue.get("details", {}).get("text", "")
+        text = "" if text == issue.get("diagnostics") else text
         details.append(" ".join(part for part in (coding, where, text) if part))
     code = USAGE if answer.status_code in (400, 422) else REFUSED
     text = issues[0].get("diagnostics", "")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from rich.table import Table
+from typing import Any
+
 from rich.text import Text
 
-from services.cli.answers import DONE, REFUSED, out, put_json
+from services.cli.answers import DONE, REFUSED, out, put_json, put_line, put_rows
 from services.cli.client import Client
 
-COLUMNS = ("sequence", "service", "reason", "error", "case_id", "time")
+COLUMNS = ("number", "service", "reason", "case id", "given up, UTC")
 
 
 def list_dead(client: Client, *, as_json: bool) -> int:
@@ -19,13 +20,15 @@ def list_dead(client: Client, *, as_json: bool) -> int:
     elif not answer["dead"]:
         out.print("no dead letters")
     else:
-        shown = Table(box=None, pad_edge=False)
-        for column in COLUMNS:
-            shown.add_column(column.replace("_", " "))
-        for letter in answer["dead"]:
-            shown.add_row(*(Text(str(letter[column])) for column in COLUMNS))
-        out.print(shown)
+        put_rows(COLUMNS, [_row(letter) for letter in answer["dead"]])
     return REFUSED if answer["dead"] else DONE
+
+
+def _row(letter: dict[str, Any]) -> list[str]:
+    """Return a letter as a line; what its error says is in `dead show`."""
+    names = ("sequence", "service", "reason", "case_id", "time")
+    number, service, reason, case_id, when = (str(letter[name]) for name in names)
+    return [number, service, reason, case_id, when[:16]]
 
 
 def show(client: Client, number: int, *, as_json: bool) -> int:
@@ -36,7 +39,7 @@ def show(client: Client, number: int, *, as_json: bool) -> int:
         return DONE
     for key, value in letter.items():
         if key != "event":
-            out.print(Text(f"{key:<10} {value}"))
+            put_line(Text(f"{key:<10} {value}"))
     out.print_json(data=letter["event"])
     return DONE
 

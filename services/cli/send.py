@@ -20,6 +20,7 @@ from services.cli.answers import (
     out,
     progress,
     put_json,
+    put_line,
 )
 from services.cli.client import FHIR, Client
 from services.kernel import fhir
@@ -118,7 +119,7 @@ def report(
         put_json(found)
     else:
         for line in report_view.lines(found):
-            out.print(line)
+            put_line(line)
     return DONE
 
 

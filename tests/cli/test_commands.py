@@ -132,6 +132,32 @@ def test_json_is_one_object_on_stdout_and_nothing_else(
 
 
 @pytest.mark.requirement("DX-CLI-05")
+@pytest.mark.parametrize("columns", ["80", "40"])
+def test_an_id_is_never_cut_off(
+    gateway: str, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    case_id = "2c448da8-dc3f-5cd5-b5ef-9086a01ab05e"
+    _Gateway.answers["/ops/cases"] = (200, {"cases": [CASE | {"case_id": case_id}]})
+    _Gateway.answers["/ops/dead"] = (200, {"dead": [LETTER | {"case_id": case_id}]})
+    heading, row = run("case", "list", "--url", gateway).stdout.splitlines()
+    assert row.split() == [case_id, "committed", "urgent", "2026-01-01", "00:00"]
+    assert heading.startswith("case id") and len(row) <= 80
+    heading, row = run("dead", "list", "--url", gateway).stdout.splitlines()
+    assert row.split() == ["7", "imaging", "UNREADABLE", case_id]
+
+
+@pytest.mark.requirement("DX-CLI-05")
+def test_a_report_in_a_pipe_keeps_its_lines(gateway: str) -> None:
+    line = "Nodule 1: left lung, " + "of some size, " * 20 + "slice 91."
+    found = {"resourceType": "DiagnosticReport", "code": {}, "status": "partial"}
+    task = {"output": [{"valueReference": {"reference": "DiagnosticReport/r-1"}}]}
+    _Gateway.answers["/fhir/Task/c-1"] = (200, task)
+    _Gateway.answers["/fhir/DiagnosticReport/r-1"] = (200, found | {"conclusion": line})
+    assert line in run("report", "c-1", "--url", gateway).stdout.splitlines()
+
+
+@pytest.mark.requirement("DX-CLI-05")
 def test_a_refusal_says_reason_and_place_on_stderr(gateway: str) -> None:
     done = run("submit", str(ROOT / "samples" / "patient.json"), "--url", gateway)
     assert done.returncode == 2 and done.stdout == ""
@@ -144,6 +170,12 @@ def test_no_mesh_is_said_with_what_to_do_next(tmp_path: Any) -> None:
     assert done.returncode == 3 and "dxmesh up" in done.stderr
     away = run("status", "--url", "http://127.0.0.1:1")
     assert away.returncode == 3 and "does not answer" in away.stderr
+
+
+@pytest.mark.requirement("DX-CLI-05")
+def test_a_status_that_no_case_has_is_refused() -> None:
+    done = run("case", "list", "--status", "done", "--url", "http://127.0.0.1:1")
+    assert done.returncode == 2 and "in-progress" in done.stderr
 
 
 @pytest.mark.requirement("DX-CLI-05")
