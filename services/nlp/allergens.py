@@ -18,7 +18,7 @@ ABBREVIATIONS = frozenset(("nkda", "nka"))
 BEHIND_ZH = re.compile(r"[类等药物制剂针片]{0,3}(?:过敏|变态反应)")
 JOINS = frozenset("、,和及或与/") | {"and", "or"}
 GAP_TOKENS_MAX = 2
-"""Between two substances of one list stand at most these: a comma and a word."""
+"""Between two substances of one list stand at most these, a comma and a word, or nothing."""
 
 
 def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
@@ -69,4 +69,4 @@ def _beside(text: str, tokens: Sequence[Token], match: Match[Name]) -> bool:
 
 def _joined(tokens: Sequence[Token], one: Match[Name], other: Match[Name]) -> bool:
     between = tokens[one.last : other.first]
-    return 0 < len(between) <= GAP_TOKENS_MAX and all(token.key in JOINS for token in between)
+    return len(between) <= GAP_TOKENS_MAX and all(token.key in JOINS for token in between)

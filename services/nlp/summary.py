@@ -35,6 +35,12 @@ ORDER = (
     Section.UNSPECIFIED,
 )
 CERTAINTIES = (Certainty.AFFIRMED, Certainty.UNCERTAIN, Certainty.NEGATED)
+ELSEWHERE = frozenset(ORDER) - {
+    Section.ALLERGIES,
+    Section.MEDICATIONS,
+    Section.FAMILY_HISTORY,
+}
+"""Where a medication counts besides its own section; a plan says what is not taken yet."""
 QUOTED = frozenset((Section.ALLERGIES, Section.MEDICATIONS, Section.CHIEF_COMPLAINT))
 
 
@@ -67,6 +73,8 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
         if not made and section in QUOTED:
             made = list(_as_written(readings, section, language))
         result += made
+        if section is Section.MEDICATIONS:
+            result += _elsewhere(readings, language)
     return result
 
 
@@ -80,6 +88,28 @@ def _section(readings: Sequence[Reading], section: Section, language: str) -> It
             text = _say(key, language, items=_listed(items, language))
             told = [each for mention in chosen for each in (mention, *mention.reactions)]
             yield Sentence(text, tuple(map(_source, told)), section)
+
+
+def _elsewhere(readings: Sequence[Reading], language: str) -> Iterator[Sentence]:
+    """Yield the medications of other sections, but those their own section has in the same way."""
+    named: set[tuple[str, Certainty]] = set()
+    found: dict[Certainty, list[Mention]] = {}
+    for mention in (m for reading in readings for m in reading.mentions):
+        said, name = mention.said, _name(mention, language)
+        if mention.kind is not Kind.MEDICATION or said.other_person or said.hypothetical:
+            continue
+        if mention.section is Section.MEDICATIONS:
+            named.add((name, said.certainty))
+        elif mention.section in ELSEWHERE:
+            found.setdefault(said.certainty, []).append(mention)
+    for certainty in CERTAINTIES:
+        key = f"medications_elsewhere-{certainty.value}"
+        chosen = [
+            m for m in found.get(certainty, []) if (_name(m, language), certainty) not in named
+        ]
+        if key in WORDS and chosen:
+            text = _say(key, language, items=_listed(list(_items(chosen, language)), language))
+            yield Sentence(text, tuple(map(_source, chosen)), Section.MEDICATIONS)
 
 
 def _belongs(mention: Mention, section: Section) -> bool:

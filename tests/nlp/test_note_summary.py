@@ -47,10 +47,35 @@ def test_allergy_that_no_table_knows_is_quoted() -> None:
     ]
 
 
+@pytest.mark.parametrize("said", ["否认药物食物过敏史", "否认药物、食物过敏史"])
+def test_allergens_that_follow_each_other_are_all_denied(said: str) -> None:
+    found = lines(f"既往体健，{said}。", language="zh", note_language="zh")
+    assert found == ["否认过敏：药物、食物。"]
+
+
 def test_chief_complaint_without_a_known_word_is_quoted_in_the_other_language_too() -> None:
     text = "Chief Complaint: follow-up"
     assert lines(text, language="zh") == ["主诉原文：“follow-up”。"]
     assert lines(text) == ["Chief complaint: follow-up."]
+
+
+def test_medications_told_outside_their_section_are_not_lost() -> None:
+    text = "现病史：发热2天。既往糖尿病5年，口服二甲双胍 0.5g 每日三次，未服用阿司匹林。"
+    assert lines(text, language="zh", note_language="zh") == [
+        "现病史：发热（2天）、糖尿病（5年）。",
+        "病历其他处提及的药物（含已停用）：二甲双胍 0.5g 每日三次。",
+        "病历其他处称未用的药物：阿司匹林。",
+    ]
+    assert lines("Stopped metformin. Takes aspirin 81 mg daily.") == [
+        "Medications mentioned elsewhere, stopped ones included: "
+        "Metformin, Aspirin 81 mg once daily."
+    ]
+
+
+def test_medication_of_its_own_section_is_said_once() -> None:
+    text = "HPI: On aspirin.\nMedications: aspirin 81 mg daily\nFH: Mother took metformin."
+    assert lines(text) == ["Medications: Aspirin 81 mg once daily."]
+    assert lines("Plan: start metformin.") == []
 
 
 def test_denied_and_affirmed_are_never_mixed() -> None:
