@@ -12,7 +12,7 @@ from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 from dxmesh.ingest.v1.ingest_service_pb2 import StoreInstancesResponse, SubmitCaseResponse
 from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from services.gateway.access.accounts import Accounts
@@ -176,5 +176,6 @@ async def form_of(request: Request, limit: int = FORM_BYTES_MAX) -> FormData:
         pairs = parse_qsl(content.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
     except ValueError as error:
         raise InvalidInput("the form cannot be read", reason="BAD_REQUEST") from error
-    request.state.form = FormData(pairs)
-    return FormData(pairs)
+    fields: list[tuple[str, str | UploadFile]] = [(name, value) for name, value in pairs]
+    request.state.form = FormData(fields)
+    return FormData(fields)

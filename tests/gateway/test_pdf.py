@@ -139,7 +139,11 @@ def test_a_character_without_a_glyph_is_replaced_and_named(
     assert "U+1F600, U+20BB7, U+36C3" in shown
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.text(max_size=60))
 def test_no_text_can_prevent_the_report(report: Callable[[str], dict[str, Any]], text: str) -> None:
     bundle = report("en")
