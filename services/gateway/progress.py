@@ -81,6 +81,11 @@ class Case:
         """Whether it ended without a report."""
         return self.status in STOPPED
 
+    def signed_us(self, version: int) -> int:
+        """Return when the signature under a version was given, µs; 0: it has none."""
+        step = self.steps.get("signed")
+        return step.finished_us if step and version == self.signed_version else 0
+
     @property
     def current_step(self) -> str:
         """Return the step the case is at, or the last one."""

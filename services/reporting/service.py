@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
 from dxmesh.event.v1.feedback_given_pb2 import FeedbackGiven
@@ -95,7 +95,8 @@ class ReportingService(rpc_pb.ReportingServiceServicer):
             return _response(repeated)
         signing.check_version(request.version, _current(versions))
         version = versions[request.version - 1]
-        if version.signed:
+        amends = request.amends_time.ToDatetime(UTC) if request.HasField("amends_time") else None
+        if version.signed != amends:
             raise signing.ReportLocked("this version is signed", version=version.number)
         signing.check_verdicts(request.verdicts, version.findings)
         return await self._sign(request, versions, version)
@@ -113,6 +114,7 @@ class ReportingService(rpc_pb.ReportingServiceServicer):
             signer=request.signer,
             request_id=request.request_id,
             signed=signed,
+            amends=version.signed,
             amendment=amendment,
             announcements=_announcements(request, source, version, signed, amendment=amendment),
         )
@@ -170,6 +172,8 @@ def _announcements(
     )
     news.signed_time.FromDatetime(signed)
     prefix = f"{case.case_id}/{version.number}"
+    if version.signed:  # its own events: those of the signature it amends are out already
+        prefix += f"/{request.request_id}"
     out = [Outgoing(f"{prefix}/signed", subjects.REPORT_SIGNED.name, news.SerializeToString())]
     for verdict in request.verdicts:
         name, model_version = version.findings[verdict.finding_id]

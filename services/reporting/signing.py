@@ -18,7 +18,7 @@ class ReportMovedOn(Conflict):
 
 
 class ReportLocked(Conflict):
-    """This version carries a signature; a change is the signature of a later version."""
+    """This version carries a signature; a change is an amendment that names it."""
 
 
 class NotReviewed(InvalidInput):

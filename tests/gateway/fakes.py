@@ -16,7 +16,7 @@ from dxmesh.ingest.v1.ingest_service_pb2 import (
 from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
 
 from services.kernel.deadletters import DeadLetter
-from services.kernel.errors import MeshError, NotFound
+from services.kernel.errors import Conflict, MeshError, NotFound
 from services.kernel.subjects import Topic
 
 
@@ -30,6 +30,8 @@ class FakePeers:
     signatures: list[SignReportRequest] = field(default_factory=list)
     consents: list[tuple[str, bytes]] = field(default_factory=list)
     identity: ReidentifyResponse = field(default_factory=ReidentifyResponse)
+    signed: dict[int, int] = field(default_factory=dict)
+    """Version → when the signature under it was given, µs."""
     signed_at_us: int = 1_790_000_000_000_000
     largest_chunk: int = 0
 
@@ -77,6 +79,14 @@ class FakePeers:
         if self.fails:
             raise self.fails
         amendment = bool(self.signatures)
+        standing = self.signed.get(request.version, 0)
+        amends = request.amends_time.ToMicroseconds()
+        if request.request_id not in {s.request_id for s in self.signatures}:
+            if standing != amends:
+                raise Conflict("this version is signed")
+            self.signed[request.version] = (
+                self.signed_at_us + (len(self.signatures) + 1) * 1_000_000
+            )
         if request.request_id not in {s.request_id for s in self.signatures}:
             self.signatures.append(request)
         answer = SignReportResponse(amendment=amendment)

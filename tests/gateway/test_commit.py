@@ -28,17 +28,22 @@ def labels(resource: Any) -> list[str]:
 async def page_token(world: Any, case_id: str) -> tuple[str, str]:
     """Return the page and its token."""
     page = (await world.http.get(f"/cases/{case_id}", headers={"Accept": "text/html"})).text
-    return page, page.split('name="csrf" value="')[1].split('"')[0]
+    return page, hidden(page, "csrf")
+
+
+def hidden(page: str, name: str) -> str:
+    return page.split(f'name="{name}" value="')[1].split('"')[0]
 
 
 async def sign(world: Any, setting: Any, *, verdicts: Any = None, **changes: Any) -> Any:
     await world.sign_in()
-    _, token = await page_token(world, setting.CASE_ID)
+    page, token = await page_token(world, setting.CASE_ID)
     bundle = await world.gateway.store.reports.composed("north", setting.CASE_ID, 1)
     ids = [e["resource"]["id"] for e in bundle["entry"] if e["resource"].get("meta", {}).get("tag")]
     given = dict.fromkeys(ids, "agree") | (verdicts(ids) if verdicts else {})
     form = {f"verdict:{key}": value for key, value in given.items()}
-    form |= {"csrf": token, "version": "1", "comment": "", "password": setting.PASSWORD}
+    form |= {"csrf": token, "version": "1", "amends": hidden(page, "amends"), "comment": ""}
+    form |= {"password": setting.PASSWORD}
     return await world.http.post(f"/cases/{setting.CASE_ID}/sign", data=form | changes)
 
 
@@ -221,11 +226,27 @@ async def test_a_version_after_the_signature_waits_and_then_amends(
     page, _ = await page_token(world, setting.CASE_ID)
     assert "Version 2 came after the signature" in page
     assert (await sign(world, setting)).status_code == 409
-    assert (await sign(world, setting, version="2")).status_code == 303
+    assert (await sign(world, setting, version="2", amends="0")).status_code == 303
     (report,) = await reports(world)
     case = await world.gateway.store.cases.get("north", setting.CASE_ID)
     assert report["status"] == "amended"
     assert (case.signed_version, case.held_version) == (2, 0)
+
+
+@pytest.mark.requirement("DX-WEB-03")
+async def test_a_signed_version_is_amended_by_who_saw_its_signature(
+    world: Any, setting: Any
+) -> None:
+    await setting.compose(world, setting.sample_report())
+    await sign(world, setting)
+    assert (await sign(world, setting, amends="0")).status_code == 409
+    answer = await sign(world, setting, verdicts=lambda ids: {ids[0]: "disagree"})
+    assert answer.status_code == 303
+    (report,) = await reports(world)
+    assert report["status"] == "amended"
+    assert "does not agree" in report["conclusion"]
+    first, second = world.peers.signatures
+    assert not first.HasField("amends_time") and second.HasField("amends_time")
 
 
 @pytest.mark.requirement("DX-WEB-04")

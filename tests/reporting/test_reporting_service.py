@@ -126,6 +126,23 @@ async def test_a_late_part_after_the_signature_is_signed_as_an_amendment(world: 
     assert [each.amendment for each in world.bus.published(subjects.REPORT_SIGNED)] == [False, True]
 
 
+@pytest.mark.requirement("DX-REP-10")
+async def test_a_signed_version_is_amended_by_who_saw_its_signature(world: Any) -> None:
+    await world.everything()
+    first = await sign(world)
+    world.time += timedelta(minutes=5)
+    ids = await to_review(world)
+    refused = [pb.FindingVerdict(finding_id=each, verdict=VERDICT_DISAGREE) for each in ids]
+    change = {"request_id": "request-2", "amends_time": first.signed_time, "verdicts": refused}
+    second = await sign(world, **change)
+    assert second.amendment and second.signed_time.seconds == first.signed_time.seconds + 300
+    assert await sign(world, **change) == second
+    with pytest.raises(ReportLocked):
+        await sign(world, request_id="request-3", amends_time=first.signed_time)
+    assert [each.amendment for each in world.bus.published(subjects.REPORT_SIGNED)] == [False, True]
+    assert len(world.bus.published(subjects.FEEDBACK_GIVEN)) == 2 * len(ids)
+
+
 @pytest.mark.requirement("DX-REP-08")
 async def test_every_finding_needs_one_usable_verdict(world: Any) -> None:
     await world.everything()

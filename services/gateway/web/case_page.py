@@ -35,6 +35,8 @@ class ReviewState:
     """The signature that stands; None before the first."""
     newer: int
     """A version that came after the signature and waits; 0: none."""
+    amends_us: int
+    """When the signature under this version was given, µs; 0: it has none."""
     problem: str
 
 
@@ -80,6 +82,7 @@ async def show(
         last.content if locked and last else draft,
         last,
         case.held_version,
+        case.signed_us(version),
         problem,
     )
     return pages.render(

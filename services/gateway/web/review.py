@@ -53,6 +53,8 @@ async def sign(call: Call) -> Response:
     version, content = _version(form), read_form(form)
     if version != (case.held_version or case.report_version):
         raise Conflict("a later version of the report has come", reason="VERSION_CHANGED")
+    if _number(form, "amends", "0") != case.signed_us(version):
+        raise Conflict("the report was signed meanwhile", reason="VERSION_CHANGED")
     await call.store.reports.save_draft(
         call.tenant, case.case_id, call.principal.name, version, content
     )
@@ -118,6 +120,8 @@ async def _request(call: Call, case: Case, review: Review, reading: Reading) -> 
         signer=review.signer,
         request_id=review.request_id,
     )
+    if amended := case.signed_us(review.version):
+        request.amends_time.FromMicroseconds(amended)
     peers = call.gateway.peers
     comment = await peers.redact(call.tenant, case.case_id, review.content["comment"])
     for finding in reading.findings:
@@ -174,7 +178,11 @@ def _text(text: str) -> str:
 
 
 def _version(form: FormData) -> int:
-    text = str(form.get("version", ""))
-    if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise InvalidInput("the version is missing", reason="BAD_REQUEST")
+    return _number(form, "version")
+
+
+def _number(form: FormData, name: str, absent: str = "") -> int:
+    text = str(form.get(name, absent))
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise InvalidInput(f"the {name} is missing", reason="BAD_REQUEST")
     return int(text)

@@ -1,4 +1,4 @@
-"""Signatures: one per version, written with the events that announce it."""
+"""Signatures: one stands under a version, written with the events that announce it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.reporting.store.tables import VERSIONS
 
 
 class SignatureStore:
-    """Signing a version, once."""
+    """Signing a version: once, or in place of the signature that is amended."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -29,10 +29,12 @@ class SignatureStore:
         signer: str,
         request_id: str,
         signed: datetime,
+        amends: datetime | None,
         amendment: bool,
         announcements: Sequence[Outgoing],
     ) -> bool:
-        """Lock a version under a signature; False when it carries one already."""
+        """Lock a version under a signature; False when it carries another than it amends."""
+        before = microseconds(amends) if amends else 0
         async with self._engine.begin() as connection:
             changed = await connection.execute(
                 update(VERSIONS)
@@ -40,7 +42,7 @@ class SignatureStore:
                     *of_case(VERSIONS, tenant, case_id),
                     VERSIONS.c.version == version,
                     VERSIONS.c.done.is_(True),
-                    VERSIONS.c.signed_us == 0,
+                    VERSIONS.c.signed_us == before,
                 )
                 .values(
                     signed_us=microseconds(signed),

@@ -27,7 +27,7 @@ from dxmesh.event.v1 import finding_ready_pb2 as dxmesh_dot_event_dot_v1_dot_fin
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+dxmesh/reporting/v1/reporting_service.proto\x12\x13\x64xmesh.reporting.v1\x1a$dxmesh/event/v1/feedback_given.proto\x1a#dxmesh/event/v1/finding_ready.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x15GetReportStateRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\"G\n\tPartState\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.dxmesh.event.v1.Outcome\"p\n\x16GetReportStateResponse\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0esigned_version\x18\x02 \x01(\x05\x12-\n\x05parts\x18\x03 \x03(\x0b\x32\x1e.dxmesh.reporting.v1.PartState\"\x9f\x01\n\x0e\x46indingVerdict\x12\x12\n\nfinding_id\x18\x01 \x01(\t\x12)\n\x07verdict\x18\x02 \x01(\x0e\x32\x18.dxmesh.event.v1.Verdict\x12\x12\n\ncorrection\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\"\xa0\x01\n\x11SignReportRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06signer\x18\x04 \x01(\t\x12\x35\n\x08verdicts\x18\x05 \x03(\x0b\x32#.dxmesh.reporting.v1.FindingVerdict\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"X\n\x12SignReportResponse\x12/\n\x0bsigned_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tamendment\x18\x02 \x01(\x08\x32\xdc\x01\n\x10ReportingService\x12i\n\x0eGetReportState\x12*.dxmesh.reporting.v1.GetReportStateRequest\x1a+.dxmesh.reporting.v1.GetReportStateResponse\x12]\n\nSignReport\x12&.dxmesh.reporting.v1.SignReportRequest\x1a\'.dxmesh.reporting.v1.SignReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+dxmesh/reporting/v1/reporting_service.proto\x12\x13\x64xmesh.reporting.v1\x1a$dxmesh/event/v1/feedback_given.proto\x1a#dxmesh/event/v1/finding_ready.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x15GetReportStateRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\"G\n\tPartState\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.dxmesh.event.v1.Outcome\"p\n\x16GetReportStateResponse\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0esigned_version\x18\x02 \x01(\x05\x12-\n\x05parts\x18\x03 \x03(\x0b\x32\x1e.dxmesh.reporting.v1.PartState\"\x9f\x01\n\x0e\x46indingVerdict\x12\x12\n\nfinding_id\x18\x01 \x01(\t\x12)\n\x07verdict\x18\x02 \x01(\x0e\x32\x18.dxmesh.event.v1.Verdict\x12\x12\n\ncorrection\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\"\xd1\x01\n\x11SignReportRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06signer\x18\x04 \x01(\t\x12\x35\n\x08verdicts\x18\x05 \x03(\x0b\x32#.dxmesh.reporting.v1.FindingVerdict\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x61mends_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"X\n\x12SignReportResponse\x12/\n\x0bsigned_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tamendment\x18\x02 \x01(\x08\x32\xdc\x01\n\x10ReportingService\x12i\n\x0eGetReportState\x12*.dxmesh.reporting.v1.GetReportStateRequest\x1a+.dxmesh.reporting.v1.GetReportStateResponse\x12]\n\nSignReport\x12&.dxmesh.reporting.v1.SignReportRequest\x1a\'.dxmesh.reporting.v1.SignReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,9 +43,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FINDINGVERDICT']._serialized_start=422
   _globals['_FINDINGVERDICT']._serialized_end=581
   _globals['_SIGNREPORTREQUEST']._serialized_start=584
-  _globals['_SIGNREPORTREQUEST']._serialized_end=744
-  _globals['_SIGNREPORTRESPONSE']._serialized_start=746
-  _globals['_SIGNREPORTRESPONSE']._serialized_end=834
-  _globals['_REPORTINGSERVICE']._serialized_start=837
-  _globals['_REPORTINGSERVICE']._serialized_end=1057
+  _globals['_SIGNREPORTREQUEST']._serialized_end=793
+  _globals['_SIGNREPORTRESPONSE']._serialized_start=795
+  _globals['_SIGNREPORTRESPONSE']._serialized_end=883
+  _globals['_REPORTINGSERVICE']._serialized_start=886
+  _globals['_REPORTINGSERVICE']._serialized_end=1106
 # @@protoc_insertion_point(module_scope)

@@ -159,6 +159,7 @@ class SignReportRequest(_message.Message):
     SIGNER_FIELD_NUMBER: _builtins.int
     VERDICTS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AMENDS_TIME_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant."""
     case_id: _builtins.str
@@ -173,6 +174,12 @@ class SignReportRequest(_message.Message):
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FindingVerdict]:
         """One per finding."""
 
+    @_builtins.property
+    def amends_time(self) -> _timestamp_pb2.Timestamp:
+        """When the signature that this one amends was put under the same version;
+        unset for the first signature under a version. Refused unless it still stands.
+        """
+
     def __init__(
         self,
         *,
@@ -182,10 +189,11 @@ class SignReportRequest(_message.Message):
         signer: _builtins.str = ...,
         verdicts: _abc.Iterable[Global___FindingVerdict] | None = ...,
         request_id: _builtins.str = ...,
+        amends_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amends_time", b"amends_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "request_id", b"request_id", "signer", b"signer", "tenant", b"tenant", "verdicts", b"verdicts", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amends_time", b"amends_time", "case_id", b"case_id", "request_id", b"request_id", "signer", b"signer", "tenant", b"tenant", "verdicts", b"verdicts", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,7 +208,7 @@ class SignReportResponse(_message.Message):
     SIGNED_TIME_FIELD_NUMBER: _builtins.int
     AMENDMENT_FIELD_NUMBER: _builtins.int
     amendment: _builtins.bool
-    """True when an earlier version had been signed."""
+    """True when the report had been signed before."""
     @_builtins.property
     def signed_time(self) -> _timestamp_pb2.Timestamp:
         """When it was signed."""

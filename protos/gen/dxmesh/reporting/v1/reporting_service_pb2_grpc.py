@@ -59,7 +59,8 @@ class ReportingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SignReport(self, request, context):
-        """SignReport records verdicts and a signature, and locks the version.
+        """SignReport records verdicts and a signature, and locks the version: what is
+        changed afterwards is an amendment, which names the signature it amends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

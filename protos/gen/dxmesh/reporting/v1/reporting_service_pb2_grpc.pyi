@@ -36,7 +36,9 @@ class ReportingServiceStub:
     GetReportState: _grpc.UnaryUnaryMultiCallable[_reporting_service_pb2.GetReportStateRequest, _reporting_service_pb2.GetReportStateResponse]
     """GetReportState tells what a report waits for and which version is current."""
     SignReport: _grpc.UnaryUnaryMultiCallable[_reporting_service_pb2.SignReportRequest, _reporting_service_pb2.SignReportResponse]
-    """SignReport records verdicts and a signature, and locks the version."""
+    """SignReport records verdicts and a signature, and locks the version: what is
+    changed afterwards is an amendment, which names the signature it amends.
+    """
 
 @_typing.type_check_only
 class ReportingServiceAsyncStub(ReportingServiceStub):
@@ -46,7 +48,9 @@ class ReportingServiceAsyncStub(ReportingServiceStub):
     GetReportState: _aio.UnaryUnaryMultiCallable[_reporting_service_pb2.GetReportStateRequest, _reporting_service_pb2.GetReportStateResponse]  # type: ignore[assignment]
     """GetReportState tells what a report waits for and which version is current."""
     SignReport: _aio.UnaryUnaryMultiCallable[_reporting_service_pb2.SignReportRequest, _reporting_service_pb2.SignReportResponse]  # type: ignore[assignment]
-    """SignReport records verdicts and a signature, and locks the version."""
+    """SignReport records verdicts and a signature, and locks the version: what is
+    changed afterwards is an amendment, which names the signature it amends.
+    """
 
 class ReportingServiceServicer(metaclass=_abc_1.ABCMeta):
     """ReportingService composes reports and keeps their state."""
@@ -65,6 +69,8 @@ class ReportingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reporting_service_pb2.SignReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reporting_service_pb2.SignReportResponse, _abc.Awaitable[_reporting_service_pb2.SignReportResponse]]:
-        """SignReport records verdicts and a signature, and locks the version."""
+        """SignReport records verdicts and a signature, and locks the version: what is
+        changed afterwards is an amendment, which names the signature it amends.
+        """
 
 def add_ReportingServiceServicer_to_server(servicer: ReportingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
