@@ -12,6 +12,7 @@ from tests.flow.running import Running
 
 _CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 _VERSION = re.compile(r'name="version" value="(\d+)"')
+_AMENDS = re.compile(r'name="amends" value="(\d+)"')
 _FINDING = re.compile(r'name="verdict:([^"]+)"')
 
 
@@ -50,12 +51,17 @@ class Physician:
         comment: str = "",
         corrections: dict[str, str] | None = None,
         query: str = "",
+        amends: str | None = None,
     ) -> httpx.Response:
-        """Agree with every finding but those that are corrected, and sign."""
+        """Agree with every finding but those that are corrected, and sign.
+
+        `amends` is the signature that is amended; by default the one the page names.
+        """
         page = self.page(case_id, query)
         form = {
             "csrf": _only(_CSRF, page),
             "version": _only(_VERSION, page),
+            "amends": _only(_AMENDS, page) if amends is None else amends,
             "comment": comment,
             "password": self.password,
         }
