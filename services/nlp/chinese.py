@@ -20,6 +20,8 @@ FILLERS = JOINS | BRACKETS | frozenset('等病史症状不适表现其他它任�
 """What a bare list may hold besides its items."""
 ENDINGS = BRACKETS | frozenset("?!.性大较")
 """What may stand between a word behind its object and the end of the item."""
+ASKS = frozenset(":(")
+ANSWERS = ("无", "否", "否认", "没有", "未见", "未发现", "均无", "均否认")
 PATIENT = (("患", "者"), ("本", "人"))
 """From here on it is about the patient again."""
 
@@ -38,6 +40,7 @@ def marks(tokens: Sequence[Token], taken: Sequence[bool]) -> list[int]:
         carried, person = sentence.forward(first, place, carried, person)
         sentence.backward(first, place)
         first = place + 1
+    sentence.answered()
     return sentence.result
 
 
@@ -84,6 +87,27 @@ class _Sentence:
         # 否认：A、B: the colon stands right behind the word.
         open_end = last - 1 in self._by_last and self._by_last[last - 1].first >= first
         return (state if reached or open_end else 0), person
+
+    def answered(self) -> None:
+        """Mark the items of a check-list that are answered in the negative: 糖尿病史：否认."""
+        for place, key in enumerate(self._keys):
+            if key not in ASKS or not self._is_denial(place + 1):
+                continue
+            item = place - 1
+            while item >= 0 and not self._taken[item] and self._keys[item] in "病史":
+                item -= 1
+            while item >= 0 and self._taken[item]:
+                self.result[item] = triggers.joined(self.result[item], triggers.NEGATED)
+                item -= 1
+
+    def _is_denial(self, place: int) -> bool:
+        """Tell whether one of the answers, and nothing else of its segment, stands here."""
+        for answer in ANSWERS:
+            end = place + len(answer)
+            ended = end >= len(self._keys) or self._keys[end] in COMMAS | BRACKETS
+            if ended and "".join(self._keys[place:end]) == answer:
+                return True
+        return False
 
     def _is_taken(self, place: int, last: int) -> bool:
         return place < last and self._taken[place]

@@ -32,6 +32,9 @@ PATIENT = frozenset(("patient", "pt", "he", "she"))
 """From here on it is about the patient again."""
 COMMAS = frozenset(",，")
 COLONS = frozenset(":：")
+ASKS = COLONS | frozenset("-–—")
+NO = frozenset(("no", "none", "nil", "never", "denied", "denies", "negative", "neg", "absent"))
+YES = frozenset(("yes", "positive", "present"))
 
 
 def marks(tokens: Sequence[Token], taken: Sequence[bool]) -> list[int]:
@@ -40,11 +43,31 @@ def marks(tokens: Sequence[Token], taken: Sequence[bool]) -> list[int]:
     `taken` tells the tokens of entities, which are never triggers. Linear in the tokens.
     """
     found = triggers.find(triggers.ENGLISH, tokens, taken)
+    answers = _answers(tokens, taken)
+    for place in answers:  # it says nothing of what follows
+        found.pop(place, None)
     clauses = _clauses(tokens)
     result = [0] * len(tokens)
     _forward(tokens, found, clauses, result)
     _backward(tokens, found, clauses, result)
+    for place, is_yes in answers.items():
+        item = place - 2
+        while item >= 0 and taken[item]:
+            result[item] &= ~triggers.CERTAINTY
+            result[item] |= 0 if is_yes else triggers.NEGATED
+            item -= 1
     return result
+
+
+def _answers(tokens: Sequence[Token], taken: Sequence[bool]) -> dict[int, bool]:
+    """Return where an item of a check-list is answered, and whether with yes: "COPD: none"."""
+    found: dict[int, bool] = {}
+    for place in range(2, len(tokens)):
+        word = tokens[place].key
+        ends = place + 1 == len(tokens) or not tokens[place + 1].key.isalnum()
+        if ends and taken[place - 2] and tokens[place - 1].key in ASKS and word in (NO | YES):
+            found[place] = word in YES
+    return found
 
 
 def _clauses(tokens: Sequence[Token]) -> list[bool]:

@@ -25,6 +25,11 @@ DENIED = [
     ("Negative for cough, positive for dyspnea.", {"cough": "-", "dyspnea": "+"}),
     ("Denies: chest pain, dyspnea", {"chest pain": "-", "dyspnea": "-"}),
     ("The patient doesn't have asthma.", {"asthma": "-"}),
+    ("COPD: none", {"COPD": "-"}),
+    ("Hypertension: no, asthma: yes", {"Hypertension": "-", "asthma": "+"}),
+    ("No fever, asthma: yes", {"fever": "-", "asthma": "+"}),
+    ("Cough - no.", {"Cough": "-"}),
+    ("Chest pain: no radiation to the arm", {"Chest pain": "+"}),
 ]  # fmt: skip
 
 PSEUDO = [
