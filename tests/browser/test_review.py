@@ -181,6 +181,10 @@ def test_signing_without_a_verdict_says_so_and_keeps_the_review(
     page.click("#sign-button")
     page.wait_for_selector("[role=alert]")
     assert page.locator("#finding-1 .agree input").is_checked()
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    page.keyboard.press("a")
+    assert page.locator("[role=alert]").count() == 0, "it is being put right"
     open_page.problems.clear()  # type: ignore[attr-defined]  # Chromium logs the 422
     assert site.world.peers.signatures == []
 

@@ -90,6 +90,10 @@ document.querySelectorAll(".sentence").forEach((sentence) => {
 overlay?.addEventListener("click", toggleOverlay);
 form.addEventListener("input", count);
 form.addEventListener("change", count);
+// What was refused is being put right: the refusal must not stand beside "every finding has a verdict".
+for (const change of ["input", "change"]) {
+  form.addEventListener(change, () => document.querySelector(".sign .problem")?.remove());
+}
 for (const failure of ["htmx:responseError", "htmx:sendError"]) {
   form.addEventListener(failure, () => {
     const saved = document.getElementById("saved");
