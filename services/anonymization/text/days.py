@@ -42,6 +42,11 @@ _YEAR_MONTH_ZH = re.compile(rf"{_YEAR}(\s*年\s*)(?P<m>\d{{1,2}})(\s*月)")
 _YEAR_MONTH = re.compile(rf"(?<![\d./-]){_YEAR}([-/])(?P<m>0[1-9]|1[0-2])(?![\d/-])")
 _YEAR_ZH = re.compile(rf"(?<![\d.]){_YEAR}(\s*年)(?!\s*\d)")
 _NO_YEAR_ZH = re.compile(r"(?<![\d年.])\d{1,2}\s*月\s*\d{1,2}\s*[日号](?!线)")
+_ONES = "〇○零一二三四五六七八九"
+_IN_WORDS_ZH = re.compile(
+    rf"[{_ONES}]{{4}}\s*年(?:\s*[一二三四五六七八九十]{{1,2}}\s*月)?(?:\s*[一二三四五六七八九十]{{1,3}}\s*[日号])?"
+    r"|[一二三四五六七八九十]{1,2}月[一二三四五六七八九十]{1,3}[日号]"
+)
 _MONTH_ALONE = _MONTH.replace("?P<name>", "?:")
 _NO_YEAR_EN = re.compile(  # "May" and "March" are verbs too, "Dec" and "Mar" begin other words
     rf"\b(?!May\b){_MONTH_ALONE} \d{{1,2}}(?:st|nd|rd|th)?\b(?!,? \d{{4}})"
@@ -69,7 +74,7 @@ def find(text: str, days: int | None) -> Iterator[Edit]:
     for pattern in (_YEAR_MONTH_ZH, _YEAR_MONTH, _YEAR_ZH):
         for match in pattern.finditer(text):
             yield from _moved(match, days, _partial)
-    for pattern in (_NO_YEAR_ZH, _NO_YEAR_EN):
+    for pattern in (_NO_YEAR_ZH, _NO_YEAR_EN, _IN_WORDS_ZH):
         for match in pattern.finditer(text):
             yield Edit(*match.span(), "DATE")
     for pattern in _AGES:

@@ -29,6 +29,7 @@ _PATTERNS = (
     ("PHONE", re.compile(r"(?<![\d.])(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4}(?!\d|\.\d)")),
     ("PHONE", re.compile(r"(?<!\d)400[ -]?\d{3}[ -]?\d{4}(?!\d)")),
     ("ID", re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)")),
+    ("ID", re.compile(r"\b(?:SSN|social security)\D{0,12}\d{3}[ -]\d{2}[ -]\d{4}(?!\d)", re.I)),
     ("ID", re.compile(r"(?<![\d.,])\d{7,}(?!\d|\.\d)")),
     ("ID", re.compile(r"[０-９]{5,}")),
 )

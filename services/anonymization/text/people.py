@@ -53,6 +53,9 @@ _SEXED_ZH = re.compile(
 )
 _NAMED_ZH = re.compile(rf"(?:姓名|患者名)\s+({_Z}{{2,4}})(?=\s|$|[，。；、（(])")
 _MASKED_ZH = re.compile(rf"{_SURNAME}(?:某某?|[xX×＊*]{{1,3}}|[○〇]{{1,2}})(?!{_Z}?侧)")
+_ROUND_ZH = re.compile(
+    rf"(?:查房|记录|会诊|主持|参加人员|参加者|陪同)\s*[：:]\s*({_NAME_ZH}(?:[、，,]\s*{_NAME_ZH}){{0,9}})(?![\u4e00-\u9fff])"
+)
 _CAUSES = frozenset(("基因", "病因", "诱因", "成因", "卡因", "原因"))
 """Words whose 因 does not begin a reason."""
 _BOUNDARY_ZH = frozenset('由请经与和及给向对找是为被让随，。；、：:,;（( \n\t　"“')
@@ -79,6 +82,19 @@ _DEGREE_EN = re.compile(
     rf"\b({_CAP}(?: [A-Z]\.?)? {_CAP}),? "
     r"(?:MD|M\.D\.|DO|RN|R\.N\.|NP|PA-C|PhD|Ph\.D\.|MBBS|FRCR|FRCP)\b"
 )
+_RELATIVE_EN = re.compile(
+    r"\b(?:wife|husband|spouse|son|daughter|mother|father|brother|sister|partner|carer|caregiver|"
+    rf"friend|neighbou?r|aunt|uncle|niece|nephew|cousin|pt|patient),? ({_CAP})(?: {_CAP})?",
+    re.I,
+)
+_EPONYMS = frozenset(
+    (
+        *("addison", "alzheimer", "barrett", "cooley", "crohn", "cushing", "down", "gilbert"),
+        *("graves", "hodgkin", "huntington", "lynch", "marfan", "parkinson", "raynaud", "turner"),
+        *("wilson", "bell", "paget", "sheehan", "hashimoto"),
+    )
+)
+"""Names of diseases: behind "mother" one of them is what she had."""
 _PAIR_EN = re.compile(rf"\b({_CAP})(?: [A-Z]\.?)?,? ({_CAP})\b")
 _CASED = re.compile(r"[A-Z][A-Za-z'’-]*")
 
@@ -94,6 +110,9 @@ def find(text: str) -> Iterator[Edit]:
             yield Edit(*match.span(1), "NAME")
     for match in (*_PATIENT_ZH.finditer(text), *_SEXED_ZH.finditer(text)):
         if not (_is_clinical(match[1]) or text[match.end(1) - 1 : match.end(1) + 1] in _CAUSES):
+            yield Edit(*match.span(1), "NAME")
+    for match in _ROUND_ZH.finditer(text):
+        if not any(map(_is_clinical, re.split(r"[、，,]\s*", match[1]))):
             yield Edit(*match.span(1), "NAME")
     for match in _MASKED_ZH.finditer(text):
         yield Edit(*match.span(), "NAME")
@@ -113,6 +132,10 @@ def _english(text: str) -> Iterator[Edit]:
     for match in _LABELLED_EN.finditer(text):
         if _CASED.match(match[1]):
             yield Edit(*_trimmed(match, keep_known=False), "NAME")
+    for match in _RELATIVE_EN.finditer(text):
+        given = match[1].lower()
+        if match[1][0].isupper() and given in _NAMES_EN and given not in _EPONYMS:
+            yield Edit(*match.span(1), "NAME")
     for match in _PAIR_EN.finditer(text):
         given, family = match[1].lower(), match[2].lower()
         known = (given in _NAMES_EN) + (family in _NAMES_EN)
