@@ -141,7 +141,7 @@ async def test_dead_letters_are_listed_shown_and_retried(world: Any) -> None:
     assert answer.status_code == 200 and world.gateway.letters.retried == [7]
 
 
-@pytest.mark.parametrize("limit", ["0", "501", "-1", "x"])
+@pytest.mark.parametrize("limit", ["0", "501", "-1", "x", "00000005999999"])
 async def test_a_limit_that_cannot_be_used_is_refused(world: Any, limit: str) -> None:
     assert (await world.get(f"/ops/cases?limit={limit}", "operator")).status_code == 400
 

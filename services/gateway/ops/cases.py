@@ -20,7 +20,7 @@ LIMIT_DEFAULT, LIMIT_MAX = 100, 500
 async def list_cases(call: Call) -> Response:
     """List cases, newest first; `?status=` and `?limit=`."""
     text = call.request.query_params.get("limit", str(LIMIT_DEFAULT))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= LIMIT_MAX:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 0 < int(text) <= LIMIT_MAX:
         problem = Violation("http.limit", f"1 to {LIMIT_MAX}")
         raise InvalidInput("limit cannot be used", [problem], reason="BAD_REQUEST")
     status = call.request.query_params.get("status", "")
