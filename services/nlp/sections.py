@@ -147,5 +147,6 @@ def _at_start(flat: str, start: int, end: int) -> _Heading | None:
 
 def _of(match: re.Match[str], body: int) -> _Heading:
     name = match.group("name")
-    section = BY_NAME.get(_fold(name), Section.OTHER)
+    # Of a heading nobody foresaw, what stands under it may matter: it is read as the note itself.
+    section = BY_NAME.get(_fold(name), Section.UNSPECIFIED)
     return _Heading(section, match.start(), match.start("name"), match.end("name"), body)

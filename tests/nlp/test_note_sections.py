@@ -43,7 +43,9 @@ def found(text: str) -> list[tuple[str, str]]:
         ("RESULTS\n\n", "investigations"),
         ("Assessment and Plan\n", "diagnosis"),
         ("3. PLAN\n", "plan"),
-        ("SURGICAL PATHOLOGY NUMBER\n", "other"),
+        ("SURGICAL PATHOLOGY NUMBER\n", "unspecified"),
+        ("病程记录：\n", "unspecified"),
+        ("鉴别诊断：\n", "other"),
     ],
 )
 def test_heading_is_recognised_as_written(heading: str, section: str) -> None:

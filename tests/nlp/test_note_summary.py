@@ -78,6 +78,19 @@ def test_medication_of_its_own_section_is_said_once() -> None:
     assert lines("Plan: start metformin.") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("PASTMEDICALHX:\nAsthma.", "en", "The note mentions: Asthma."),
+        ("病程记录：\n患者今日仍有胸痛。", "zh", "病历提及：胸痛。"),
+    ],
+)
+def test_what_stands_under_an_unknown_heading_is_not_lost(
+    text: str, language: str, expected: str
+) -> None:
+    assert lines(text, language=language, note_language=language) == [expected]
+
+
 def test_denied_and_affirmed_are_never_mixed() -> None:
     assert lines("HPI: No fever. Cough. Fever yesterday.") == [
         "Present illness: Cough, Fever.",
