@@ -16,12 +16,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.cli import nats_config, triton
 from services.cli.state import State, public_keys
 from services.cli.supervisor import Child, NotHealthy, Supervisor, answers, free_ports
-from services.kernel.subjects import SERVICES
+from services.kernel.subjects import IDENTITY_ZONE, SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "deploy" / "triton" / "models"
 RUNNER = ROOT / "deploy" / "triton" / "onnx_model.py"
-IDENTITY_ZONE = ("gateway", "ingest", "anonymization", "consent")
 WITH_DATABASE = ("gateway", "ingest", "anonymization", "consent", "reporting")
 HEALTH_S = 240.0
 """A slow machine takes minutes to start eight Pythons at once; a hung one shows in its log."""

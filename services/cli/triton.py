@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BACKEND = re.compile(r'^(backend|platform)\s*:\s*".*"\s*$', re.MULTILINE)
-_INSTANCES = re.compile(r"^instance_group\s*\[.*?^\]\s*$", re.MULTILINE | re.DOTALL)
+_INSTANCES = re.compile(r"^instance_group\s*\[.*?\]\s*$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
