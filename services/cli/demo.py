@@ -11,7 +11,7 @@ from rich.text import Text
 from services.cli import accounts, progress_view, report_view, send
 from services.cli.answers import DONE, REFUSED, CliError, out
 from services.cli.client import Access, Client
-from services.cli.local import running, say
+from services.cli.local import alone, running, say
 from services.cli.mesh import ROOT, Mesh, Options
 from services.cli.state import State, open_state
 
@@ -21,6 +21,7 @@ PARTS = ("patient.json", "consent.json", "service_request.json", "labs", "ct")
 
 def run(folder: Path, port: int, language: str, leave: bool, timeout_s: float) -> int:
     """Run the demo; return its exit code, that of the report."""
+    alone(folder)
     state = open_state(folder, fresh=True)
     try:
         with running(state, Options(http_port=port)) as mesh:

@@ -14,7 +14,7 @@ from services.cli import accounts
 from services.cli.answers import REFUSED, CliError, err, out
 from services.cli.mesh import Mesh, Options
 from services.cli.state import State, open_state
-from services.cli.supervisor import NotHealthy
+from services.cli.supervisor import NotHealthy, answers
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -51,8 +51,25 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def alone(folder: Path) -> None:
+    """Let nobody start a second mesh in the state folder of one that runs.
+
+    Raises
+    ------
+    CliError
+    """
+    address = State(folder).address_file
+    url = address.read_text() if address.is_file() else ""
+    port = url.rpartition(":")[2]
+    if port.isdigit() and answers(int(port)):
+        raise CliError(
+            f"a mesh runs in {folder} already, at {url}; stop it, or give another --state", REFUSED
+        )
+
+
 def up(folder: Path, port: int) -> None:
     """Run the mesh until it is interrupted."""
+    alone(folder)
     state = open_state(folder)
     try:
         with running(state, Options(http_port=port)) as mesh:

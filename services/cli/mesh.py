@@ -72,7 +72,17 @@ class Mesh:
         return f"http://127.0.0.1:{self.ports['http']}"
 
     def start(self, progress: Callable[[str], None]) -> None:
-        """Start everything; `progress` is told each process that became healthy."""
+        """Start everything; `progress` is told each process that became healthy.
+
+        Raises
+        ------
+        NotHealthy
+        """
+        if answers(self.ports["http"]):
+            # The gateway's server would share the port, and each request go to one at random.
+            raise NotHealthy(
+                f"port {self.ports['http']} is taken; give another with --port (0: any free one)"
+            )
         self._start_and_wait(self._nats(), progress)
         others = [self._service(name) for name in START_ORDER]
         if self.wheel:
