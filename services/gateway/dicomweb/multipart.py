@@ -151,7 +151,9 @@ def boundary(content_type: str) -> bytes:
     header = Message()
     header["content-type"] = content_type.replace("\r", " ").replace("\n", " ")
     if header.get_content_type() != "multipart/related":
-        raise UnsupportedMediaType("the content must be multipart/related")
+        raise UnsupportedMediaType(
+            "the content must be multipart/related, application/dicom or application/zip"
+        )
     found = header.get_param("boundary", "")
     if not isinstance(found, str) or not _TOKEN.fullmatch(found) or found.endswith(" "):
         raise UnsupportedMediaType("multipart/related needs a boundary")
