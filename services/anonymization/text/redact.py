@@ -6,7 +6,17 @@ import re
 from dataclasses import dataclass
 
 from services.anonymization.known import NOTHING, KnownStrings
-from services.anonymization.text import days, edits, numbers, people, places
+from services.anonymization.text import (
+    days,
+    edits,
+    labels,
+    numbers,
+    people,
+    places,
+    roles_en,
+    roles_zh,
+    workplaces,
+)
 from services.anonymization.text.edits import Edit
 
 _CJK = re.compile(r"[\u3400-\u9fff]")
@@ -37,8 +47,9 @@ def redact(text: str, known: KnownStrings = NOTHING, shift_days: int | None = No
     plain = _INVISIBLE.sub("", text)
     language = language_of(plain)
     found = [Edit(start, end, label) for start, end, label in known.spans(plain)]
-    for recogniser in (numbers, people, places):
+    for recogniser in (numbers, labels, people, roles_zh, roles_en, places, workplaces):
         found += recogniser.find(plain)
+    found += list(roles_zh.beside(plain, found))
     again = found_in(plain, found)
     found += [Edit(start, end, label) for start, end, label in again.spans(plain)]
     found += days.find(plain, shift_days)
