@@ -97,9 +97,13 @@ def _wait(url: str) -> None:
     raise AssertionError("the gateway does not answer")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A browser; tests that need it are skipped where there is none."""
+    """A browser; tests that need it are skipped where there is none.
+
+    It is closed with its module: while it is open, its event loop runs in this thread and no
+    asynchronous test could.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if not path:
