@@ -1,7 +1,7 @@
 """`kernel.bus` beside bare nats-py on one real nats-server: publishing, then consuming.
 
 Both sides store the same events with the same Nats-Msg-Id in a file-backed stream of the same
-settings, and take them through durable pull consumers until the last one is handled and
+settings, and take them through durable pull consumers until the last one is handled; each is
 acknowledged. Bare is `js.publish`, then `fetch` and `ack`. `Bus` adds to that what the mesh
 needs: trace context, tenant and case headers, three priorities, `in_progress` while a handler
 runs, redelivery, dead letters. Once with one message in flight, once with several.
