@@ -46,9 +46,9 @@ def write(folder: Path, plants: Plants) -> Path:
 def _patient(filler: Filler, plants: Plants) -> Json:
     """Return the Patient: first a token in each element, then who it is said to be."""
     who = plants.person
-    patient = filler.resource("Patient", id="planted-patient", gender="female")
+    born = plants.that_day("Patient.birthDate", who.born).isoformat()
+    patient = filler.resource("Patient", id="planted-patient", gender="female", birthDate=born)
     fact = plants.fact
-    patient["birthDate"] = plants.that_day("Patient.birthDate", who.born).isoformat()
     patient["name"] += [
         {
             "text": fact("Patient.name.text", who.name),

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from pydicom import dcmread
 from pypinyin import Style, pinyin
 
 from tests.flow.needles import Needles
@@ -46,7 +47,9 @@ _ESCAPE = re.compile(rb"\\u([0-9a-fA-F]{4})")
 _CJK = re.compile(r"[\u3400-\u9fff]")
 MONTHS = "January February March April May June July August September October November December"
 _IS_DAY = re.compile(rf"[年月]|\d{{4}}-\d{{2}}|\d/\d|{MONTHS.replace(' ', '|')}")
-ZIP_MARK = b"PK\x03\x04"
+ZIP_MARK, DICOM_MARK = b"PK\x03\x04", b"DICM"
+LINE_MAX = 100_000
+DATE_DIGITS = 8
 
 
 Known = dict[bytes, tuple[str, str]]
@@ -163,7 +166,7 @@ def written(day: date) -> set[str]:
 
 def views(content: bytes, depth: int = 0) -> Iterator[bytes]:
     """Yield the content, and what is wrapped up in it."""
-    yield content
+    yield _HEX.sub(b"", content)
     if depth > 2:
         return
     if b"\0" in content:
@@ -178,11 +181,24 @@ def views(content: bytes, depth: int = 0) -> Iterator[bytes]:
         except (binascii.Error, ValueError):
             continue
         yield from views(inner, depth + 1)
+    if content[128:132] == DICOM_MARK:
+        yield _elements(content)
     if content.startswith(ZIP_MARK):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for name in archive.namelist():
                 yield name.encode()
                 yield from views(archive.read(name), depth + 1)
+
+
+def _elements(content: bytes) -> bytes:
+    """Return the texts of a DICOM file, one a line: nothing else touches a date there."""
+    lines: list[bytes] = []
+    for element in dcmread(io.BytesIO(content), force=True).iterall():
+        if element.VR == "DT":  # the day by itself
+            lines.append(f"{str(element.value)[:8]} {element.value}".encode())
+        elif element.VR != "SQ" and len(str(element.value)) < LINE_MAX:
+            lines.append(str(element.value).encode("utf-8", "replace"))
+    return b"\n".join(lines)
 
 
 def _character(code: bytes) -> bytes:
@@ -195,9 +211,17 @@ def _folded(view: bytes) -> bytes:
 
 
 def _stands(needle: bytes, place: int, low: bytes) -> bool:
-    """Tell whether a number is one, and not digits from within a longer one."""
-    end = place + len(needle)
-    return not (low[max(place - 1, 0) : place].isdigit() or low[end : end + 1].isdigit())
+    """Tell whether a number is one, and not digits from within a longer one.
+
+    Eight digits, as a date has them, stand in every UID, decimal and hash by chance.
+    """
+    before, after = (
+        low[max(place - 1, 0) : place],
+        low[place + len(needle) : place + len(needle) + 1],
+    )
+    if len(needle) == DATE_DIGITS and needle.isdigit():
+        return not (before.isalnum() or before == b"." or after.isalnum())
+    return not (before.isdigit() or after.isdigit())
 
 
 def _is_name(text: str) -> bool:
