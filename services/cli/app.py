@@ -66,13 +66,14 @@ def submit(
     language: Language = "",
     priority: Annotated[str, typer.Option(help="routine, urgent, asap or stat.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the report and print it.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="A new case, though sent before.")] = False,
     timeout: Timeout = 900.0,
     url: Url = "",
     state: StateDir = None,
     as_json: Json = False,
 ) -> None:
     """Submit a case: a Patient, a Consent, a ServiceRequest, and what is to be analysed."""
-    options = send.Options(send.known_language(language), send.known_priority(priority))
+    options = send.Options(send.known_language(language), send.known_priority(priority), again)
     raise typer.Exit(
         send.submit(
             _ehr(url, state), paths, options, wait_s=timeout if wait else 0, as_json=as_json

@@ -15,11 +15,11 @@ LANGUAGES = {"zh": "zh-CN", "en": "en"}
 NOTE_TYPE = {"coding": [{"system": "http://loinc.org", "code": "34109-9", "display": "Note"}]}
 
 
-def build(content: Content, *, language: str = "", priority: str = "") -> bytes:
+def build(content: Content, *, language: str = "", priority: str = "", attempt: str = "") -> bytes:
     """Return the transaction Bundle, JSON, with notes and ImagingStudies made of the files.
 
     The same content in the same language has the same `Bundle.identifier`, so that sending
-    it twice makes one case.
+    it twice makes one case, unless another `attempt` is named.
     """
     resources = [dict(resource) for resource in content.resources]
     patient = next((r for r in resources if r.get("resourceType") == "Patient"), {})
@@ -33,7 +33,9 @@ def build(content: Content, *, language: str = "", priority: str = "") -> bytes:
         "resourceType": "Bundle",
         "identifier": {
             "system": SUBMISSION,
-            "value": "-".join(part for part in (content.digest, language, priority) if part),
+            "value": "-".join(
+                part for part in (content.digest, language, priority, attempt) if part
+            ),
         },
         "type": "transaction",
         "entry": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ class Options:
 
     language: str = ""
     priority: str = ""
+    again: bool = False
+    """Make a new case of content that was submitted before, such as one that was cancelled."""
 
 
 def known_language(name: str) -> str:
@@ -82,7 +85,10 @@ def send(client: Client, paths: list[Path], options: Options) -> tuple[dict[str,
         progress(f"sending files {at + 1} to {at + len(batch)} of {len(found.uploads)}")
         for refused in client.upload(batch):
             err.print(Text(f"refused: {refused}", style="yellow"))
-    built = bundle.build(found, language=options.language, priority=options.priority)
+    attempt = uuid.uuid4().hex if options.again else ""
+    built = bundle.build(
+        found, language=options.language, priority=options.priority, attempt=attempt
+    )
     return client.submit(built)
 
 

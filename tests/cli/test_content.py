@@ -63,6 +63,7 @@ def test_the_same_content_has_the_same_identifier_and_other_content_another(
     first = built(SAMPLES / "patient.json", note)["identifier"]["value"]
     assert built(SAMPLES / "patient.json", note)["identifier"]["value"] == first
     assert built(SAMPLES / "patient.json", note, language="zh")["identifier"]["value"] != first
+    assert built(SAMPLES / "patient.json", note, attempt="2")["identifier"]["value"] != first
     note.write_text("Chief complaint: fever.")
     assert built(SAMPLES / "patient.json", note)["identifier"]["value"] != first
 
