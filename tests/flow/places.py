@@ -117,5 +117,10 @@ def logs(running: Running) -> Places:
 
 
 def telemetry(running: Running) -> Places:
-    """Yield every span and metric that was exported."""
-    yield from (("telemetry", request) for request in running.telemetry.exported())
+    """Yield every span and metric that was exported, and each request as it came."""
+    for service, span in running.telemetry.spans():
+        yield f"span {span.name!r} of {service}", span.SerializeToString()
+    for service, metric in running.telemetry.metrics():
+        yield f"metric {metric.name} of {service}", metric.SerializeToString()
+    for request in running.telemetry.exported():
+        yield "an OTLP request", request

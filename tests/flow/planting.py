@@ -29,7 +29,7 @@ class Person:
     family: str = "欧阳"
     given: str = "明珠"
     pinyin: str = "Ouyang Mingzhu"
-    record: str = "80417725"
+    record: str = "2041772593"
     phone: str = "13901586274"
     national_id: str = "320502193111064528"
     insurance: str = "6217001320084457120"

@@ -49,7 +49,7 @@ MONTHS = "January February March April May June July August September October No
 _IS_DAY = re.compile(rf"[年月]|\d{{4}}-\d{{2}}|\d/\d|{MONTHS.replace(' ', '|')}")
 ZIP_MARK, DICOM_MARK = b"PK\x03\x04", b"DICM"
 LINE_MAX = 100_000
-DATE_DIGITS = 8
+DATE_DIGITS, LONG_NUMBER = 8, 10
 
 
 Known = dict[bytes, tuple[str, str]]
