@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -29,6 +31,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from services.kernel.errors import MeshError
+
+log = logging.getLogger(__name__)
 
 METRIC_INTERVAL_MS = 5_000
 OURS = ("services", "__main__")
@@ -56,6 +60,7 @@ def start(service: str, otlp_endpoint: str | None, level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     handler.addFilter(_heard)
     logging.captureWarnings(True)
+    _take_over_stderr()
     if not otlp_endpoint:
         return
     resource = Resource.create({"service.name": f"dxmesh-{service}"})
@@ -67,6 +72,18 @@ def start(service: str, otlp_endpoint: str | None, level: str) -> None:
     exporter = OTLPMetricExporter(endpoint=otlp_endpoint, insecure=not secure)
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=METRIC_INTERVAL_MS)
     metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[reader]))
+
+
+def _take_over_stderr() -> None:
+    """Let nothing but JSON lines go there: neither gRPC's own log nor a bare traceback."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read when the first channel is made
+    sys.excepthook = lambda _kind, error, _trace: _log_uncaught(error)
+    threading.excepthook = lambda caught: _log_uncaught(caught.exc_value)
+
+
+def _log_uncaught(error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, KeyboardInterrupt):
+        log.critical("uncaught: %s", frames(error))
 
 
 def stop() -> None:

@@ -55,8 +55,14 @@ def test_log_line_is_one_json_object_with_case_and_facts() -> None:
         "logging.getLogger('grpc._cython.cygrpc').error(SECRET)",
         "async def f():\n    asyncio.create_task(g())\n    await asyncio.sleep(0.01)\n"
         "async def g():\n    raise ValueError(SECRET)\nasyncio.run(f())",
+        "raise ValueError(SECRET)",
+        "import threading\ndef f():\n    raise ValueError(SECRET)\n"
+        "t = threading.Thread(target=f)\nt.start()\nt.join()",
     ],
-    ids=["exception", "frames", "warning", "library", "sub-logger", "lost task"],
+    ids=[
+        *("exception", "frames", "warning", "library", "sub-logger", "lost task"),
+        *("uncaught", "uncaught in a thread"),
+    ],
 )
 def test_no_log_line_quotes_a_value(body: str) -> None:
     lines = run(f"SECRET = {SECRET!r}\n{body}")
