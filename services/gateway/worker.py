@@ -111,11 +111,21 @@ class GatewayWorker:
             opened.case = case
 
     async def keep_measuring(self) -> None:
-        """Record the age of each tenant's oldest open case, until the process stops."""
+        """Record the age of each tenant's oldest open case, until the process stops.
+
+        A tenant without one is recorded as 0: a gauge keeps what it was last told.
+        """
         while True:
-            for tenant, received_us in (await self._cases.oldest_open_us()).items():
-                telemetry.oldest_case(tenant, time.time() - received_us / 1e6)
+            await self.measure()
             await asyncio.sleep(MEASURE_S)
+
+    async def measure(self) -> None:
+        """Record the ages once."""
+        now = time.time()
+        received = await self._cases.oldest_open_us()
+        for tenant in self._gateway.accounts.tenants | received.keys():
+            at_us = received.get(tenant)
+            telemetry.oldest_case(tenant, now - at_us / 1e6 if at_us else 0.0)
 
     async def _step(self, ref: CaseRef, step: Step, subject_key: str = "") -> None:
         await self._steps(ref, [step], subject_key)

@@ -15,7 +15,8 @@ from dxmesh.gateway.v1 import gateway_service_pb2 as pb
 
 from services.gateway.service import GatewayService
 from services.gateway.settings import Settings
-from services.kernel import settings, subjects
+from services.gateway.worker import GatewayWorker
+from services.kernel import settings, subjects, telemetry
 from services.kernel.errors import NotFound, Precondition
 
 
@@ -129,6 +130,24 @@ async def test_status_counts_what_waits(world: Any) -> None:
     assert answer["healthy"] is False
     assert answer["services"]["labs"] == "UNREACHABLE"
     assert answer["queues"]["labs.part.labs"] == 3
+
+
+@pytest.mark.requirement("DX-FLOW-12")
+async def test_the_age_of_the_oldest_case_falls_to_nothing_when_none_is_open(
+    world: Any, setting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ages: dict[str, float] = {}
+    monkeypatch.setattr(telemetry, "oldest_case", ages.__setitem__)
+    worker = GatewayWorker(world.gateway)
+    await worker.measure()
+    assert ages["north"] == 0.0
+    await world.bus.publish(*events(setting)[0], message_id="received")
+    await worker.measure()
+    assert ages["north"] > 0
+    path = f"/ops/cases/{setting.CASE_ID}/cancel"
+    await world.http.post(path, headers=world.bearer("operator"))
+    await worker.measure()
+    assert ages["north"] == 0.0
 
 
 async def test_dead_letters_are_listed_shown_and_retried(world: Any) -> None:

@@ -39,6 +39,12 @@ class Accounts:
     """(tenant, name) → user."""
     passwords: dict[tuple[str, str], ScryptHash]
 
+    @property
+    def tenants(self) -> set[str]:
+        """Whom there is an account of."""
+        known = (*self.by_token.values(), *self.by_name.values())
+        return {principal.tenant for principal in known}
+
     def client(self, token: str) -> Principal | None:
         """Return whose bearer token this is."""
         digest = hashlib.sha256(token.encode()).hexdigest()
