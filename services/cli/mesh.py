@@ -49,6 +49,9 @@ class Options:
     database_urls: dict[str, str] = field(default_factory=dict)
     """Database per service; a service not named here gets its SQLite file."""
 
+    triton_traces_url: str = ""
+    """Where Triton sends its spans, OTLP over HTTP in JSON; empty: nowhere."""
+
     extra: dict[str, str] = field(default_factory=dict)
     """Further `DX_*` variables for every service."""
 
@@ -127,7 +130,7 @@ class Mesh:
             name="triton",
             # The Python backend starts its stub through a shell without quotes: a path with
             # a space in it would not be found, so it is given relative ones.
-            command=triton.command(wheel, Path(target.name), ports),
+            command=triton.command(wheel, Path(target.name), ports, self.options.triton_traces_url),
             folder=target.parent,
             environment=triton.environment(wheel, os.environ),
             log=self.state.logs / "triton.log",

@@ -67,8 +67,13 @@ def prepare(wheel: TritonWheel, models: Path, target: Path, runner: Path) -> Non
         _write_model(model, target / "models" / model.name, runner)
 
 
-def command(wheel: TritonWheel, target: Path, ports: Mapping[str, int]) -> list[str]:
-    """Return the server's command line; `ports` are grpc, http and metrics."""
+def command(
+    wheel: TritonWheel, target: Path, ports: Mapping[str, int], traces_url: str = ""
+) -> list[str]:
+    """Return the server's command line.
+
+    `ports` are grpc, http and metrics; `traces_url` is where spans go, as OTLP in JSON.
+    """
     return [
         str(wheel.server),
         f"--model-repository={target / 'models'}",
@@ -82,7 +87,18 @@ def command(wheel: TritonWheel, target: Path, ports: Mapping[str, int]) -> list[
         "--exit-on-error=false",
         "--disable-auto-complete-config",
         "--exit-timeout-secs=5",
+        *(_tracing(traces_url) if traces_url else ()),
     ]
+
+
+def _tracing(url: str) -> list[str]:
+    """Return options by which every request that carries a trace is a span of it."""
+    settings = (
+        *("mode=opentelemetry", "level=TIMESTAMPS", "rate=1", "count=-1"),
+        *(f"opentelemetry,url={url}", "opentelemetry,resource=service.name=triton"),
+        "opentelemetry,bsp_schedule_delay=1000",
+    )
+    return [f"--trace-config={each}" for each in settings]
 
 
 def environment(wheel: TritonWheel, base: Mapping[str, str]) -> dict[str, str]:

@@ -57,7 +57,10 @@ def running(
     """The mesh; tests share it, so each submits cases of its own."""
     state = open_state(tmp_path_factory.mktemp("mesh") / "with space")
     extra = {**SETTINGS, "DX_OTLP_ENDPOINT": telemetry.url}
-    mesh = Mesh(state, Options(database_urls=databases.urls, extra=extra))
+    options = Options(
+        database_urls=databases.urls, triton_traces_url=telemetry.http_url, extra=extra
+    )
+    mesh = Mesh(state, options)
     try:
         mesh.start(lambda name: None)
         yield Running(mesh, state, databases, telemetry)

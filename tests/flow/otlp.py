@@ -1,12 +1,16 @@
-"""A real OTLP gRPC receiver: what an OpenTelemetry collector would have got."""
+"""A real OTLP receiver, gRPC and JSON over HTTP: what an OpenTelemetry collector would have got."""
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
+from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1 import (
     metrics_service_pb2,
     metrics_service_pb2_grpc,
@@ -26,6 +30,13 @@ class Receiver:
         metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(_Metrics(self), self._server)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _json_handler(self))
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    @property
+    def http_url(self) -> str:
+        """Address for spans as JSON over HTTP, which Triton sends."""
+        return f"http://127.0.0.1:{self._http.server_port}/v1/traces"
 
     @property
     def url(self) -> str:
@@ -70,6 +81,8 @@ class Receiver:
     def close(self) -> None:
         """Stop listening."""
         self._server.stop(0)
+        self._http.shutdown()
+        self._http.server_close()
 
 
 class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
@@ -88,6 +101,34 @@ class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
     def Export(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._receiver.keep("metrics", request)
         return metrics_service_pb2.ExportMetricsServiceResponse()
+
+
+def _json_handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            request = trace_service_pb2.ExportTraceServiceRequest()
+            json_format.ParseDict(_as_protobuf_json(sent), request, ignore_unknown_fields=True)
+            receiver.keep("spans", request)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+def _as_protobuf_json(value: Any, name: str = "") -> Any:
+    """Return OTLP's JSON with ids in base64: OTLP writes them in hexadecimal."""
+    if isinstance(value, dict):
+        return {key: _as_protobuf_json(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_protobuf_json(item, name) for item in value]
+    if name in ("traceId", "spanId", "parentSpanId"):
+        return base64.b64encode(bytes.fromhex(value)).decode()
+    return value
 
 
 def _service(resource: Any) -> str:
