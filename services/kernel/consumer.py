@@ -68,15 +68,19 @@ class Consumer:
         self._handler = handler
         self._on_dead = on_dead
         self._free = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
+        self._held: dict[int, Msg] = {}
         self._puller = Puller(bus.nats, topic.stream, durables)
         self._unforeseen: Counter[int] = Counter()
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
+        self._beat: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to pull."""
         self._loop = asyncio.create_task(self._pump())
+        self._beat = asyncio.create_task(self._keep())
 
     async def stop(self, drain_s: float) -> None:
         """Pull nothing more; give what runs `drain_s` seconds to finish, then give it back."""
@@ -91,6 +95,8 @@ class Consumer:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        if self._beat:
+            self._beat.cancel()
 
     async def _pump(self) -> None:
         while True:
@@ -98,7 +104,7 @@ class Consumer:
             if self._stopping:
                 return
             try:
-                messages = await self._puller.next()
+                messages = await self._puller.next(self._concurrency - len(self._running))
             except (NatsError, APIError, TimeoutError, OSError) as error:
                 log.warning("the bus does not answer: %s", type(error).__name__)
                 messages = []
@@ -120,7 +126,7 @@ class Consumer:
     async def _take(self, message: Msg) -> None:
         headers: Mapping[str, str] = message.headers or {}
         case_id = headers.get("Dx-Case", "")
-        beat = asyncio.create_task(self._keep(message))
+        self._held[id(message)] = message
         name = f"{self._bus.service} {self._topic.name}"
         try:
             with (
@@ -132,7 +138,7 @@ class Consumer:
             await give_back(message)  # the drain time is over: another replica goes on
             raise
         finally:
-            beat.cancel()
+            del self._held[id(message)]
 
     async def _run(self, message: Msg, headers: Mapping[str, str]) -> None:
         event = self._topic.event()
@@ -209,11 +215,12 @@ class Consumer:
             return
         await self._answer(message.term())
 
-    async def _keep(self, message: Msg) -> None:
-        """Tell NATS that the work goes on, three times in each ack wait."""
+    async def _keep(self) -> None:
+        """Tell NATS that the work in hand goes on, three times in each ack wait."""
         while True:
             await asyncio.sleep(self._bus.settings.ack_wait_s / 3)
-            await self._answer(message.in_progress())
+            for message in list(self._held.values()):
+                await self._answer(message.in_progress())
 
     async def _answer(self, answer: Awaitable[None]) -> None:
         try:

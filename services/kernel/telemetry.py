@@ -38,8 +38,9 @@ METRIC_INTERVAL_MS = 5_000
 OURS = ("services", "__main__")
 """Loggers whose text is written; that of a library may quote a value."""
 
+_exporting = False
 _case_id: ContextVar[str] = ContextVar("case_id", default="")
-_tracer = trace.get_tracer("dxmesh")
+_tracer = _idle = trace.get_tracer("dxmesh")
 _meter = metrics.get_meter("dxmesh")
 _step_seconds = _meter.create_histogram(
     "dxmesh.step.duration", unit="s", description="Time one step of a case took."
@@ -55,6 +56,7 @@ _oldest = _meter.create_gauge(
 
 def start(service: str, otlp_endpoint: str | None, level: str) -> None:
     """Set up logging to stderr, and the exporters when an endpoint is given."""
+    global _exporting
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
@@ -69,6 +71,7 @@ def start(service: str, otlp_endpoint: str | None, level: str) -> None:
     spans = OTLPSpanExporter(endpoint=otlp_endpoint, insecure=not secure)
     tracing.add_span_processor(BatchSpanProcessor(spans, schedule_delay_millis=1000))
     trace.set_tracer_provider(tracing)
+    _exporting = True
     exporter = OTLPMetricExporter(endpoint=otlp_endpoint, insecure=not secure)
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=METRIC_INTERVAL_MS)
     metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[reader]))
@@ -103,8 +106,12 @@ def span(
 ) -> Iterator[Span]:
     """Run the body in a span; `parent` holds the headers of the message that caused it.
 
-    An error marks the span with its type alone.
+    An error marks the span with its type alone. Where nothing is exported and no trace goes
+    on, there is no span to make.
     """
+    if not _exporting and _tracer is _idle and (parent is None or "traceparent" not in parent):
+        yield trace.get_current_span()
+        return
     context = propagate.extract(dict(parent)) if parent is not None else None
     with _tracer.start_as_current_span(
         name,
