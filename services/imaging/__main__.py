@@ -23,6 +23,7 @@ async def build(mesh: process.Process[Settings]) -> None:
         shared_memory=settings.triton_shared_memory,
         timeout_s=settings.timeout_s,
     )
+    mesh.on_stop(scorer.close)
     mesh.server.add(
         rpc_pb.add_ImagingServiceServicer_to_server,
         ImagingService(scorer, [model]),
