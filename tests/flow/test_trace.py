@@ -35,7 +35,6 @@ SPANS = (
     ("anonymization", "anonymization Reidentify"),
 )
 """Service and span name of each step of a case."""
-METRICS = ("dxmesh.step.duration", "dxmesh.queue.depth", "dxmesh.case.oldest_age")
 
 
 @pytest.fixture(scope="module")
@@ -89,22 +88,41 @@ def test_the_trace_is_one_tree_under_the_ehrs_span(
 
 
 @pytest.mark.requirement("DX-FLOW-12")
-def test_metrics_of_queues_cases_and_steps_arrive(
-    running: Running, traced: tuple[str, str, str]
+@pytest.mark.parametrize(
+    ("metric", "attribute", "values"),
+    [
+        (
+            "dxmesh.step.duration",
+            "step",
+            {"imaging.part.imaging", "reporting.finding.labs", "gateway.report.composed"},
+        ),
+        ("dxmesh.queue.depth", "consumer", {"imaging.part.imaging", "gateway.report.composed"}),
+        ("dxmesh.case.oldest_age", "tenant", {accounts.TENANT}),
+    ],
+)
+def test_metrics_of_steps_queues_and_cases_arrive(
+    running: Running, traced: tuple[str, str, str], metric: str, attribute: str, values: set[str]
 ) -> None:
+    wait_for_values(running, metric, attribute, values)
+
+
+def wait_for_values(running: Running, metric: str, attribute: str, values: set[str]) -> None:
     until = time.monotonic() + EXPORT_S
-    while missing := set(METRICS) - {metric.name for _, metric in running.telemetry.metrics()}:
+    while missing := values - values_of(running, metric, attribute):
         assert time.monotonic() < until, sorted(missing)
         time.sleep(0.5)
-    steps = {
-        attribute.value.string_value
-        for _, metric in running.telemetry.metrics()
-        if metric.name == "dxmesh.step.duration"
-        for point in metric.histogram.data_points
-        for attribute in point.attributes
-        if attribute.key == "step"
+
+
+def values_of(running: Running, metric: str, attribute: str) -> set[str]:
+    """Return the values of an attribute that a metric was exported with."""
+    return {
+        found.value.string_value
+        for _, each in running.telemetry.metrics()
+        if each.name == metric
+        for point in getattr(each, str(each.WhichOneof("data"))).data_points
+        for found in point.attributes
+        if found.key == attribute
     }
-    assert {"imaging.part.imaging", "reporting.finding.labs", "gateway.report.composed"} <= steps
 
 
 @pytest.mark.requirement("DX-FLOW-13")
@@ -143,3 +161,5 @@ def test_a_line_about_a_case_names_it_and_its_trace(running: Running) -> None:
         running.mesh.supervisor.resume("triton")
     assert len(about[0]["trace"]) == 32
     running.wait_for(case_id)
+    wait_for_values(running, "dxmesh.failures", "step", {"imaging.part.imaging"})
+    assert "UNAVAILABLE" in values_of(running, "dxmesh.failures", "reason")
