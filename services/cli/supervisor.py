@@ -48,6 +48,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.children: list[Child] = []
+        self._spawning = threading.Lock()
         self._watch = threading.Thread(target=self._keep_running, daemon=True)
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -91,8 +92,9 @@ class Supervisor:
     def resume(self, name: str) -> None:
         """Start a paused child again."""
         child = self.find(name)
-        child.wanted = True
-        _spawn(child)
+        with self._spawning:  # the watch must not start it as well
+            child.wanted = True
+            _spawn(child)
 
     def find(self, name: str) -> Child:
         """Return a child by name."""
@@ -122,9 +124,12 @@ class Supervisor:
         if not (child.wanted and child.process and child.process.poll() is not None):
             return
         pause = min(RESTART_S * child.restarts, RESTART_S_MAX)
-        if not self._stopping.wait(pause) and child.wanted:
-            child.restarts += 1
-            _spawn(child)
+        if self._stopping.wait(pause):
+            return
+        with self._spawning:
+            if child.wanted and child.process.poll() is not None:
+                child.restarts += 1
+                _spawn(child)
 
 
 def free_ports(count: int) -> list[int]:
