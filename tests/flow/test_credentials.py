@@ -1,0 +1,185 @@
+"""Every route of the running mesh against every credential: only the right one gets anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.cli import accounts
+from services.gateway.access.gate import COOKIE, SAFE, Entry
+from services.gateway.access.principal import Role
+from services.gateway.routes import ENTRIES
+from tests.flow.cases import make_case
+from tests.flow.reviewing import Physician
+from tests.flow.running import Running
+
+IDENTIFYING = ("演示患者", "FICTIONAL-PATIENT", "DEMO-000001", "1964-03-15", "demo.patient@")
+REFUSED = (401, 403)
+TRIES: dict[str, dict[str, str]] = {
+    "none": {},
+    "unknown bearer": {"Authorization": "Bearer 0123456789abcdefghijklmnopqrstuvwxyz0123456"},
+    "bearer alone": {"Authorization": "Bearer"},
+    "basic": {"Authorization": "Basic ZGVtbzpkZW1v"},
+    "unknown session": {"Cookie": f"{COOKIE}=0123456789abcdefghijklmnopqrstuvwxyz0123456"},
+}
+"""Credentials that are none."""
+ROUTES = [pytest.param(entry, id=f"{entry.method} {entry.path}") for entry in ENTRIES]
+
+
+def may(role: Role, entry: Entry) -> bool:
+    """Tell whether a role is meant to have a route: written here a second time on purpose."""
+    if entry.path == "/fhir/metadata":
+        return True
+    if entry.path.startswith("/ops"):
+        return role is Role.OPERATOR and entry.path != "/ops/audit"
+    if entry.path.startswith("/dicom-web"):
+        return role is Role.EHR
+    if entry.path.startswith("/fhir"):
+        reads = entry.method == "GET" or entry.path.endswith("/_search")
+        return role is Role.EHR or (role is Role.PHYSICIAN and reads)
+    return role is Role.PHYSICIAN
+
+
+@pytest.fixture(scope="module")
+def places(running: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Values for the parameters of an address, so that there is something behind it."""
+    case_id = running.submit(make_case(tmp_path_factory.mktemp("credentials") / "c", "CREDENTIALS"))
+    running.wait_for(case_id)
+    report = running.report(case_id)
+    return {
+        "case": case_id,
+        "report": report["id"],
+        "version": report["meta"]["versionId"],
+        "patient": report["subject"]["reference"].partition("/")[2],
+    }
+
+
+def address(entry: Entry, places: dict[str, str]) -> str:
+    of_case = entry.path.startswith(("/cases", "/ops"))
+    values = {
+        "{type}": "DiagnosticReport",
+        "{id}": places["case"] if of_case else places["report"],
+        "{version}": places["version"],
+        "{study}": "2.25.1",
+        "{sequence}": "1",
+        "{image}": "0",
+    }
+    path = entry.path
+    for name, value in values.items():
+        path = path.replace(name, value)
+    return path
+
+
+@pytest.fixture(scope="module")
+def roles(running: Running) -> Iterator[dict[Role, Callable[..., httpx.Response]]]:
+    """A way to ask as each role that a local mesh has an account of."""
+    known = accounts.read(running.state.root)
+    physician = Physician(running)
+    with httpx.Client(base_url=running.mesh.url, timeout=30) as http:
+
+        def bearer(token: str) -> Callable[..., httpx.Response]:
+            headers = {"Authorization": f"Bearer {token}"}
+            return lambda method, path: http.request(method, path, headers=headers)
+
+        yield {
+            Role.EHR: bearer(known.ehr_token),
+            Role.OPERATOR: bearer(known.operator_token),
+            Role.PHYSICIAN: lambda method, path: physician.http.request(method, path),
+        }
+
+
+def assert_refused(answer: httpx.Response, allowed: tuple[int, ...], what: Any) -> None:
+    assert answer.status_code in allowed, (what, answer.status_code)
+    assert not [word for word in IDENTIFYING if word in answer.text], what
+    if "json" in answer.headers.get("content-type", ""):
+        assert json.loads(answer.content)["resourceType"] == "OperationOutcome", what
+
+
+@pytest.mark.requirement("DX-GW-01")
+@pytest.mark.parametrize("entry", ROUTES)
+def test_a_route_is_closed_without_a_credential(
+    running: Running, places: dict[str, str], entry: Entry
+) -> None:
+    url = running.mesh.url + address(entry, places)
+    for name, headers in TRIES.items():
+        for accept in ("application/fhir+json", "text/html"):
+            answer = httpx.request(entry.method, url, headers={**headers, "Accept": accept})
+            person = accept == "text/html" and not entry.path.startswith(
+                ("/fhir", "/dicom", "/ops")
+            )
+            if person and answer.status_code == 303:
+                assert answer.headers["location"].startswith("/sign-in"), (entry.path, name)
+                assert not answer.content
+            else:
+                assert_refused(answer, (401,), (entry.path, name))
+                assert answer.headers["www-authenticate"].startswith("Bearer"), entry.path
+
+
+@pytest.mark.requirement("DX-GW-01")
+@pytest.mark.parametrize("entry", ROUTES)
+def test_a_route_is_closed_to_the_roles_without_the_right(
+    places: dict[str, str], roles: dict[Role, Callable[..., httpx.Response]], entry: Entry
+) -> None:
+    for role, ask in roles.items():
+        if may(role, entry):
+            continue
+        answer = ask(entry.method, address(entry, places))
+        assert_refused(answer, (403,), (entry.path, role))
+
+
+@pytest.mark.requirement("DX-GW-01")
+def test_a_route_is_open_to_a_role_with_the_right(
+    places: dict[str, str], roles: dict[Role, Callable[..., httpx.Response]]
+) -> None:
+    tried = 0
+    for entry in ENTRIES:
+        for role, ask in roles.items():
+            if may(role, entry) and entry.method in SAFE:
+                answer = ask(entry.method, address(entry, places))
+                assert answer.status_code not in REFUSED, (entry.path, role, answer.status_code)
+                tried += 1
+    assert tried > 10
+
+
+@pytest.mark.requirement("DX-GW-01")
+def test_a_session_changes_nothing_without_the_pages_own_token(
+    running: Running, places: dict[str, str]
+) -> None:
+    physician = Physician(running)
+    changing = [e for e in ENTRIES if e.method not in SAFE and may(Role.PHYSICIAN, e)]
+    assert changing
+    for entry in changing:
+        for token in ("", "0123456789abcdef"):
+            form = {"csrf": token, "version": "1", "comment": "forged"}
+            answer = physician.http.post(address(entry, places), data=form)
+            assert answer.status_code == 403, (entry.path, answer.status_code)
+    assert running.report(places["case"])["status"] == "partial"
+
+
+@pytest.mark.requirement("DX-GW-01")
+def test_a_session_that_was_closed_opens_nothing(running: Running, places: dict[str, str]) -> None:
+    physician = Physician(running)
+    page = physician.page(places["case"])
+    token = page.split('name="csrf" value="')[1].split('"')[0]
+    cookie = physician.http.cookies[COOKIE]
+    assert physician.http.post("/sign-out", data={"csrf": token}).status_code == 303
+    answer = httpx.get(f"{running.mesh.url}/worklist", headers={"Cookie": f"{COOKIE}={cookie}"})
+    assert answer.status_code in (303, 401) and not any(w in answer.text for w in IDENTIFYING)
+
+
+@pytest.mark.requirement("DX-GW-01")
+@pytest.mark.parametrize("path", ["/nothing", "/fhir/nothing/else/at/all", "/docs", "/metrics"])
+def test_an_address_that_is_not_there_tells_a_stranger_nothing(running: Running, path: str) -> None:
+    answer = httpx.get(running.mesh.url + path)
+    assert answer.status_code == 401
+
+
+def test_static_files_are_nothing_but_the_pages_own(running: Running, tmp_path: Path) -> None:
+    for path in ("/static/../../settings.py", "/static/%2e%2e/%2e%2e/settings.py", "/static/"):
+        answer = httpx.get(running.mesh.url + path)
+        assert answer.status_code in (401, 404, 405), path
