@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from pydicom import dcmread
+from pydicom.uid import generate_uid
 
 from services.cli import accounts
 from tests.flow.cases import make_case, write_images
@@ -121,10 +123,36 @@ def gap(folder: Path) -> None:
         path.unlink()
 
 
+def twice(folder: Path) -> None:
+    """Add a slice at the place of another one, under a UID of its own."""
+    first = sorted((folder / "ct").glob("*"))[6]
+    change(first, folder / "ct" / "again.dcm", SOPInstanceUID=generate_uid(prefix="2.25."))
+
+
+def uneven(folder: Path) -> None:
+    """Move a slice by less than half of the way to the next."""
+    path = sorted((folder / "ct").glob("*"))[6]
+    x, y, z = dcmread(path).ImagePositionPatient
+    change(path, path, ImagePositionPatient=[x, y, float(z) + 0.9])
+
+
+def change(source: Path, target: Path, **changes: Any) -> None:
+    dataset = dcmread(source)
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.save_as(target)
+
+
 @pytest.mark.requirement("DX-FLOW-09")
 @pytest.mark.parametrize(
     ("spoil", "reason", "number"),
-    [(two_patients, "MIXED_PATIENTS", "2"), (gap, "MISSING_SLICES", "")],
+    [
+        (two_patients, "MIXED_PATIENTS", "2"),
+        (gap, "MISSING_SLICES", ""),
+        (twice, "DUPLICATE_SLICES", "1"),
+        (uneven, "UNEVEN_SLICE_SPACING", ""),
+    ],
 )
 def test_a_series_that_is_no_volume_is_declined_with_the_numbers(
     running: Running, tmp_path: Path, spoil: Any, reason: str, number: str
