@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom.uid import (
     ExplicitVRBigEndian,
@@ -272,6 +272,8 @@ def test_dropping_and_doubling_slices_never_passes_unseen(
 
 @REFUSED
 @settings(max_examples=40, deadline=None)
+@example(cut=563, flip=0, value=0)
+@example(cut=564, flip=0, value=0)
 @given(cut=st.integers(0, 4000), flip=st.integers(0, 4000), value=st.integers(0, 255))
 def test_damaged_files_are_refused_and_nothing_crashes(
     phantom: ModuleType, cut: int, flip: int, value: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from services.imaging.series import archive, geometry, headers, pixels, refusals
 from services.imaging.series.headers import Header
@@ -53,8 +54,7 @@ def assemble(content: bytes, facts: Facts) -> Volume:
         if voxels > VOXELS_MAX:
             raise refusals.SeriesTooLarge("a series has too many voxels", limit=VOXELS_MAX)
         headers.check_geometry(header)
-        pixels.check(header, dataset)
-        decoded.append(pixels.to_hounsfield(dataset, header))
+        decoded.append(_decoded(header, dataset))
         found.append(header)
         facts.slices = len(found)
     if not found:
@@ -67,6 +67,15 @@ def assemble(content: bytes, facts: Facts) -> Volume:
     )
     facts.spacing_mm, facts.pixel_mm = volume.spacing_mm[0], volume.spacing_mm[2]
     return volume
+
+
+def _decoded(header: Header, dataset: Dataset) -> Slice:
+    """Return a slice in HU; a value that pydicom reads only now may be cut short too."""
+    try:
+        pixels.check(header, dataset)
+        return pixels.to_hounsfield(dataset, header)
+    except headers.UNREADABLE as error:
+        raise refusals.DamagedSeries("a value of a slice cannot be read") from error
 
 
 def _note(facts: Facts, header: Header) -> None:
