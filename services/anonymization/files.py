@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import warnings
 
 from pydicom import config, dcmread, dcmwrite
@@ -16,7 +17,7 @@ from services.kernel.errors import InvalidInput
 UNREADABLE = (
     *(AttributeError, KeyError, IndexError, TypeError, ValueError, EOFError, OSError),
     *(NotImplementedError, LookupError, OverflowError, RecursionError),
-    *(BytesLengthException, InvalidDicomError, AssertionError),
+    *(BytesLengthException, InvalidDicomError, AssertionError, struct.error),
 )
 """What pydicom raises on a malformed file or value."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import struct
 import warnings
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -49,7 +50,7 @@ _ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b
 _UNREADABLE = (
     *(AttributeError, KeyError, IndexError, TypeError, ValueError, EOFError, OSError),
     *(NotImplementedError, LookupError, OverflowError, RecursionError, AssertionError),
-    *(BytesLengthException, InvalidDicomError),
+    *(BytesLengthException, InvalidDicomError, struct.error),
 )
 """What pydicom raises on a malformed file."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.mesh import ROOT
 from services.cli.supervisor import free_ports
 from services.kernel.bus import Bus
 from tests.chart.cluster import NatsCluster
@@ -63,7 +64,8 @@ def environment(container: Document, root: Path, port: int, nats: NatsCluster) -
     given = {k: f"{root}{v}" if v.startswith("/etc/dxmesh/") else v for k, v in given.items()}
     given["DX_GRPC_LISTEN"] = f"127.0.0.1:{port}"
     given["DX_NATS_URL"] = ",".join(f"tls://localhost:{each}" for each in nats.clients)
-    return {"PATH": os.environ["PATH"]} | given
+    code = os.pathsep.join((str(ROOT), str(ROOT / "protos" / "gen")))  # as the image has it
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": code} | given
 
 
 @pytest.mark.requirement("DX-OPS-05")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from services.imaging.series.refusals import DamagedSeries, MissingGeometry
 UNREADABLE = (
     *(AttributeError, KeyError, IndexError, TypeError, ValueError, EOFError, OSError),
     *(NotImplementedError, LookupError, OverflowError, RecursionError),
-    *(BytesLengthException, InvalidDicomError, AssertionError),
+    *(BytesLengthException, InvalidDicomError, AssertionError, struct.error),
 )
 """What pydicom raises on a malformed file or value."""
 
