@@ -10,11 +10,14 @@ import asyncio
 import contextlib
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import obstore
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
+from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 from obstore.store import LocalStore
 
@@ -37,36 +40,46 @@ SECRETS = ("keys", "nkeys", "tls", "credentials.json")
 
 def messages(running: Running, folder: Path) -> Places:
     """Yield every message of every stream: subject, headers and payload."""
+    for stream, message in stored(running, folder):
+        head = f"{message.subject}\n{message.headers}\n".encode()
+        yield f"stream {stream} message {message.seq} on {message.subject}", head + message.data
+
+
+def stored(running: Running, folder: Path, *streams: str) -> list[tuple[str, RawStreamMsg]]:
+    """Return (stream, message) pairs of some streams, or of all."""
     folder.mkdir()
     shutil.copytree(running.state.root / "nats", folder / "store")
     server = NatsServer(folder)
     server.start()
     try:
-        yield from asyncio.run(_messages(server))
+        return _finished(_stored(server, streams or tuple(STREAMS)))
     finally:
         server.kill()
 
 
-async def _messages(server: NatsServer) -> list[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
+def _finished(work: Coroutine[Any, Any, list[Any]]) -> list[Any]:
+    """Run in a thread of its own: a browser under test holds a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+async def _stored(server: NatsServer, streams: Sequence[str]) -> list[tuple[str, RawStreamMsg]]:
+    found: list[tuple[str, RawStreamMsg]] = []
     async with server.client() as client:
         js = client.jetstream(timeout=READ_S)
-        for stream in STREAMS:
+        for stream in streams:
             state = (await js.stream_info(stream)).state
             for sequence in range(max(state.first_seq, 1), state.last_seq + 1):
-                try:
-                    message = await js.get_msg(stream, sequence)
-                except NotFoundError:
-                    continue  # a dead letter that was retried
-                head = f"{message.subject}\n{message.headers}\n".encode()
-                place = f"stream {stream} message {sequence} on {message.subject}"
-                found.append((place, head + (message.data or b"")))
+                with contextlib.suppress(NotFoundError):  # a dead letter that was retried
+                    found.append((stream, await js.get_msg(stream, sequence)))
+    for _, message in found:
+        message.data = message.data or b""
     return found
 
 
 def blobs(running: Running, zone: str) -> Places:
     """Yield every blob of a zone decrypted, with its name."""
-    yield from asyncio.run(_blobs(running, zone))
+    yield from _finished(_blobs(running, zone))
 
 
 async def _blobs(running: Running, zone: str) -> list[tuple[str, bytes]]:

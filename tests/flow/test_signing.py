@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dxmesh.event.v1.feedback_given_pb2 import (
+    VERDICT_AGREE,
+    VERDICT_DISAGREE,
+    VERDICT_EDIT,
+    FeedbackGiven,
+)
 
 from services.cli import accounts
 from services.cli.mesh import ROOT
+from services.kernel.subjects import FEEDBACK_STREAM
+from tests.flow import places
 from tests.flow.reviewing import Physician
 from tests.flow.running import SAMPLES, Running
 
@@ -99,8 +107,8 @@ def test_a_signature_in_the_browser_makes_the_report_final(running: Running, sig
 
 
 @pytest.mark.requirement("DX-WEB-02")
-def test_each_verdict_stands_at_its_finding_and_went_out_as_feedback(
-    running: Running, signed: str
+def test_each_verdict_stands_at_its_finding_and_went_out_as_feedback_once(
+    running: Running, signed: str, tmp_path: Path
 ) -> None:
     ids = Physician(running).findings(signed)
     first, second = (running.ehr.get(f"/fhir/Observation/{each}") for each in ids[:2])
@@ -109,9 +117,18 @@ def test_each_verdict_stands_at_its_finding_and_went_out_as_feedback(
     assert first["status"] == "amended"
     assert "mass of the left lower lobe" in str(first["note"])
     assert second["status"] == "entered-in-error"
-    stored = (running.state.root / "nats").rglob("*.blk")
-    kept = b"".join(path.read_bytes() for path in stored if "DX_FEEDBACK" in str(path))
-    assert kept.count(signed.encode()) >= 3 and b"mass of the left lower lobe" in kept
+    stored = places.stored(running, tmp_path / "copy", FEEDBACK_STREAM)
+    events = [FeedbackGiven.FromString(message.data) for _, message in stored]
+    given = [event for event in events if event.case.case_id == signed and event.version == 1]
+    assert sorted(event.finding_id for event in given) == sorted(ids)
+    verdicts = {event.finding_id: event.verdict for event in given}
+    assert [verdicts[each] for each in ids] == [
+        VERDICT_EDIT,
+        VERDICT_DISAGREE,
+        *[VERDICT_AGREE] * (len(ids) - 2),
+    ]
+    assert {event.correction for event in given} == {"", "mass of the left lower lobe"}
+    assert all(event.model_name and event.model_version for event in given)
 
 
 @pytest.mark.requirement("DX-WEB-01")
