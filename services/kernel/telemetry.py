@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import threading
 import time
@@ -78,8 +77,7 @@ def start(service: str, otlp_endpoint: str | None, level: str) -> None:
 
 
 def _take_over_stderr() -> None:
-    """Let nothing but JSON lines go there: neither gRPC's own log nor a bare traceback."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read when the first channel is made
+    """Let nothing but JSON lines go there; gRPC's own log is off, see `services`."""
     sys.excepthook = lambda _kind, error, _trace: _log_uncaught(error)
     threading.excepthook = lambda caught: _log_uncaught(caught.exc_value)
 
