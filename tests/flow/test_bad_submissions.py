@@ -17,6 +17,7 @@ from services.cli import accounts
 from services.gateway.access.principal import Role
 from services.gateway.routes import ENTRIES
 from tests.flow.running import SAMPLES, Running
+from tests.flow.test_consent import stored
 
 RESOURCES = {
     kind: json.loads((SAMPLES / f"{name}.json").read_text())
@@ -90,12 +91,14 @@ def test_what_is_wrong_is_named_by_its_path_and_nothing_is_stored(
     running: Running, content: bytes | dict[str, Any], status: int, where: str | None
 ) -> None:
     before = running.operator.get("/ops/cases?limit=500")["cases"]
+    files = stored(running)
     answer = post(running, content)
     assert answer.status_code == status, answer.text
     issues = answer.json()["issue"]
     if where:
         assert any(path.startswith(where) for i in issues for path in i.get("expression", []))
     assert running.operator.get("/ops/cases?limit=500")["cases"] == before
+    assert stored(running) <= files, "content of a refused submission remains"
 
 
 @pytest.mark.requirement("DX-FLOW-02")
