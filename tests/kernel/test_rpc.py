@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -19,7 +16,6 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from services.kernel import rpc
@@ -37,52 +33,8 @@ from services.kernel.errors import (
     Unavailable,
     Violation,
 )
-from services.kernel.rpc import Server, call, connect
-from services.kernel.settings import MeshSettings
-
-NAME = "dxmesh.labs.v1.LabsService"
-PLAIN = MeshSettings(nats_url="", grpc_listen="127.0.0.1:0")
-
-
-class Labs(rpc_pb.LabsServiceServicer):
-    """Answers as it is told; counts the calls."""
-
-    def __init__(self) -> None:
-        self.error: Exception | None = None
-        self.takes_s = 0.0
-        self.calls = 0
-        self.trace = 0
-
-    async def InterpretPanel(self, request: Any, context: Any) -> Any:
-        self.calls += 1
-        self.trace = trace.get_current_span().get_span_context().trace_id
-        await asyncio.sleep(self.takes_s)
-        if self.error:
-            raise self.error
-        return pb.InterpretPanelResponse()
-
-
-def of(tls: Path, service: str) -> MeshSettings:
-    return dataclasses.replace(PLAIN, tls_dir=tls / service)
-
-
-@contextlib.asynccontextmanager
-async def serving(
-    labs: Labs, settings: MeshSettings = PLAIN, callers: tuple[str, ...] = ("gateway",)
-) -> AsyncIterator[Server]:
-    server = Server("labs", settings)
-    server.add(rpc_pb.add_LabsServiceServicer_to_server, labs, NAME, callers=callers)
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop(0)
-
-
-async def ask(server: Server, settings: MeshSettings = PLAIN, timeout_s: float = 5.0) -> Any:
-    async with connect(f"127.0.0.1:{server.port}", settings) as channel:
-        method = rpc_pb.LabsServiceStub(channel).InterpretPanel
-        return await call(method, pb.InterpretPanelRequest(), timeout_s=timeout_s)
+from services.kernel.rpc import call, connect
+from tests.kernel.labs_peer import NAME, PLAIN, Labs, ask, of, serving
 
 
 @pytest.mark.requirement("DX-RPC-01")
@@ -257,7 +209,7 @@ async def test_unforeseen_error_leaks_no_text(caplog: pytest.LogCaptureFixture) 
                 await ask(server)
     assert "Zhang" not in f"{caught.value.message}{caught.value.__cause__}{caplog.text}"
     assert "InterpretPanel" in caplog.text
-    assert "test_rpc.py" in caplog.text, "the log has the place"
+    assert "labs_peer.py" in caplog.text, "the log has the place"
 
 
 @pytest.mark.requirement("DX-RPC-06")
@@ -306,46 +258,3 @@ async def test_trace_goes_on_from_caller_to_handler() -> None:
         with tracer.start_as_current_span("request") as span:
             await ask(server)
     assert labs.trace == span.get_span_context().trace_id
-
-
-async def test_content_is_cut_into_pieces_that_fit_a_message() -> None:
-    content = bytes(range(256)) * 9000
-    pieces = [piece async for piece in rpc.chunks(content)]
-    assert b"".join(pieces) == content
-    assert max(map(len, pieces)) <= rpc.CHUNK_BYTES < rpc.MESSAGE_BYTES_MAX
-
-
-def test_method_that_streams_its_answer_is_guarded_too() -> None:
-    """Every kind of handler passes the check of the caller, or is refused outright."""
-    kinds = {"unary_unary", "stream_unary", "unary_stream", "stream_stream"}
-
-    async def run(kind: str) -> str:
-        callers = {"a.B": frozenset({"gateway"})}
-        guard = rpc._Guard("labs", callers, secure=True)
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
-
-        async def open_to_all(request: Any, context: Any) -> str:
-            return "answered"
-
-        class Details:
-            method = "/a.B/Do"
-
-        async def continuation(details: Any) -> Any:
-            return make(open_to_all)
-
-        class Context:
-            def auth_context(self) -> dict[str, list[bytes]]:
-                return {"x509_common_name": [b"imaging"]}
-
-            def invocation_metadata(self) -> tuple[()]:
-                return ()
-
-            async def abort_with_status(self, status: Any) -> None:
-                raise PermissionError(status.code)
-
-        handler = await guard.intercept_service(continuation, Details())
-        return str(await getattr(handler, kind)(None, Context()))
-
-    for kind in kinds:
-        with pytest.raises((PermissionError, NotImplementedError)):
-            asyncio.run(run(kind))
