@@ -8,6 +8,7 @@ error crosses the wire whole. A service answers only callers named for it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection
@@ -42,6 +43,7 @@ MESSAGE_BYTES_MAX = 4 << 20
 CHUNK_BYTES = 512 << 10
 HANDLER_LIMIT_S = 300.0
 """A call that carries no deadline of its own is ended after this."""
+READ_OUT_S = 30.0  # in which the rest of a refused upload is read and dropped
 DOMAIN = "dxmesh"
 VIOLATIONS_BYTES_MAX = 4 << 10
 """A status travels in a trailer, and gRPC refuses a call whose trailers are over 8 KiB."""
@@ -216,6 +218,16 @@ def _as_mesh_error(error: grpc.aio.AioRpcError) -> MeshError:
     )
 
 
+async def _read_out(request: Any) -> None:
+    """Take what a caller still streams: grpc.aio makes INTERNAL of a write that meets the end
+    of its call, and a lasting refusal would be tried again."""
+    if isinstance(request, AsyncIterable):
+        with contextlib.suppress(TimeoutError, grpc.aio.BaseError):
+            async with asyncio.timeout(READ_OUT_S):
+                async for _ in request:
+                    continue
+
+
 class _Guard(grpc.aio.ServerInterceptor):
     """Checks the caller, continues its trace, ends overlong calls, translates errors."""
 
@@ -250,6 +262,7 @@ class _Guard(grpc.aio.ServerInterceptor):
                     async with asyncio.timeout(HANDLER_LIMIT_S):
                         return await inner(request, context)
             except MeshError as error:
+                await _read_out(request)
                 await context.abort_with_status(_call_status(error))
             except Exception as error:  # noqa: BLE001 - nothing of it may reach the caller
                 await context.abort_with_status(_call_status(self._unexpected(method, error)))

@@ -6,10 +6,14 @@ import asyncio
 import dataclasses
 import logging
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from dxmesh.ingest.v1 import ingest_service_pb2 as ingest_pb
+from dxmesh.ingest.v1 import ingest_service_pb2_grpc as ingest_rpc
 from dxmesh.labs.v1 import labs_service_pb2 as pb
 from dxmesh.labs.v1 import labs_service_pb2_grpc as rpc_pb
 from google.rpc import error_details_pb2
@@ -33,7 +37,7 @@ from services.kernel.errors import (
     Unavailable,
     Violation,
 )
-from services.kernel.rpc import call, connect
+from services.kernel.rpc import Server, call, connect
 from tests.kernel.labs_peer import NAME, PLAIN, Labs, ask, of, serving
 
 
@@ -258,3 +262,34 @@ async def test_trace_goes_on_from_caller_to_handler() -> None:
         with tracer.start_as_current_span("request") as span:
             await ask(server)
     assert labs.trace == span.get_span_context().trace_id
+
+
+class _Refuses(ingest_rpc.IngestServiceServicer):
+    """Refuses an upload after its first chunks."""
+
+    async def StoreInstances(self, request_iterator: Any, context: Any) -> Any:
+        async for message in request_iterator:
+            if message.WhichOneof("part") == "chunk":
+                raise TooLarge("over the limit", reason="INSTANCE_TOO_LARGE")
+
+
+@pytest.mark.requirement("DX-RPC-02")
+async def test_refusal_in_the_midst_of_an_upload_keeps_its_reason() -> None:
+    async def upload() -> AsyncIterator[ingest_pb.StoreInstancesRequest]:
+        yield ingest_pb.StoreInstancesRequest(header=ingest_pb.ContentHeader(tenant="t"))
+        for _ in range(100):
+            yield ingest_pb.StoreInstancesRequest(chunk=bytes(rpc.CHUNK_BYTES))
+
+    server = Server("ingest", PLAIN)
+    register = ingest_rpc.add_IngestServiceServicer_to_server
+    server.add(register, _Refuses(), "dxmesh.ingest.v1.IngestService", callers=("gateway",))
+    await server.start()
+    try:
+        async with connect(f"127.0.0.1:{server.port}", PLAIN) as channel:
+            method = ingest_rpc.IngestServiceStub(channel).StoreInstances
+            for _ in range(20):
+                with pytest.raises(RemoteError) as refused:
+                    await call(method, upload(), timeout_s=30.0)
+                assert refused.value.reason == "INSTANCE_TOO_LARGE"
+    finally:
+        await server.stop(0)
