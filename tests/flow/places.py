@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import shutil
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -106,7 +107,8 @@ def databases(running: Running) -> Places:
 def files(running: Running) -> Places:
     """Yield every file of the state folder and of PostgreSQL as it lies on the disk."""
     for root in (running.state.root, running.databases.folder):
-        for path in sorted(root.rglob("*")):
+        # `os.walk`, not `rglob`: the mesh removes folders even while we look.
+        for path in sorted(Path(f) / name for f, _, names in os.walk(root) for name in names):
             place = path.relative_to(root)
             if not path.is_file() or place.parts[0] in SECRETS or _is_catalogue(place):
                 continue

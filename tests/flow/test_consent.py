@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -45,8 +46,12 @@ def send(running: Running, method: str, path: str, value: bytes) -> httpx.Respon
 
 
 def stored(running: Running) -> set[Path]:
-    """Return the encrypted files of the identity zone."""
-    return {p for p in (running.state.blobs("identity") / "blobs").rglob("*") if p.is_file()}
+    """Return the encrypted files of the identity zone.
+
+    `os.walk`, not `rglob`: the mesh removes a folder with its last file, even while we look.
+    """
+    root = running.state.blobs("identity") / "blobs"
+    return {Path(folder) / name for folder, _, names in os.walk(root) for name in names}
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
