@@ -26,7 +26,8 @@ EDGES = {"service", "worker", "app", "peers", "store", "triton", "dicomweb", "di
 OWN_EDGES = {
     # The gateway's HTTP surface: a folder per interface, and the steps they share.
     "gateway": {
-        "access", "call", "commit", "fhir", "ops", "routes", "server", "signing", "smart", "web",
+        "access", "call", "commit", "ehr", "export", "fhir", "hooks", "ops", "routes", "server",
+        "signing", "smart", "subscriptions", "web", "wiring",
     },
     "ingest": {"admission"},
 }  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.gateway.access.rights import AUDITING, EVERYTHING, NOTHING, READING, Rights
 from services.kernel.errors import Forbidden
 
 
@@ -49,6 +50,15 @@ RIGHTS: dict[Action, frozenset[Role]] = {
 }
 
 
+RESOURCES: dict[Role, Rights] = {
+    Role.EHR: EVERYTHING,
+    Role.PHYSICIAN: READING,
+    Role.OPERATOR: NOTHING,
+    Role.AUDITOR: AUDITING,
+}
+"""What an account of each role may do with resources, unless its token says less."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """An account that proved who it is."""
@@ -59,6 +69,15 @@ class Principal:
     display: str = ""
     practitioner: str = ""
     """Identifier of the person, "system|value"; empty for a client."""
+    scopes: Rights | None = None
+    """What the access token grants; None: all that the role may do."""
+    client_id: str = ""
+    """The SMART client that asks on the account's behalf; empty: the account itself."""
+
+    @property
+    def rights(self) -> Rights:
+        """What may be done with resources."""
+        return RESOURCES[self.role] if self.scopes is None else self.scopes
 
 
 def require(principal: Principal, action: Action) -> None:

@@ -1,0 +1,1 @@
+"""Bulk Data 2: $export jobs that survive a restart, and the NDJSON files they write."""

@@ -1,0 +1,1 @@
+"""Subscriptions: which events a commit makes, and their delivery, at least once and in order."""

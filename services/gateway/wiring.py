@@ -1,0 +1,60 @@
+"""The gateway's parts, put together: store, peers, HTTP, gRPC, the bus and background work."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from dxmesh.gateway.v1 import gateway_service_pb2_grpc as rpc_pb
+
+from services.gateway import app, server
+from services.gateway.access import accounts
+from services.gateway.call import Gateway
+from services.gateway.commit import StoreCommitter
+from services.gateway.pdf import render_bundle
+from services.gateway.peers import GrpcPeers
+from services.gateway.service import GatewayService
+from services.gateway.settings import Settings
+from services.gateway.store import open_store
+from services.gateway.store.tables import metadata
+from services.gateway.worker import GatewayWorker
+from services.kernel import blobs, process
+from services.kernel.database import create_schema, open_engine
+from services.kernel.deadletters import DeadLetters
+
+NAME = "dxmesh.gateway.v1.GatewayService"
+
+
+async def build(mesh: process.Process[Settings]) -> None:
+    """Open the store and the peers, then take events and requests."""
+    gateway = await open_gateway(mesh)
+    worker = GatewayWorker(gateway)
+    await worker.start(mesh.settings.concurrency)
+    mesh.background(worker.keep_measuring)
+    register = rpc_pb.add_GatewayServiceServicer_to_server
+    mesh.server.add(register, GatewayService(gateway), NAME, callers=("operator",))
+    mesh.background(partial(server.run, server.make(app.make(gateway), mesh.settings)))
+
+
+async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
+    """Return the gateway's parts, which end with the process."""
+    settings = mesh.settings
+    known = accounts.parse(await asyncio.to_thread(settings.accounts_file.read_text, "utf-8"))
+    vault, analysis = blobs.open_identity(settings).vault, blobs.open_analysis(settings)
+    engine = open_engine(settings.database_url)
+    mesh.on_stop(engine.dispose)
+    await create_schema(engine, metadata)
+    store = open_store(engine, vault, settings.session_s, settings.session_idle_s)
+    peers = GrpcPeers(settings)
+    mesh.on_stop(peers.close)
+    return Gateway(
+        settings=settings,
+        accounts=known,
+        store=store,
+        committer=StoreCommitter(store, peers, analysis, known, vault.hasher, render_bundle),
+        peers=peers,
+        bus=mesh.bus,
+        queues=mesh.bus,
+        letters=DeadLetters(mesh.bus),
+        hasher_for=vault.hasher,
+    )
