@@ -35,7 +35,7 @@ MESH_TIMES = frozenset({"Provenance", "Task"})
 """Resource types whose times are the mesh's own throughout."""
 
 PLACEHOLDERS = frozenset({"Observation", "DocumentReference", "ServiceRequest", "ImagingStudy"})
-"""Types that the analysis zone names by an identifier of its own (see docs/fhir.md)."""
+"""Types that the analysis zone names by an identifier of its own (see docs/report.md)."""
 
 SOURCES = "urn:dxmesh:source"
 """Identifier system of a placeholder that means nothing outside the analysis zone."""

@@ -173,7 +173,7 @@ def _report(
 def _conclusion(text: str, signature: Signature, findings: Mapping[str, str]) -> str:
     """Return the conclusion with the review in place of its first line.
 
-    That line says that no physician has read the report (docs/fhir.md); a reader must meet
+    That line says that no physician has read the report (docs/report.md); a reader must meet
     what the physician corrected before what was composed.
     """
     words = _TEXTS.get(signature.language, _TEXTS["en"])

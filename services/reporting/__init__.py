@@ -5,5 +5,5 @@ Analysis zone. Consumes `case.deidentified`, `finding.*` and `case.stopped`; pub
 nobody. Pure: everything but the edges `worker`, `service` and `store`.
 
 `join` decides when a version is due; `compose` turns the parts into a FHIR R4 Bundle, with
-one module per topic; `signing` holds the rules of a signature. `docs/fhir.md` shows the Bundle.
+one module per topic; `signing` holds the rules of a signature. `docs/report.md` shows the Bundle.
 """

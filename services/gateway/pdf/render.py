@@ -30,7 +30,7 @@ def render(report_bundle: Json, images: Mapping[str, bytes], language: Language)
 
     Parameters
     ----------
-    report_bundle : the Bundle with identity restored (docs/fhir.md)
+    report_bundle : the Bundle with identity restored (docs/report.md)
     images : Binary id → PNG of the key images; one that is missing or broken is named in
         the document instead of shown
     """

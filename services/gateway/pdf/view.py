@@ -56,7 +56,7 @@ def _banner(report: Json, signer: str, language: Language) -> str:
 def _conclusion(report: Json, missing: list[str]) -> list[str]:
     """Return the conclusion without what stands above it in a box of its own.
 
-    That is its first line, which the banner says too (docs/fhir.md), and what is missing.
+    That is its first line, which the banner says too (docs/report.md), and what is missing.
     """
     lines = str(report.get("conclusion", "")).split("\n")[1:]
     return [line for line in lines if line.strip() and line not in missing]

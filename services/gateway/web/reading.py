@@ -1,6 +1,6 @@
 """A report as a physician reads it, from its FHIR Bundle. Pure.
 
-The Bundle's shape is in docs/fhir.md. What is not there is left out, never guessed.
+The Bundle's shape is in docs/report.md. What is not there is left out, never guessed.
 """
 
 from __future__ import annotations
