@@ -1,4 +1,4 @@
-"""Accounts of a local mesh: the demo physician, the operator, and the EHR's credential.
+"""Accounts of a local mesh: the demo physician, the operator, the auditor, the EHR.
 
 Passwords and tokens are made anew for each state folder and written to a file that only
 its owner may read; the gateway gets hashes alone (scrypt, RFC 7914; SHA-256 for tokens of
@@ -27,6 +27,8 @@ class Credentials:
     physician_password: str
     ehr_token: str
     operator_token: str
+    auditor_token: str = ""
+    """Empty in a state folder of a version that had no auditor."""
 
 
 def make_credentials() -> Credentials:
@@ -36,6 +38,7 @@ def make_credentials() -> Credentials:
         physician_password="-".join(secrets.token_hex(2) for _ in range(3)),
         ehr_token=secrets.token_urlsafe(32),
         operator_token=secrets.token_urlsafe(32),
+        auditor_token=secrets.token_urlsafe(32),
     )
 
 
@@ -65,6 +68,7 @@ def _accounts(credentials: Credentials) -> str:
     clients = [
         ("demo-ehr", "ehr", credentials.ehr_token),
         ("demo-operator", "operator", credentials.operator_token),
+        ("demo-auditor", "auditor", credentials.auditor_token),
     ]
     lines = ["# Accounts of a local mesh; hashes only.", ""]
     for name, role, token in clients:

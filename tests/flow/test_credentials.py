@@ -36,7 +36,7 @@ def may(role: Role, entry: Entry) -> bool:
     if entry.path == "/fhir/metadata":
         return True
     if entry.path.startswith("/ops"):
-        return role is Role.OPERATOR and entry.path != "/ops/audit"
+        return role is (Role.AUDITOR if entry.path == "/ops/audit" else Role.OPERATOR)
     if entry.path.startswith("/dicom-web"):
         return role is Role.EHR
     if entry.path.startswith("/fhir"):
@@ -89,6 +89,7 @@ def roles(running: Running) -> Iterator[dict[Role, Callable[..., httpx.Response]
         yield {
             Role.EHR: bearer(known.ehr_token),
             Role.OPERATOR: bearer(known.operator_token),
+            Role.AUDITOR: bearer(known.auditor_token),
             Role.PHYSICIAN: lambda method, path: physician.http.request(method, path),
         }
 
