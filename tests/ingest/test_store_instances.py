@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from obstore.store import LocalStore
 
 from services.ingest.settings import Settings
-from services.ingest.store.spool import CHUNK, Spool
+from services.ingest.store.spool import CHUNK, MEMORY_BYTES, Spool
 from services.kernel.errors import InvalidInput, TooLarge
 
 ZIP = "application/zip"
@@ -208,21 +208,26 @@ async def test_whatever_is_sent_every_file_is_stored_or_named(
 
 
 @pytest.mark.requirement("DX-ING-04")
-def test_the_spool_holds_what_it_was_given_and_shows_nothing(tmp_path: Path) -> None:
-    content = os.urandom(CHUNK * 2 + 77)
+@pytest.mark.parametrize("size", [CHUNK * 2 + 77, MEMORY_BYTES, MEMORY_BYTES + CHUNK + 77])
+def test_the_spool_holds_what_it_was_given_and_shows_nothing(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
     with Spool(tmp_path, 1 << 30, TooLarge("too large")) as spool:
         for start in range(0, len(content), 70_001):
             spool.write(content[start : start + 70_001])
         spool.finish()
         reader = spool.reader()
         assert reader.read() == content
-        for place in (0, 1, CHUNK - 1, CHUNK, CHUNK * 2 + 76, len(content)):
+        for place in (0, 1, CHUNK - 1, CHUNK, CHUNK * 2 + 76, size - 1, size):
             reader.seek(place)
             assert reader.read(50) == content[place : place + 50]
         reader.seek(-77, os.SEEK_END)
         assert reader.read() == content[-77:]
-        spool._file.seek(0)
-        assert content[:64] not in spool._file.read()
+        if size <= MEMORY_BYTES:
+            assert spool._file is None, "what is small never reaches the disk"
+        else:
+            assert spool._file
+            spool._file.seek(0)
+            assert content[:64] not in spool._file.read()
         assert not list(tmp_path.iterdir()), "the file has no name while it is open"
 
 

@@ -1,7 +1,7 @@
-"""Content while it is checked: in a temporary file, sealed under a key that is never stored.
+"""Content while it is checked: in memory, or sealed in a temporary file when there is much of it.
 
-A crash leaves bytes that nobody can read. Chunks of 256 KiB, AES-256-GCM; the key lives as
-long as the spool, so a chunk's number is its nonce.
+The key of the file is never stored: a crash leaves bytes that nobody can read. Chunks of
+256 KiB, AES-256-GCM; the key lives as long as the spool, so a chunk's number is its nonce.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from services.kernel.errors import TooLarge
 CHUNK = 256 << 10
 TAG = 16
 READ_BYTES = 64 << 10
+MEMORY_BYTES = 4 << 20
+"""Up to here content stays in memory: almost every DICOM file."""
 
 
 class Spool:
     """One file's content; write it, then `finish`, then read it as often as needed."""
 
     def __init__(self, folder: Path | None, bytes_max: int, too_large: TooLarge) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed in exit
+        self._folder = folder
+        self._file: IO[bytes] | None = None
         self._aead = AESGCM(os.urandom(32))
         self._rest = bytearray()
         self._hash = hashlib.sha256()
@@ -45,7 +48,8 @@ class Spool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        if self._file:
+            self._file.close()
 
     def write(self, piece: bytes) -> None:
         """Add content; raises the error it was made with when there is too much of it."""
@@ -54,14 +58,16 @@ class Spool:
             raise self._too_large
         self._hash.update(piece)
         self._rest += piece
-        while len(self._rest) >= CHUNK:
-            self._seal(bytes(self._rest[:CHUNK]))
+        if not self._file and self.size > MEMORY_BYTES:
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed in exit
+        while self._file and len(self._rest) >= CHUNK:
+            self._seal(self._file, bytes(self._rest[:CHUNK]))
             del self._rest[:CHUNK]
 
     def finish(self) -> None:
         """Seal what is left."""
-        if self._rest:
-            self._seal(bytes(self._rest))
+        if self._rest and self._file:
+            self._seal(self._file, bytes(self._rest))
             self._rest.clear()
 
     @property
@@ -80,12 +86,14 @@ class Spool:
 
     def chunk(self, number: int) -> bytes:
         """Return one chunk's content."""
+        if not self._file:
+            return bytes(self._rest[number * CHUNK : (number + 1) * CHUNK])
         self._file.seek(number * (CHUNK + TAG))
         return self._aead.decrypt(_nonce(number), self._file.read(CHUNK + TAG), None)
 
-    def _seal(self, plain: bytes) -> None:
-        number = self._file.tell() // (CHUNK + TAG)
-        self._file.write(self._aead.encrypt(_nonce(number), plain, None))
+    def _seal(self, file: IO[bytes], plain: bytes) -> None:
+        number = file.tell() // (CHUNK + TAG)
+        file.write(self._aead.encrypt(_nonce(number), plain, None))
 
 
 class _Reader(io.RawIOBase):

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.ingest.store.rows import insert_absent, microseconds
 from services.ingest.store.tables import INSTANCES, SCOPES
 
+OPEN_MAX = 1000
+
 
 class Added(Enum):
     """What became of an instance row."""
@@ -51,15 +53,25 @@ class UploadStore:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._open: dict[tuple[str, str], str] = {}
+        """Open uploads by tenant and study key, as they were last seen; `add` finds out."""
 
     async def open_upload(self, tenant: str, study_key: str, now: datetime) -> str:
-        """Return the scope of a study's open upload; begin one when there is none."""
+        """Return the scope of a study's open upload; begin one when there is none.
+
+        It may have been closed since it was last seen: then nothing can be added to it.
+        """
+        if known := self._open.get((tenant, study_key)):
+            return known
         query = select(SCOPES.c.scope).where(
             SCOPES.c.tenant == tenant, SCOPES.c.study_key == study_key, SCOPES.c.is_open
         )
         while True:
             async with self._engine.connect() as connection:
                 if scope := (await connection.execute(query)).scalar_one_or_none():
+                    if len(self._open) >= OPEN_MAX:
+                        self._open.clear()
+                    self._open[tenant, study_key] = str(scope)
                     return str(scope)
             await self._insert(tenant, f"study-{uuid.uuid4().hex}", study_key, now)
 
@@ -87,6 +99,7 @@ class UploadStore:
         }
         async with self._engine.begin() as connection:
             if not (await connection.execute(change)).rowcount:
+                self._mistrust(scope)
                 return Added.CLOSED
             return Added.NEW if await insert_absent(connection, INSTANCES, row) else Added.PRESENT
 
@@ -121,6 +134,7 @@ class UploadStore:
 
     async def forget(self, tenant: str, scope: str) -> None:
         """Delete the rows of a scope whose key is destroyed."""
+        self._mistrust(scope)
         async with self._engine.begin() as connection:
             for table in (INSTANCES, SCOPES):
                 where = table.c.tenant == tenant, table.c.scope == scope
@@ -142,6 +156,9 @@ class UploadStore:
         """Return (tenant, scope) whose destruction began and did not end."""
         half = SCOPES.c.case_id == "", SCOPES.c.is_open.is_(False)
         return await self._places(*half, before=before, limit=limit)
+
+    def _mistrust(self, scope: str) -> None:
+        self._open = {study: open_ for study, open_ in self._open.items() if open_ != scope}
 
     async def _insert(self, tenant: str, scope: str, study_key: str, now: datetime) -> None:
         row = {
