@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from services.cli.answers import (
 from services.cli.client import FHIR, Client
 from services.kernel import fhir
 
-BATCH_FILES = 64
+BATCH_FILES = 16
+UPLOADS_AT_ONCE = 3
+"""Batches on their way at a time: the mesh checks one while the next arrives."""
 LANGUAGES = ("", *bundle.LANGUAGES)
 PRIORITIES = ("", "routine", "urgent", "asap", "stat")
 
@@ -80,16 +83,28 @@ def send(client: Client, paths: list[Path], options: Options) -> tuple[dict[str,
     found = content.read(paths)
     for path in found.skipped:
         progress(f"not sent: {path}")
-    for at in range(0, len(found.uploads), BATCH_FILES):
-        batch = found.uploads[at : at + BATCH_FILES]
-        progress(f"sending files {at + 1} to {at + len(batch)} of {len(found.uploads)}")
-        for refused in client.upload(batch):
-            err.print(Text(f"refused: {refused}", style="yellow"))
+    _upload(client, found.uploads)
     attempt = uuid.uuid4().hex if options.again else ""
     built = bundle.build(
         found, language=options.language, priority=options.priority, attempt=attempt
     )
     return client.submit(built)
+
+
+def _upload(client: Client, files: Sequence[Path]) -> None:
+    """Send the files in batches, some at a time; name each that is refused."""
+    batches = [files[at : at + BATCH_FILES] for at in range(0, len(files), BATCH_FILES)]
+    sent = 0
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        try:
+            for batch, refused in zip(batches, pool.map(client.upload, batches), strict=True):
+                sent += len(batch)
+                progress(f"sent {sent} of {len(files)} files")
+                for each in refused:
+                    err.print(Text(f"refused: {each}", style="yellow"))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what waits is not sent any more
+            raise
 
 
 def follow(
