@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.gateway.access.gate import Entry
 from services.gateway.access.principal import Action
 from services.gateway.dicomweb import stow
-from services.gateway.fhir import consent, metadata, read, search, submit
+from services.gateway.fhir import consent, metadata, read, searching, submit
 from services.gateway.ops import audit, cases, dead, status
 from services.gateway.web import case_page, review, session, worklist
 
@@ -21,8 +21,8 @@ FHIR = (
         consent.update,
         (("Consent", "update"),),
     ),
-    Entry("/fhir/{type}", "GET", Action.READ, search.search, (("*", "search-type"),)),
-    Entry("/fhir/{type}/_search", "POST", Action.READ, search.search),
+    Entry("/fhir/{type}", "GET", Action.READ, searching.search, (("*", "search-type"),)),
+    Entry("/fhir/{type}/_search", "POST", Action.READ, searching.search),
     Entry("/fhir/{type}/{id}", "GET", Action.READ, read.read, (("*", "read"),)),
     Entry(
         "/fhir/{type}/{id}/_history/{version}", "GET", Action.READ, read.vread, (("*", "vread"),)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode
 import orjson
 from starlette.responses import Response
 
+from services.gateway.access import trail
 from services.gateway.call import Call, body
 from services.gateway.fhir import answers
 from services.gateway.fhir.outcome import UnsupportedMediaType
@@ -46,11 +47,8 @@ async def search(call: Call) -> Response:
         call.tenant, kind, criteria, count=count + 1, after=after
     )
     page, more = found[:count], len(found) > count
-    await call.store.audit.record(call.principal, "search", kind)
-    for stored in page:
-        await call.store.audit.record(
-            call.principal, "search", f"{kind}/{stored.id}", case_id=stored.case_id
-        )
+    seen = [f"{kind}/{stored.id}" for stored in page]
+    await call.audit("search-type", kind, seen=seen, query=trail.query_of(call.request))
     return _bundle(call, kind, pairs, page, more=more, warnings=unknown)
 
 
