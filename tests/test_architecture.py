@@ -26,15 +26,15 @@ EDGES = {"service", "worker", "app", "peers", "store", "triton", "dicomweb", "di
 OWN_EDGES = {
     # The gateway's HTTP surface: a folder per interface, and the steps they share.
     "gateway": {
-        "access", "call", "commit", "ehr", "export", "fhir", "hooks", "ops", "routes", "server",
-        "signing", "smart", "subscriptions", "web", "wiring",
+        "access", "call", "commit", "ehr", "export", "fhir", "hooks", "ops", "outbound", "routes",
+        "server", "signing", "smart", "subscriptions", "web", "wiring",
     },
     "ingest": {"admission"},
 }  # fmt: skip
 
 OUTSIDE = {
-    "aiosqlite", "asyncpg", "granian", "grpc", "grpc_health", "httpx", "nats", "obstore",
-    "sqlalchemy", "starlette", "tritonclient",
+    "aiosqlite", "asyncpg", "granian", "grpc", "grpc_health", "httpcore", "httpx", "nats",
+    "obstore", "sqlalchemy", "starlette", "tritonclient",
 }  # fmt: skip
 """Packages that reach outside the process."""
 

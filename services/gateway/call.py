@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -15,16 +15,19 @@ from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignRep
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
+from services.gateway.access import trail
 from services.gateway.access.accounts import Accounts
 from services.gateway.access.principal import Principal
 from services.gateway.fhir.outcome import UnsupportedMediaType
+from services.gateway.outbound import Outbound
 from services.gateway.settings import Settings
 from services.gateway.store import Store
+from services.gateway.store.audit import AuditEntry
 from services.gateway.store.people import Session
 from services.kernel.bus import EventBus
 from services.kernel.crypto import KeyedHash
 from services.kernel.deadletters import DeadLetter
-from services.kernel.errors import InvalidInput, TooLarge
+from services.kernel.errors import InvalidInput, MeshError, TooLarge
 from services.kernel.subjects import Topic
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -102,6 +105,15 @@ class Gateway:
     queues: Queues
     letters: Letters
     hasher_for: Callable[[str], Awaitable[KeyedHash]]
+    outbound: Outbound
+    """The way to addresses that others wrote down."""
+
+
+class Journal(Protocol):
+    """Takes audit entries to commit with a change; `store.resources.Writing` is one."""
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Commit the entry with the change, or not at all."""
 
 
 @dataclass(slots=True)
@@ -112,6 +124,8 @@ class Call:
     gateway: Gateway
     principal: Principal
     session: Session | None = None
+    audited: bool = False
+    """Whether the interaction has its audit entry; the gate writes one of a failure else."""
 
     @property
     def store(self) -> Store:
@@ -131,6 +145,54 @@ class Call:
     def path(self, name: str) -> str:
         """Return a parameter of the path."""
         return str(self.request.path_params[name])
+
+    async def audit(
+        self,
+        interaction: str,
+        resource: str = "",
+        *,
+        patient: str | Iterable[str] = (),
+        seen: Iterable[str] = (),
+        case_id: str = "",
+        query: str = "",
+        outcome: MeshError | None = None,
+        writing: Journal | None = None,
+    ) -> None:
+        """Write the audit entry of this interaction: one, before it is answered.
+
+        A change passes its `writing`, inside the transaction: both are committed or neither.
+        Anything else returns when the entry is committed (many share one commit), so nothing
+        is shown that is not in the trail. What is raised to the gate is audited there.
+
+        Parameters
+        ----------
+        interaction : FHIR restful-interaction code ("read", "vread", "search-type", "create",
+            "update", "patch", "delete", "history-instance", "transaction", "batch", …), an
+            operation's name with its `$`, or one of ours ("submit", "sign", "view-case", …)
+        resource : "Type/id", "Type/id/_history/n" where the version is known, "Type" for a
+            search or a type's history, empty for the system
+        patient : "Patient/id", one or several; left out: found in the resource's stored version
+        seen : references of what a search, history, Bundle or export showed or changed besides
+        query : `trail.query_of(request)` of a search; it may identify and is kept sealed
+        outcome : the error that was answered instead; None: done
+        writing : `store.resources.Writing`, or anything with `audit(entry)`
+        """
+        entry = trail.entry(
+            self.request,
+            self.principal,
+            interaction,
+            resource,
+            patient=patient,
+            seen=seen,
+            case_id=case_id,
+            query=query,
+            outcome=outcome,
+        )
+        if writing is None:
+            await self.store.audit.record(entry)
+        else:
+            writing.audit(entry)
+        self.audited = True
 
 
 def base_url(request: Request, settings: Settings) -> str:

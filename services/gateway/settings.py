@@ -66,5 +66,28 @@ class Settings(IdentitySettings):
     session_idle_s: float = 1800.0
     """Seconds without a request after which a physician must sign in again."""
 
+    outbound_hosts: str = ""
+    """Hosts that clients' key sets, subscriptions and EHRs may lie at, by https and at public
+    addresses: `[tenant/]host[:port]`, `*.example.org` or `*`, between commas; empty: none."""
+
+    outbound_private_hosts: str = ""
+    """Hosts among your own that may lie at private addresses: `[tenant/][http://]host[:port]`
+    between commas; `http://` allows plain HTTP."""
+
+    outbound_ca_file: Path | None = None
+    """PEM file with the hospital's own certificate authorities, trusted besides the public ones."""
+
+    smart_access_token_s: float = 900.0
+    """Seconds a SMART access token is valid, 300 to 3600."""
+
+    smart_refresh_token_s: float = 90 * 86400.0
+    """Seconds after which a grant with `offline_access` ends and the physician consents again."""
+
+    smart_key_overlap_s: float = 86400.0
+    """Seconds an old signing key, or a client's old secret, is still good after a rotation."""
+
+    smart_key_days: int = 90
+    """Days after which the signing key of id_tokens is replaced."""
+
     concurrency: int = 4
     """Events handled at once, per topic."""

@@ -11,6 +11,7 @@ from services.gateway import app, server
 from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
+from services.gateway.outbound import open_outbound
 from services.gateway.pdf import render_bundle
 from services.gateway.peers import GrpcPeers
 from services.gateway.service import GatewayService
@@ -57,4 +58,5 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
         queues=mesh.bus,
         letters=DeadLetters(mesh.bus),
         hasher_for=vault.hasher,
+        outbound=open_outbound(settings),
     )

@@ -26,6 +26,7 @@ from services.gateway import app
 from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
+from services.gateway.outbound import open_outbound
 from services.gateway.settings import Settings
 from services.gateway.store import open_store
 from services.gateway.store.tables import metadata
@@ -117,6 +118,7 @@ async def open_world(folder: Path, url: str = "sqlite+aiosqlite") -> AsyncIterat
         queues=FakeQueues(),
         letters=FakeLetters(),
         hasher_for=vault.hasher,
+        outbound=open_outbound(settings),
     )
     worker = GatewayWorker(gateway)
     await worker.start(4)
