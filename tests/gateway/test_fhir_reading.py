@@ -179,7 +179,7 @@ async def test_each_access_to_a_report_leaves_an_audit_row(filled: Any) -> None:
     await filled.get(f"/fhir/DiagnosticReport/{report}")
     rows = (await filled.get("/ops/audit", "auditor")).json()["audit"]
     reads = [r for r in rows if r["resource"] == f"DiagnosticReport/{report}"]
-    assert [r["action"] for r in reads] == ["search", "read"]
+    assert [r["action"] for r in reads] == ["search-type", "read"]
     assert {r["agent"] for r in reads} == {"ehr-client"}
     after = reads[0]["id"]
     rest = (await filled.get(f"/ops/audit?after={after}", "auditor")).json()["audit"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -10,12 +11,15 @@ from opentelemetry.trace import SpanKind
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.gateway.access import trail
 from services.gateway.access.principal import Action, Principal, require
 from services.gateway.call import FORM_TYPE, Call, Gateway, form_of
 from services.gateway.fhir import outcome
 from services.gateway.store.people import Session
 from services.kernel import telemetry
 from services.kernel.errors import Forbidden, MeshError, Unauthenticated
+
+log = logging.getLogger(__name__)
 
 COOKIE = "dx_session"
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
@@ -52,14 +56,23 @@ class Gate:
             try:
                 with telemetry.span(name, kind=SpanKind.SERVER, parent=dict(request.headers)):
                     principal, session = await self.authenticate(request)
-                    require(principal, entry.action)
-                    if session and request.method not in SAFE:
-                        await check_csrf(request, session)
-                    return await entry.handler(Call(request, self._gateway, principal, session))
+                    return await self._run(entry, Call(request, self._gateway, principal, session))
             except Exception as error:  # noqa: BLE001 - every error is answered, none is shown raw
                 return self._refuse(request, outcome.as_mesh_error(error))
 
         return run
+
+    async def _run(self, entry: Entry, call: Call) -> Response:
+        """Check the right and run; what fails is in the audit trail before it is answered."""
+        try:
+            require(call.principal, entry.action)
+            if call.session and call.request.method not in SAFE:
+                await check_csrf(call.request, call.session)
+            return await entry.handler(call)
+        except Exception as error:
+            if not call.audited:
+                await audit_failure(entry, call, outcome.as_mesh_error(error))
+            raise
 
     async def authenticate(self, request: Request) -> tuple[Principal, Session | None]:
         """Return who asks.
@@ -81,6 +94,28 @@ class Gate:
             if session and (user := self._gateway.accounts.by_name.get(key)):
                 return user, session
         raise Unauthenticated("a bearer token or a sign-in is needed")
+
+
+async def audit_failure(entry: Entry, call: Call, error: MeshError) -> None:
+    """Write the audit entry of an interaction that was refused or failed.
+
+    When it cannot be written the error is answered all the same: nothing was shown or changed.
+    """
+    path = call.request.path_params
+    kind, resource_id = str(path.get("type", "")), str(path.get("id", ""))
+    codes = [code for _, code in entry.interactions]
+    interaction = codes[0] if codes else str(entry.action)
+    query = trail.query_of(call.request)
+    try:
+        await call.audit(
+            interaction,
+            "/".join(part for part in (kind, resource_id) if part),
+            query=query,
+            outcome=error,
+        )
+    except Exception as problem:  # noqa: BLE001 - see above
+        log.error("a failure is not in the audit trail: %s", telemetry.frames(problem))
+        telemetry.failure("gateway.audit", type(problem).__name__)
 
 
 async def check_csrf(request: Request, session: Session) -> None:

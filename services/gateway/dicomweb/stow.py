@@ -65,7 +65,7 @@ async def store(call: Call) -> Response:
                 continue
             await _keep(call, stowed, KINDS[part.media_type], part.label, body.content())
     for uid in sorted({s.study_instance_uid for s in stowed.stored}):
-        await call.store.audit.record(call.principal, "upload", f"study:{await _alias(call, uid)}")
+        await call.audit("upload", f"study:{await _alias(call, uid)}")
     return _answer(call, stowed)
 
 

@@ -46,7 +46,8 @@ async def _record(call: Call, resource_id: str) -> Response:
     async with call.store.cases.transaction() as connection:
         await call.store.resources.put(connection, call.tenant, "", [consent])
     stored = await call.store.resources.read(call.tenant, "Consent", resource_id)
-    await call.store.audit.record(call.principal, "write-consent", f"Consent/{resource_id}")
+    interaction = "update" if before or call.request.method == "PUT" else "create"
+    await call.audit(interaction, f"Consent/{resource_id}/_history/{stored.version}")
     headers = {"Location": f"{call.base_url}/fhir/Consent/{resource_id}"}
     return answers.resource(stored, status=200 if before else 201, headers=headers)
 

@@ -59,9 +59,9 @@ async def _answer(call: Call, found: Stored) -> Response:
     raw = found.type == "Binary" and _wants_content(call)
     if not raw:
         answers.accept_json(call.request)
-    await call.store.audit.record(
-        call.principal, "read", f"{found.type}/{found.id}", case_id=found.case_id
-    )
+    name = f"{found.type}/{found.id}/_history/{found.version}"
+    interaction = "vread" if "version" in call.request.path_params else "read"
+    await call.audit(interaction, name, case_id=found.case_id)
     if call.request.headers.get("if-none-match") == f'W/"{found.version}"':
         return Response(status_code=304, headers=answers.version_headers(found))
     return _content(found) if raw else answers.resource(found)

@@ -38,7 +38,7 @@ async def submit(call: Call) -> Response:
         return await _refused(call, content, error)
     await _note(call, content, accepted)
     case_id = accepted.case.case_id
-    await call.store.audit.record(call.principal, "submit", f"Task/{case_id}", case_id=case_id)
+    await call.audit("submit", f"Task/{case_id}", case_id=case_id)
     task = await call.store.resources.read(call.tenant, "Task", case_id)
     headers = {"Location": f"{call.base_url}/fhir/Task/{case_id}"}
     return answers.resource(task, status=200 if accepted.duplicate else 201, headers=headers)
@@ -85,7 +85,5 @@ async def _refused(call: Call, content: bytes, error: MeshError) -> Response:
     case_id = error.facts.get("case_id") or str(made)
     async with call.store.cases.change(call.tenant, case_id) as opened:
         opened.case = stop(opened.case, "rejected", error.reason, error.message)
-    await call.store.audit.record(
-        call.principal, "submit", f"Task/{case_id}", case_id=case_id, succeeded=False
-    )
+    await call.audit("submit", f"Task/{case_id}", case_id=case_id, outcome=error)
     return respond(error, headers={"Location": f"{call.base_url}/fhir/Task/{case_id}"})

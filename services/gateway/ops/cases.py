@@ -38,9 +38,7 @@ async def show_case(call: Call) -> Response:
 async def cancel_case(call: Call) -> Response:
     """Stop a case that has no report yet."""
     case = await cancel(call.gateway, call.tenant, call.path("id"))
-    await call.store.audit.record(
-        call.principal, "cancel", f"Task/{case.case_id}", case_id=case.case_id
-    )
+    await call.audit("cancel", f"Task/{case.case_id}", case_id=case.case_id)
     return JSONResponse(case_detail(case, time.time_ns() // 1000))
 
 

@@ -23,9 +23,7 @@ async def show_dead(call: Call) -> Response:
 async def retry_dead(call: Call) -> Response:
     """Put a dead letter back on its subject."""
     letter = await call.gateway.letters.retry(call.tenant, _sequence(call))
-    await call.store.audit.record(
-        call.principal, "retry", f"dead/{letter.sequence}", case_id=letter.case_id
-    )
+    await call.audit("retry", f"dead/{letter.sequence}", case_id=letter.case_id)
     return JSONResponse(dead_letter(letter))
 
 

@@ -58,9 +58,8 @@ async def show(
     status: int = 200,
 ) -> Response:
     """Return the page of one version of a case."""
-    await call.store.audit.record(
-        call.principal, "view", f"Task/{case.case_id}", case_id=case.case_id
-    )
+    patient = case.label.get("patient_reference", "")
+    await call.audit("view-case", f"Task/{case.case_id}", patient=patient, case_id=case.case_id)
     row = make_row(case, case.updated_us)
     if not version:
         return pages.render(

@@ -90,9 +90,7 @@ async def _sign(call: Call, case: Case, version: int, content: Content, reading:
     review = Review(request_id, version, signer(hasher, call.principal.name), 0, kept)
     await call.store.reports.add_review(call.tenant, case.case_id, review)
     answer = await call.gateway.peers.sign(await _request(call, case, review, reading))
-    await call.store.audit.record(
-        call.principal, "sign", f"Task/{case.case_id}", case_id=case.case_id
-    )
+    await call.audit("sign", f"Task/{case.case_id}", case_id=case.case_id)
     await _store(call, case, review, answer)
     await call.store.reports.drop_draft(call.tenant, case.case_id, call.principal.name)
 

@@ -7,13 +7,14 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from services.gateway.access import trail
 from services.gateway.access.gate import COOKIE
 from services.gateway.access.principal import Role
 from services.gateway.call import Call, Gateway, base_url, form_of
 from services.gateway.fhir.outcome import TooManyRequests
 from services.gateway.web import pages
 from services.gateway.web.words import LANGUAGES
-from services.kernel.errors import Forbidden
+from services.kernel.errors import Forbidden, Unauthenticated
 
 NAME_CHARS_MAX = 128
 FORM_BYTES_MAX = 64 << 10
@@ -48,6 +49,7 @@ async def sign_in(request: Request, gateway: Gateway) -> Response:
         return refused
     key = await check_password(gateway, name, str(form.get("password", "")))
     if key is None:
+        await _audit_refusal(request, gateway, name)
         t = pages.words(request)
         return pages.render(
             request,
@@ -59,11 +61,20 @@ async def sign_in(request: Request, gateway: Gateway) -> Response:
         )
     token, _ = await gateway.store.people.open_session(*key)
     principal = gateway.accounts.by_name[key]
-    await gateway.store.audit.record(principal, "sign-in", "session")
+    await gateway.store.audit.record(trail.entry(request, principal, "sign-in"))
     answer = RedirectResponse(target, 303)
     secure = base_url(request, gateway.settings).startswith("https:")
     answer.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure, path="/")
     return answer
+
+
+async def _audit_refusal(request: Request, gateway: Gateway, name: str) -> None:
+    """Write the audit entry of a sign-in that was refused to an account there is."""
+    if key := gateway.accounts.find(name):
+        refused = Unauthenticated("the name or the password is wrong", reason="SIGN_IN_REFUSED")
+        principal = gateway.accounts.by_name[key]
+        entry = trail.entry(request, principal, "sign-in", outcome=refused)
+        await gateway.store.audit.record(entry)
 
 
 async def check_password(gateway: Gateway, name: str, password: str) -> tuple[str, str] | None:
@@ -89,7 +100,7 @@ async def check_password(gateway: Gateway, name: str, password: str) -> tuple[st
 async def sign_out(call: Call) -> Response:
     """End the session."""
     await call.store.people.close_session(call.request.cookies.get(COOKIE, ""))
-    await call.store.audit.record(call.principal, "sign-out", "session")
+    await call.audit("sign-out")
     answer = RedirectResponse("/sign-in", 303)
     answer.delete_cookie(COOKIE, path="/")
     return answer

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.responses import RedirectResponse, Response
 
+from services.gateway.access import trail
 from services.gateway.call import Call
 from services.gateway.fhir.submission import describe
 from services.gateway.progress import STOPPED, Case, to_instant
@@ -63,7 +64,7 @@ def _filter(call: Call) -> str:
 
 async def _rows(call: Call, chosen: str) -> list[Row]:
     cases = await call.store.cases.latest(call.tenant, limit=LIMIT)
-    await call.store.audit.record(call.principal, "worklist", chosen)
+    await call.audit("worklist", "Task", query=trail.query_of(call.request))
     now_us = time.time_ns() // 1000
     return ordered([row for case in cases if shown(row := make_row(case, now_us), chosen)])
 
