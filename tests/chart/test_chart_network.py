@@ -126,6 +126,15 @@ def test_storage_is_reached_by_zone() -> None:
 
 
 @pytest.mark.requirement("DX-OPS-07")
+def test_the_gateway_alone_reaches_ehrs_and_receivers_once_they_are_named() -> None:
+    ehr = {"networkPolicy": {"gatewayTo": [{"cidr": "198.51.100.7/32", "port": 443}]}}
+    world = World(render(ehr))
+    for service in SERVICES:
+        reached = world.network.leaves(world.pods[service], "198.51.100.7", 443)
+        assert reached == (service == "gateway"), service
+
+
+@pytest.mark.requirement("DX-OPS-07")
 def test_nothing_leads_anywhere_else(default: World) -> None:
     """Neither the internet, nor the cloud's metadata address, nor the Kubernetes API."""
     for name, pod in default.pods.items():
