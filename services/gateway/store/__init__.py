@@ -18,6 +18,7 @@ from services.gateway.store.database import Database, now_us
 from services.gateway.store.people import People
 from services.gateway.store.reports import Reports
 from services.gateway.store.resources import Resources
+from services.gateway.store.values import ValueIndex
 from services.kernel.crypto import FieldCipher, KeyedHash
 
 
@@ -35,6 +36,7 @@ class Keys(Protocol):
 class Store:
     """The parts of the store, over one database."""
 
+    database: Database
     resources: Resources
     cases: Cases
     reports: Reports
@@ -51,11 +53,13 @@ def open_store(
 ) -> Store:
     """Return the store over an engine whose schema exists."""
     database = Database(engine, keys.cipher, keys.hasher, clock_us)
-    resources = Resources(database)
+    trail = AuditTrail(database)
+    resources = Resources(database, trail, ValueIndex(database))
     return Store(
+        database,
         resources,
         Cases(database, resources),
         Reports(database),
         People(database, session_s, idle_s),
-        AuditTrail(database),
+        trail,
     )

@@ -1,52 +1,53 @@
-"""Resources: exact JSON bytes, sealed, one row per version, with their search values."""
+"""Resources: exact JSON bytes, sealed, one row per version, with what they are found by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.fhir.parameters import Parameter, values
-from services.gateway.progress import to_instant
-from services.gateway.store.database import Database, Row, insert_absent
-from services.gateway.store.tables import CURRENT, RESOURCES, SEARCH
-from services.kernel import fhir
-from services.kernel.crypto import KeyedHash
+from services.gateway.fhir.outcome import Gone
+from services.gateway.store import values
+from services.gateway.store.audit import AuditTrail
+from services.gateway.store.database import Database
+from services.gateway.store.resource_tables import CURRENT, RESOURCES
+from services.gateway.store.stored import Key, Resource, Stored, unsealed
+from services.gateway.store.values import Criterion, Place, same_version
+from services.gateway.store.writing import (
+    Incoming,
+    Indexer,
+    WriteObserver,
+    Writing,
+    current_versions,
+)
 from services.kernel.errors import NotFound
 
-Resource = dict[str, Any]
-Place = tuple[int, str]
-"""Where a page of a search begins: (updated_us, id) of the last entry before it."""
+__all__ = ["Criterion", "Place", "Resources", "Stored"]
 
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One version of a resource."""
-
-    type: str
-    id: str
-    version: int
-    case_id: str
-    updated_us: int
-    content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    """A search parameter and the values any of which will do; `_id` when no parameter."""
-
-    parameter: Parameter | None
-    any_of: tuple[str, ...]
+SENT = frozenset(
+    {"Patient", "ServiceRequest", "ImagingStudy", "Encounter", "Practitioner", "Consent"}
+)
+"""What a hospital sends with a case: it may change these itself."""
 
 
 class Resources:
     """The resources of every tenant."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        trail: AuditTrail,
+        indexer: Indexer,
+        observers: Sequence[WriteObserver] = (),
+    ) -> None:
         self._db = database
+        self._trail = trail
+        self._indexer = indexer
+        self.observers = list(observers)
+        """Told of every transaction before it is committed; added to when wired."""
 
     async def read(self, tenant: str, kind: str, resource_id: str) -> Stored:
         """Return the current version.
@@ -54,13 +55,15 @@ class Resources:
         Raises
         ------
         NotFound
+        Gone
+            It was deleted.
         """
-        query = (
-            select(RESOURCES)
-            .join(CURRENT, _same_version())
-            .where(CURRENT.c.tenant == tenant, CURRENT.c.type == kind, CURRENT.c.id == resource_id)
-        )
-        return await self._one(tenant, query)
+        found = await self.find(tenant, kind, resource_id)
+        if found is None:
+            raise NotFound("there is no such resource")
+        if found.deleted:
+            raise Gone("the resource was deleted")
+        return found
 
     async def read_version(self, tenant: str, kind: str, resource_id: str, version: int) -> Stored:
         """Return one version.
@@ -68,6 +71,8 @@ class Resources:
         Raises
         ------
         NotFound
+        Gone
+            The version is a deletion.
         """
         query = select(RESOURCES).where(
             RESOURCES.c.tenant == tenant,
@@ -75,19 +80,68 @@ class Resources:
             RESOURCES.c.id == resource_id,
             RESOURCES.c.version == version,
         )
-        return await self._one(tenant, query)
+        found = await self._all(tenant, query)
+        if not found:
+            raise NotFound("there is no such resource")
+        if found[0].deleted:
+            raise Gone("this version says that the resource was deleted")
+        return found[0]
+
+    async def find(self, tenant: str, kind: str, resource_id: str) -> Stored | None:
+        """Return the current version, a deletion included; None: there never was one."""
+        found = await self.find_many(tenant, [(kind, resource_id)])
+        return found[0] if found else None
+
+    async def find_many(self, tenant: str, keys: Sequence[Key]) -> list[Stored]:
+        """Return the current versions of those that exist, in the order asked for."""
+        cipher = await self._db.cipher_for(tenant)
+        async with self._db.read() as connection:
+            found = await current_versions(connection, cipher, tenant, keys)
+        return [found[key] for key in dict.fromkeys(keys) if key in found]
 
     async def of_case(self, tenant: str, case_id: str) -> list[Stored]:
         """Return the current version of every resource of a case."""
         query = (
             select(RESOURCES)
-            .join(CURRENT, _same_version())
-            .where(CURRENT.c.tenant == tenant, CURRENT.c.case_id == case_id)
+            .join(CURRENT, same_version())
+            .where(CURRENT.c.tenant == tenant, CURRENT.c.case_id == case_id, ~CURRENT.c.deleted)
             .order_by(CURRENT.c.type, CURRENT.c.id)
         )
-        async with self._db.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return [await self._stored(dict(row)) for row in rows]
+        return await self._all(tenant, query)
+
+    async def history(
+        self,
+        tenant: str,
+        *,
+        kind: str = "",
+        resource_id: str = "",
+        since_us: int = 0,
+        until_us: int = 0,
+        before_seq: int = 0,
+        after_seq: int = 0,
+        count: int,
+    ) -> list[Stored]:
+        """Return at most `count` versions, deletions included, newest first.
+
+        Parameters
+        ----------
+        kind, resource_id : of this type, of this resource; empty: of any
+        since_us, until_us : written at or after, at or before; 0: no limit
+        before_seq : only versions older than this one (the next page)
+        after_seq : only versions newer than this one, and oldest first
+        """
+        query = select(RESOURCES).where(RESOURCES.c.tenant == tenant)
+        limits: list[tuple[object, ColumnElement[bool]]] = [
+            (kind, RESOURCES.c.type == kind),
+            (resource_id, RESOURCES.c.id == resource_id),
+            (since_us, RESOURCES.c.updated_us >= since_us),
+            (until_us, RESOURCES.c.updated_us <= until_us),
+            (before_seq, RESOURCES.c.seq < before_seq),
+            (after_seq, RESOURCES.c.seq > after_seq),
+        ]
+        query = query.where(*(limit for wanted, limit in limits if wanted))
+        order = RESOURCES.c.seq if after_seq else RESOURCES.c.seq.desc()
+        return await self._all(tenant, query.order_by(order).limit(count))
 
     async def search(
         self,
@@ -100,18 +154,26 @@ class Resources:
     ) -> list[Stored]:
         """Return at most `count` current resources that meet every criterion, newest first."""
         hasher = await self._db.hasher_for(tenant)
-        query = select(RESOURCES).join(CURRENT, _same_version())
-        query = query.where(CURRENT.c.tenant == tenant, CURRENT.c.type == kind)
-        for criterion in criteria:
-            query = query.where(_meets(tenant, kind, criterion, hasher))
-        if after:
-            earlier = CURRENT.c.updated_us < after[0]
-            same = and_(CURRENT.c.updated_us == after[0], CURRENT.c.id > after[1])
-            query = query.where(or_(earlier, same))
-        query = query.order_by(CURRENT.c.updated_us.desc(), CURRENT.c.id).limit(count)
-        async with self._db.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return [await self._stored(dict(row)) for row in rows]
+        query = values.search(tenant, kind, criteria, hasher, count=count, after=after)
+        return await self._all(tenant, query)
+
+    @asynccontextmanager
+    async def writing(
+        self, tenant: str, *, connection: AsyncConnection | None = None
+    ) -> AsyncIterator[Writing]:
+        """Open a transaction under the tenant's lock; it is committed when the body ends.
+
+        With a `connection` it is part of that transaction, which its owner commits. One that
+        locks a case must do so before: case, then tenant, never the reverse.
+        """
+        if connection is None:
+            async with self._db.begin() as own, self.writing(tenant, connection=own) as writing:
+                yield writing
+            return
+        writing = Writing(self._db, connection, tenant, self._indexer)
+        await writing.lock()
+        yield writing
+        await writing.finish(self.observers, self._trail)
 
     async def put(
         self,
@@ -120,34 +182,14 @@ class Resources:
         case_id: str,
         resources: Sequence[Resource],
     ) -> None:
-        """Store each resource as its next version; one whose content is current stays.
-
-        `meta.versionId` and `meta.lastUpdated` are the store's; nothing else is touched.
-        """
-        now = self._db.now_us()
-        hasher = await self._db.hasher_for(tenant)
-        cipher = await self._db.cipher_for(tenant)
-        # Locked in one order, so that two cases sharing a Device cannot wait for each other.
+        """Store what the mesh made or was sent, in its transaction; see `Writing.save`."""
         wanted = {(r["resourceType"], r["id"]): r for r in resources}
-        keys = sorted(wanted)
-        blank = {"version": 0, "case_id": case_id, "updated_us": now, "digest": ""}
-        absent = [{"tenant": tenant, "type": t, "id": i, **blank} for t, i in keys]
-        await insert_absent(connection, CURRENT, absent)
-        rows: list[Row] = []
-        found: list[Row] = []
-        for key, version, digest in await self._lock(connection, tenant, keys):
-            content = wanted[key]
-            fresh = hasher("resource", fhir.dump(content).decode())
-            if fresh == digest:
-                continue
-            row = {"tenant": tenant, "type": key[0], "id": key[1], "version": version + 1}
-            plain = fhir.dump(_with_meta(content, version + 1, now))
-            row |= {"case_id": case_id, "updated_us": now, "digest": fresh}
-            row["sealed"] = cipher.encrypt(plain, _context(row))
-            rows.append(row)
-            found += _search_rows(tenant, key, content, hasher)
-        if rows:
-            await _write(connection, rows, found)
+        items = [
+            Incoming(resource=resource, case_id=case_id, owned=kind not in SENT)
+            for (kind, _), resource in wanted.items()
+        ]
+        async with self.writing(tenant, connection=connection) as writing:
+            await writing.save_many(items)
 
     async def forget_history(
         self, connection: AsyncConnection, tenant: str, kind: str, resource_id: str
@@ -165,105 +207,8 @@ class Resources:
             )
         )
 
-    async def _lock(
-        self, connection: AsyncConnection, tenant: str, keys: Sequence[tuple[str, str]]
-    ) -> list[tuple[tuple[str, str], int, str]]:
-        query = (
-            select(CURRENT)
-            .where(CURRENT.c.tenant == tenant, tuple_(CURRENT.c.type, CURRENT.c.id).in_(keys))
-            .order_by(CURRENT.c.type, CURRENT.c.id)
-            .with_for_update()
-        )
-        rows = (await connection.execute(query)).mappings().all()
-        return [((row["type"], row["id"]), row["version"], row["digest"]) for row in rows]
-
-    async def _one(self, tenant: str, query: Any) -> Stored:
+    async def _all(self, tenant: str, query: Any) -> list[Stored]:
+        cipher = await self._db.cipher_for(tenant)
         async with self._db.read() as connection:
-            row = (await connection.execute(query)).mappings().one_or_none()
-        if row is None:
-            raise NotFound("there is no such resource")
-        return await self._stored(dict(row))
-
-    async def _stored(self, row: Row) -> Stored:
-        cipher = await self._db.cipher_for(row["tenant"])
-        content = cipher.decrypt(row["sealed"], _context(row))
-        return Stored(
-            row["type"], row["id"], row["version"], row["case_id"], row["updated_us"], content
-        )
-
-
-async def _write(connection: AsyncConnection, rows: list[Row], found: list[Row]) -> None:
-    versions = [{k: v for k, v in row.items() if k != "digest"} for row in rows]
-    await connection.execute(insert(RESOURCES), versions)
-    where = [CURRENT.c[name] == bindparam(f"k_{name}") for name in ("tenant", "type", "id")]
-    changes: dict[str, Any] = {
-        name: bindparam(f"v_{name}") for name in ("version", "updated_us", "digest")
-    }
-    await connection.execute(
-        update(CURRENT).where(*where).values(changes),
-        [
-            {f"k_{name}": row[name] for name in ("tenant", "type", "id")}
-            | {f"v_{name}": row[name] for name in changes}
-            for row in rows
-        ],
-    )
-    stale = [SEARCH.c[name] == bindparam(f"k_{name}") for name in ("tenant", "type", "id")]
-    await connection.execute(
-        delete(SEARCH).where(*stale),
-        [{f"k_{name}": row[name] for name in ("tenant", "type", "id")} for row in rows],
-    )
-    await insert_absent(connection, SEARCH, found)
-
-
-def _meets(tenant: str, kind: str, criterion: Criterion, hasher: KeyedHash) -> ColumnElement[bool]:
-    if criterion.parameter is None:
-        return CURRENT.c.id.in_(criterion.any_of)
-    parameter = criterion.parameter
-    wanted = [_value(parameter, value, hasher) for value in criterion.any_of]
-    return CURRENT.c.id.in_(
-        select(SEARCH.c.id).where(
-            SEARCH.c.tenant == tenant,
-            SEARCH.c.type == kind,
-            SEARCH.c.param == parameter.name,
-            SEARCH.c.value.in_(wanted),
-        )
-    )
-
-
-def _search_rows(
-    tenant: str, key: tuple[str, str], content: Mapping[str, Any], hasher: KeyedHash
-) -> list[Row]:
-    return [
-        {
-            "tenant": tenant,
-            "type": key[0],
-            "id": key[1],
-            "param": parameter.name,
-            "value": _value(parameter, value, hasher),
-        }
-        for parameter, value in values(content)
-    ]
-
-
-def _value(parameter: Parameter, value: str, hasher: KeyedHash) -> str:
-    return hasher("search", parameter.path, value) if parameter.hidden else value
-
-
-def _with_meta(content: Resource, version: int, now_us: int) -> Resource:
-    meta = {**content.get("meta", {}), "versionId": str(version), "lastUpdated": to_instant(now_us)}
-    head = {"resourceType": content["resourceType"], "id": content["id"], "meta": meta}
-    return head | {name: value for name, value in content.items() if name not in head}
-
-
-def _same_version() -> ColumnElement[bool]:
-    return and_(
-        RESOURCES.c.tenant == CURRENT.c.tenant,
-        RESOURCES.c.type == CURRENT.c.type,
-        RESOURCES.c.id == CURRENT.c.id,
-        RESOURCES.c.version == CURRENT.c.version,
-    )
-
-
-def _context(row: Row) -> str:
-    """Return where a sealed version stands; it decrypts nowhere else."""
-    return f"{RESOURCES.name}/{row['tenant']}/{row['type']}/{row['id']}/{row['version']}"
+            rows = (await connection.execute(query)).mappings().all()
+        return [unsealed(cipher, row) for row in rows]

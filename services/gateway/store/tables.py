@@ -1,4 +1,8 @@
-"""The gateway's tables. Times are microseconds since 1970 UTC (`_us`)."""
+"""The gateway's tables of cases, reports and people; `metadata` holds those of every module.
+
+Times are microseconds since 1970 UTC (`_us`). A change here needs a migration: see
+`migrations/__init__.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,55 +21,16 @@ from sqlalchemy import (
 metadata = MetaData()
 
 
-def _key(name: str, length: int) -> Column[str]:
+def key_column(name: str, length: int) -> Column[str]:
+    """Return a text column of the primary key."""
     return Column(name, String(length), primary_key=True)
 
-
-RESOURCES = Table(
-    "gateway_resources",
-    metadata,
-    _key("tenant", 64),
-    _key("type", 64),
-    _key("id", 64),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("case_id", String(64), nullable=False),
-    Column("updated_us", BigInteger, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
-)
-"""One row per version, never changed."""
-
-CURRENT = Table(
-    "gateway_current",
-    metadata,
-    _key("tenant", 64),
-    _key("type", 64),
-    _key("id", 64),
-    Column("version", Integer, nullable=False),
-    Column("case_id", String(64), nullable=False),
-    Column("updated_us", BigInteger, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Index("gateway_current_by_time", "tenant", "type", "updated_us", "id"),
-    Index("gateway_current_by_case", "tenant", "case_id"),
-)
-"""Which version is current, and the keyed hash of its content."""
-
-SEARCH = Table(
-    "gateway_search",
-    metadata,
-    _key("tenant", 64),
-    _key("type", 64),
-    _key("param", 32),
-    _key("value", 256),
-    _key("id", 64),
-    Index("gateway_search_by_resource", "tenant", "type", "id"),
-)
-"""Search values of the current version; those that could identify as keyed hashes."""
 
 CASES = Table(
     "gateway_cases",
     metadata,
-    _key("tenant", 64),
-    _key("case_id", 64),
+    key_column("tenant", 64),
+    key_column("case_id", 64),
     Column("status", String(32), nullable=False),
     Column("reason", String(64), nullable=False),
     Column("message", String(512), nullable=False),
@@ -87,9 +52,9 @@ CASES = Table(
 STEPS = Table(
     "gateway_steps",
     metadata,
-    _key("tenant", 64),
-    _key("case_id", 64),
-    _key("step", 64),
+    key_column("tenant", 64),
+    key_column("case_id", 64),
+    key_column("step", 64),
     Column("state", String(16), nullable=False),
     Column("started_us", BigInteger, nullable=False),
     Column("finished_us", BigInteger, nullable=False),
@@ -99,8 +64,8 @@ STEPS = Table(
 COMPOSED = Table(
     "gateway_composed",
     metadata,
-    _key("tenant", 64),
-    _key("case_id", 64),
+    key_column("tenant", 64),
+    key_column("case_id", 64),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("composed_us", BigInteger, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
@@ -110,9 +75,9 @@ COMPOSED = Table(
 REVIEWS = Table(
     "gateway_reviews",
     metadata,
-    _key("tenant", 64),
-    _key("case_id", 64),
-    _key("request_id", 64),
+    key_column("tenant", 64),
+    key_column("case_id", 64),
+    key_column("request_id", 64),
     Column("version", Integer, nullable=False),
     Column("signer", String(64), nullable=False),
     Column("created_us", BigInteger, nullable=False),
@@ -124,9 +89,9 @@ REVIEWS = Table(
 DRAFTS = Table(
     "gateway_drafts",
     metadata,
-    _key("tenant", 64),
-    _key("case_id", 64),
-    _key("reviewer", 128),
+    key_column("tenant", 64),
+    key_column("case_id", 64),
+    key_column("reviewer", 128),
     Column("version", Integer, nullable=False),
     Column("updated_us", BigInteger, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
@@ -135,7 +100,7 @@ DRAFTS = Table(
 SESSIONS = Table(
     "gateway_sessions",
     metadata,
-    _key("token_hash", 64),
+    key_column("token_hash", 64),
     Column("tenant", String(64), nullable=False),
     Column("reviewer", String(128), nullable=False),
     Column("csrf", String(64), nullable=False),
@@ -146,7 +111,7 @@ SESSIONS = Table(
 SIGN_INS = Table(
     "gateway_sign_ins",
     metadata,
-    _key("name_hash", 64),
+    key_column("name_hash", 64),
     Column("failures", Integer, nullable=False),
     Column("blocked_until_us", BigInteger, nullable=False),
 )
@@ -155,8 +120,8 @@ SIGN_INS = Table(
 SUBJECTS = Table(
     "gateway_subjects",
     metadata,
-    _key("tenant", 64),
-    _key("reference_hash", 64),
+    key_column("tenant", 64),
+    key_column("reference_hash", 64),
     Column("subject_key", String(128), nullable=False),
 )
 """Keyed hash of a Patient reference or identifier → the subject as consent knows it."""

@@ -1,0 +1,331 @@
+"""A transaction on a tenant's resources: one at a time, numbered, indexed, audited.
+
+Source: docs/adr/0012-one-writer-per-tenant.md.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy import ColumnElement, and_, bindparam, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.fhir.splice import splice
+from services.gateway.progress import to_instant
+from services.gateway.store.audit import AuditEntry, AuditTrail
+from services.gateway.store.database import Cipher, Database, Row, upsert_many
+from services.gateway.store.resource_tables import CURRENT, RESOURCES, TENANTS
+from services.gateway.store.stored import COLUMNS, Key, Resource, Stored, context, unsealed
+from services.gateway.store.values import same_version
+from services.kernel import fhir
+from services.kernel.crypto import KeyedHash
+from services.kernel.errors import InvalidInput, Violation
+
+KEYS_MAX = 1000
+"""Resources looked up by one statement."""
+
+_TAKE = {
+    name: dialect.insert(TENANTS)
+    .on_conflict_do_update(index_elements=["tenant"], set_={"seq": TENANTS.c.seq})
+    .returning(TENANTS.c.seq, TENANTS.c.last_us)
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+}
+_GIVE_BACK = (
+    update(TENANTS)
+    .where(TENANTS.c.tenant == bindparam("t"))
+    .values(seq=bindparam("s"), last_us=bindparam("l"))
+)
+
+
+class Indexer(Protocol):
+    """Fills the search index, in the transaction that changes the resource."""
+
+    async def write(
+        self,
+        connection: AsyncConnection,
+        tenant: str,
+        items: Sequence[tuple[Stored, Resource | None]],
+    ) -> None:
+        """Replace what these resources are found by; of one that is None, drop it."""
+
+
+class WriteObserver(Protocol):
+    """Is told what a transaction wrote, before it is committed."""
+
+    async def written(self, writing: Writing) -> None:
+        """Look at `writing.changes`; what is written here is committed with them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A resource to be saved."""
+
+    resource: Resource
+    """Its content, parsed by `kernel.fhir.parse`."""
+    content: bytes = b""
+    """The same as it came, which is kept; empty: `resource` is written out."""
+    id: str = ""
+    """Its id; empty: the one in `resource`, else a new one."""
+    method: str = "PUT"
+    case_id: str = ""
+    owned: bool = False
+
+
+class Writing:
+    """What is done to one tenant's resources in one transaction, under the tenant's lock."""
+
+    def __init__(
+        self,
+        database: Database,
+        connection: AsyncConnection,
+        tenant: str,
+        indexer: Indexer,
+    ) -> None:
+        self.connection = connection
+        self.tenant = tenant
+        self.now_us = 0
+        """Time of every version of this transaction; later than any before it."""
+        self.changes: list[Stored] = []
+        """What was written, in order."""
+        self.entries: list[AuditEntry] = []
+        self._db = database
+        self._indexer = indexer
+        self._seq = 0
+        self._cipher: Cipher
+        self._hasher: KeyedHash
+
+    async def current(self, kind: str, resource_id: str) -> Stored | None:
+        """Return the current version, a deletion included; None: there never was one."""
+        return (await self.current_many([(kind, resource_id)])).get((kind, resource_id))
+
+    async def current_many(self, keys: Sequence[Key]) -> dict[Key, Stored]:
+        """Return the current versions of those that exist, deletions included."""
+        return await current_versions(self.connection, self._cipher, self.tenant, keys)
+
+    async def save(
+        self,
+        resource: Resource | bytes,
+        *,
+        content: bytes = b"",
+        resource_id: str = "",
+        method: str = "PUT",
+        case_id: str = "",
+        owned: bool = False,
+    ) -> tuple[Stored, bool]:
+        """Store a resource as its next version; tell whether it was created.
+
+        Parameters
+        ----------
+        resource : parsed, or the bytes that came
+        content : the bytes that came, when `resource` is parsed; they are kept but for `id`,
+            `meta.versionId` and `meta.lastUpdated`
+        resource_id : the id it gets; empty: its own, else a new one
+
+        A resource whose content is current already gets no new version.
+        """
+        if isinstance(resource, bytes):
+            content, resource = resource, dict(fhir.parse(resource))
+        incoming = Incoming(
+            resource=resource,
+            content=content,
+            id=resource_id,
+            method=method,
+            case_id=case_id,
+            owned=owned,
+        )
+        return (await self.save_many([incoming]))[0]
+
+    async def save_many(self, items: Sequence[Incoming]) -> list[tuple[Stored, bool]]:
+        """Store resources in their order, with few statements; see `save`."""
+        named = [(item, _key(item)) for item in items]
+        states = await self._states([key for _, key in named])
+        found: list[tuple[Stored | None, bool]] = []
+        versions: list[Row] = []
+        indexed: list[tuple[Stored, Resource | None]] = []
+        for item, key in named:
+            before = states.get(key)
+            plain = fhir.dump(_unversioned(item.resource, key[1]))
+            digest = self._hasher("resource", plain.decode())
+            if before and not before["deleted"] and before["digest"] == digest:
+                found.append((None, False))
+                continue
+            stored = self._next(key, before, item)
+            states[key] = self._state(stored, before, digest)
+            versions.append(self._row(stored))
+            indexed.append((stored, item.resource))
+            found.append((stored, before is None or bool(before["deleted"])))
+        touched = dict.fromkeys((stored.type, stored.id) for stored, _ in indexed)
+        await self._write(versions, [states[key] for key in touched], indexed)
+        same = [key for (stored, _), (_, key) in zip(found, named, strict=True) if stored is None]
+        unchanged = await self.current_many(same)
+        return [
+            (stored or unchanged[key], created)
+            for (stored, created), (_, key) in zip(found, named, strict=True)
+        ]
+
+    async def remove(self, kind: str, resource_id: str) -> Stored | None:
+        """Delete a resource: a version that says so; None when there is nothing to delete."""
+        key = (kind, resource_id)
+        before = (await self._states([key])).get(key)
+        if before is None or before["deleted"]:
+            return None
+        seq = self._number()
+        stored = Stored(
+            type=kind,
+            id=resource_id,
+            version=before["version"] + 1,
+            case_id=before["case_id"],
+            updated_us=self.now_us,
+            content=b"",
+            seq=seq,
+            key=before["key"],
+            method="DELETE",
+            owned=bool(before["owned"]),
+        )
+        state = self._state(stored, before, "")
+        await self._write([self._row(stored)], [state], [(stored, None)])
+        return stored
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Note an entry of the journal, to be committed with the changes."""
+        self.entries.append(entry)
+
+    async def lock(self) -> None:
+        """Take the tenant's lock, which ends with the transaction; first thing to do."""
+        self._cipher = await self._db.cipher_for(self.tenant)
+        self._hasher = await self._db.hasher_for(self.tenant)
+        row = {"tenant": self.tenant, "seq": 0, "last_us": 0, "indexed": 0}
+        take = _TAKE[self.connection.dialect.name]
+        seq, last_us = (await self.connection.execute(take, row)).one()
+        self._seq = seq
+        self.now_us = max(self._db.now_us(), last_us + 1)
+
+    async def finish(self, observers: Sequence[WriteObserver], trail: AuditTrail) -> None:
+        """Tell the observers, write the journal and the last number; then commit."""
+        for observer in observers:
+            await observer.written(self)
+        await trail.write(self.connection, self.entries)
+        self.entries = []
+        if self.changes:
+            numbers = {"t": self.tenant, "s": self._seq, "l": self.now_us}
+            await self.connection.execute(_GIVE_BACK, numbers)
+
+    def _number(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    async def _states(self, keys: Sequence[Key]) -> dict[Key, Row]:
+        """Return the rows of `gateway_current` for those that exist."""
+        states: dict[Key, Row] = {}
+        unique = list(dict.fromkeys(keys))
+        for start in range(0, len(unique), KEYS_MAX):
+            part = unique[start : start + KEYS_MAX]
+            query = select(CURRENT).where(CURRENT.c.tenant == self.tenant, one_of(part))
+            for row in (await self.connection.execute(query)).mappings():
+                states[(row["type"], row["id"])] = dict(row)
+        return states
+
+    def _next(self, key: Key, before: Row | None, item: Incoming) -> Stored:
+        """Return the version that an incoming resource becomes."""
+        seq = self._number()
+        version = before["version"] + 1 if before else 1
+        mark = {
+            "resource_id": key[1],
+            "version_id": str(version),
+            "last_updated": to_instant(self.now_us),
+        }
+        return Stored(
+            type=key[0],
+            id=key[1],
+            version=version,
+            case_id=item.case_id or (before["case_id"] if before else ""),
+            updated_us=self.now_us,
+            content=splice(item.content or fhir.dump(item.resource), **mark),
+            seq=seq,
+            key=before["key"] if before else seq,
+            method=item.method,
+            owned=item.owned,
+        )
+
+    def _state(self, stored: Stored, before: Row | None, digest: str) -> Row:
+        """Return the row of `gateway_current`; a case keeps what it was the first to have."""
+        return {
+            "tenant": self.tenant,
+            "type": stored.type,
+            "id": stored.id,
+            "version": stored.version,
+            "seq": stored.seq,
+            "key": stored.key,
+            "deleted": stored.deleted,
+            "owned": stored.owned,
+            "case_id": (before["case_id"] if before else "") or stored.case_id,
+            "updated_us": stored.updated_us,
+            "digest": digest,
+        }
+
+    def _row(self, stored: Stored) -> Row:
+        """Return the row of `gateway_resources`."""
+        row: Row = {name: getattr(stored, name) for name in COLUMNS}
+        row |= {"tenant": self.tenant, "sealed": b""}
+        if not stored.deleted:
+            where = context(self.tenant, stored.type, stored.id, stored.version)
+            row["sealed"] = self._cipher.encrypt(stored.content, where)
+        return row
+
+    async def _write(
+        self,
+        versions: Sequence[Row],
+        states: Sequence[Row],
+        indexed: Sequence[tuple[Stored, Resource | None]],
+    ) -> None:
+        if not versions:
+            return
+        await self.connection.execute(insert(RESOURCES), list(versions))
+        await upsert_many(self.connection, CURRENT, states)
+        await self._indexer.write(self.connection, self.tenant, indexed)
+        self.changes += [stored for stored, _ in indexed]
+
+
+async def current_versions(
+    connection: AsyncConnection, cipher: Cipher, tenant: str, keys: Sequence[Key]
+) -> dict[Key, Stored]:
+    """Return the current versions of those that exist, deletions included."""
+    found: dict[Key, Stored] = {}
+    unique = list(dict.fromkeys(keys))
+    for start in range(0, len(unique), KEYS_MAX):
+        part = unique[start : start + KEYS_MAX]
+        query = select(RESOURCES).join(CURRENT, same_version())
+        query = query.where(CURRENT.c.tenant == tenant, one_of(part))
+        for row in (await connection.execute(query)).mappings():
+            found[(row["type"], row["id"])] = unsealed(cipher, row)
+    return found
+
+
+def one_of(keys: Sequence[Key]) -> ColumnElement[bool]:
+    """Return the condition that `gateway_current` has one of these types and ids."""
+    if len(keys) == 1:
+        return and_(CURRENT.c.type == keys[0][0], CURRENT.c.id == keys[0][1])
+    return tuple_(CURRENT.c.type, CURRENT.c.id).in_(keys)
+
+
+def _key(item: Incoming) -> Key:
+    kind = item.resource.get("resourceType")
+    if not isinstance(kind, str) or not kind:
+        problem = Violation("resourceType", "is missing")
+        raise InvalidInput("not a FHIR resource", [problem])
+    return kind, item.id or str(item.resource.get("id") or uuid.uuid4())
+
+
+def _unversioned(resource: Resource, resource_id: str) -> Resource:
+    """Return the content that makes two versions the same or not."""
+    meta = resource.get("meta")
+    if isinstance(meta, dict) and not meta.keys().isdisjoint(("versionId", "lastUpdated")):
+        kept = {k: v for k, v in meta.items() if k not in ("versionId", "lastUpdated")}
+        resource = {k: v for k, v in resource.items() if k != "meta"}
+        if kept:
+            resource["meta"] = kept
+    return resource if resource.get("id") == resource_id else {**resource, "id": resource_id}
