@@ -36,7 +36,7 @@ STATUS = {
 }
 """HTTP status of a gRPC status; any other is 500."""
 
-SYNTAX = frozenset({"NOT_JSON", "NOT_UTF8", "TOO_DEEP", "DUPLICATE_KEY", "BAD_REQUEST"})
+SYNTAX = frozenset({"NOT_JSON", "NOT_UTF8", "TOO_DEEP", "DUPLICATE_KEY", "LONG_NUMBER", "BAD_REQUEST"})
 """Reasons that mean the content could not even be read: 400, not 422 (R4 http, 3.1.0.8)."""
 
 
@@ -58,6 +58,26 @@ class UnsupportedMediaType(MeshError):
     issue = "not-supported"
 
 
+class Gone(MeshError):
+    """The resource was deleted; its history may still be read."""
+
+    issue = "deleted"
+    grpc_status = "NOT_FOUND"
+
+
+class PreconditionFailed(MeshError):
+    """`If-Match`, `If-None-Match` or a condition that several resources meet: 412."""
+
+    issue = "conflict"
+    grpc_status = "FAILED_PRECONDITION"
+
+
+class MultipleMatches(PreconditionFailed):
+    """A conditional interaction found more than one resource."""
+
+    issue = "multiple-matches"
+
+
 class TooManyRequests(MeshError):
     """Tried too often; `retry_after_s` says when to try again."""
 
@@ -69,7 +89,14 @@ class TooManyRequests(MeshError):
         self.retry_after_s = retry_after_s
 
 
-_OWN = {MethodNotAllowed: 405, NotAcceptable: 406, UnsupportedMediaType: 415, KeyDestroyed: 410}
+_OWN: dict[type[MeshError], int] = {
+    MethodNotAllowed: 405,
+    NotAcceptable: 406,
+    UnsupportedMediaType: 415,
+    KeyDestroyed: 410,
+    Gone: 410,
+    PreconditionFailed: 412,
+}
 
 
 def http_status(error: MeshError) -> int:

@@ -1,0 +1,150 @@
+"""The content of a request: its media type, its size, and the resource in it.
+
+Content may be sent with `Content-Encoding: gzip`; what it unpacks to counts against the limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from services.gateway.call import Call, body
+from services.gateway.fhir import validation
+from services.gateway.fhir.outcome import UnsupportedMediaType
+from services.gateway.fhir.types import TYPES
+from services.kernel import fhir
+from services.kernel.errors import InvalidInput, NotFound, Violation
+
+RESOURCE_BYTES_MAX = 16 << 20
+"""Largest single resource, bytes."""
+NUMBER_CHARS_MAX = 64
+"""Longest number; R4 asks for 18 significant digits to be kept."""
+JSON_TYPES = frozenset({"application/fhir+json", "application/json"})
+INLINE_BYTES_MAX = 32 << 10
+"""Up to this a resource is read in the event loop; a larger one in a thread."""
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_LONG = re.compile(rb"[0-9.eE+\-]{%d}" % (NUMBER_CHARS_MAX + 1))
+
+Json = dict[str, Any]
+
+
+def media_type(call: Call) -> str:
+    """Return the request's media type, lower-case, without parameters."""
+    return call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_json(call: Call, limit: int = RESOURCE_BYTES_MAX) -> tuple[bytes, Json]:
+    """Return the request's bytes, and the JSON object in them.
+
+    Raises
+    ------
+    UnsupportedMediaType, TooLarge, InvalidInput
+    """
+    if media_type(call) not in JSON_TYPES:
+        raise UnsupportedMediaType("the content must be application/fhir+json")
+    content = await body(call.request, limit)
+    return content, as_object(await run_heavy(len(content), parse, content))
+
+
+async def read_resource(call: Call, kind: str, limit: int = RESOURCE_BYTES_MAX) -> Json:
+    """Return the resource of this type in the request.
+
+    Raises
+    ------
+    UnsupportedMediaType, TooLarge, InvalidInput
+    """
+    _, resource = await read_json(call, limit)
+    require_type(resource, kind)
+    return resource
+
+
+async def run_heavy(size: int, work: Any, *arguments: Any) -> Any:
+    """Return what `work` returns, run in a thread where its input is large."""
+    if size <= INLINE_BYTES_MAX:
+        return work(*arguments)
+    return await asyncio.to_thread(work, *arguments)
+
+
+def parse(content: bytes) -> Any:
+    """Return a JSON value, within the limits of depth and of the length of a number.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if not content.strip():
+        raise InvalidInput("the content is empty", reason="NOT_JSON")
+    if _LONG.search(content) and _LONG.search(_STRINGS.sub(b'""', content)):
+        raise InvalidInput(
+            f"a number is longer than {NUMBER_CHARS_MAX} characters", reason="LONG_NUMBER"
+        )
+    return fhir.parse(content)
+
+
+def as_object(value: Any) -> Json:
+    """Return the value, which must be a JSON object with a resourceType."""
+    if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
+        problem = Violation("resourceType", "the content must be one FHIR resource")
+        raise InvalidInput("not a FHIR resource", [problem], reason="BAD_REQUEST")
+    return value
+
+
+def require_type(resource: Json, kind: str) -> None:
+    """Let a resource of this type pass.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if resource["resourceType"] != kind:
+        problem = Violation("resourceType", f"must be {kind}, as in the address")
+        raise InvalidInput("another resource type", [problem], reason="BAD_REQUEST")
+
+
+def require_id(resource: Json, resource_id: str) -> None:
+    """Let a resource pass whose id is the one in the address.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if resource.get("id") != resource_id:
+        problem = Violation(f"{resource['resourceType']}.id", "must be the id in the address")
+        raise InvalidInput("the id does not match", [problem], reason="BAD_REQUEST")
+
+
+async def require_conformant(resource: Json, size: int) -> None:
+    """Let a resource pass that conforms to R4; `size` is about how many bytes it has.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    await run_heavy(size, validation.require, resource)
+
+
+def kind_of(name: str) -> str:
+    """Return a resource type that is served.
+
+    Raises
+    ------
+    NotFound
+    """
+    if name not in TYPES:
+        raise NotFound("there is no such resource type in R4", reason="TYPE_NOT_SERVED")
+    return name
+
+
+def id_of(text: str, kind: str = "Resource") -> str:
+    """Return an R4 id.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if not _ID.fullmatch(text):
+        problem = Violation(f"{kind}.id", "1 to 64 letters, digits, '-' and '.'")
+        raise InvalidInput("not a FHIR id", [problem], reason="BAD_REQUEST")
+    return text
