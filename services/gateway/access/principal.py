@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.gateway.access.rights import AUDITING, EVERYTHING, NOTHING, READING, Rights
+from services.gateway.access.rights import AUDITING, EVERYTHING, NOTHING, PRACTISING, Rights
 from services.kernel.errors import Forbidden
 
 
@@ -32,6 +32,10 @@ class Action(StrEnum):
     UPLOAD = "upload"
     WRITE_CONSENT = "write-consent"
     READ = "read"
+    WRITE = "write"
+    """Change resources; which ones the account's rights say."""
+    LAUNCH = "launch"
+    """Say which patient an app is to be opened with."""
     METADATA = "metadata"
     REVIEW = "review"
     OPERATE = "operate"
@@ -42,7 +46,9 @@ RIGHTS: dict[Action, frozenset[Role]] = {
     Action.SUBMIT: frozenset({Role.EHR}),
     Action.UPLOAD: frozenset({Role.EHR}),
     Action.WRITE_CONSENT: frozenset({Role.EHR}),
-    Action.READ: frozenset({Role.EHR, Role.PHYSICIAN}),
+    Action.READ: frozenset({Role.EHR, Role.PHYSICIAN, Role.AUDITOR}),
+    Action.WRITE: frozenset({Role.EHR, Role.PHYSICIAN}),
+    Action.LAUNCH: frozenset({Role.EHR}),
     Action.METADATA: frozenset(Role),
     Action.REVIEW: frozenset({Role.PHYSICIAN}),
     Action.OPERATE: frozenset({Role.OPERATOR}),
@@ -52,7 +58,7 @@ RIGHTS: dict[Action, frozenset[Role]] = {
 
 RESOURCES: dict[Role, Rights] = {
     Role.EHR: EVERYTHING,
-    Role.PHYSICIAN: READING,
+    Role.PHYSICIAN: PRACTISING,
     Role.OPERATOR: NOTHING,
     Role.AUDITOR: AUDITING,
 }
@@ -80,6 +86,18 @@ class Principal:
         return RESOURCES[self.role] if self.scopes is None else self.scopes
 
 
+FOR_APPS: dict[Action, tuple[str, str]] = {
+    Action.METADATA: ("", ""),
+    Action.READ: ("", ""),
+    Action.WRITE: ("", ""),
+    Action.SUBMIT: ("Bundle", "c"),
+    Action.WRITE_CONSENT: ("Consent", "cu"),
+}
+"""What a SMART access token may be used for at all: FHIR, never the pages or the operator's
+addresses; with the resource type and letters one of which its scopes must allow. For READ and
+WRITE each interaction holds its own resource against the scopes."""
+
+
 def require(principal: Principal, action: Action) -> None:
     """Let the action pass.
 
@@ -92,3 +110,12 @@ def require(principal: Principal, action: Action) -> None:
         raise Forbidden(
             f"the role {principal.role} may not {action}", reason="ROLE_NOT_ALLOWED", action=action
         )
+    if principal.client_id and not _apps_may(principal.rights, action):
+        raise Forbidden(f"the access token does not allow {action}", reason="INSUFFICIENT_SCOPE")
+
+
+def _apps_may(rights: Rights, action: Action) -> bool:
+    if action not in FOR_APPS:
+        return False
+    kind, letters = FOR_APPS[action]
+    return not kind or any(p.covers(kind, one) for p in rights.permissions for one in letters)

@@ -74,6 +74,16 @@ class Rights:
         kept = tuple(p for p in self.permissions if letter in p.letters)
         return Visibility(kept, self.restricted)
 
+    def within(self, limit: Rights) -> Rights:
+        """Return what both these rights and `limit` allow."""
+        both = [
+            shared
+            for own in self.permissions
+            for other in limit.permissions
+            if (shared := _shared(own, other))
+        ]
+        return Rights(tuple(dict.fromkeys(both)), self.restricted and limit.restricted)
+
     def covering(self, kind: str, letter: str) -> tuple[Permission, ...]:
         """Return the permissions that may allow `letter` on a type.
 
@@ -90,7 +100,39 @@ class Rights:
         return found
 
 
+def _shared(own: Permission, other: Permission) -> Permission | None:
+    """Return what both permissions allow, or None where that is nothing."""
+    letters = own.letters & other.letters
+    if own.names(other.kind) or own.kind == other.kind:
+        kind = other.kind
+    elif other.names(own.kind):
+        kind = own.kind
+    else:
+        return None
+    if not letters or (own.patient and other.patient and own.patient != other.patient):
+        return None
+    criteria = tuple(dict.fromkeys((*own.criteria, *other.criteria)))
+    return Permission(kind, letters, own.patient or other.patient, criteria)
+
+
 NOTHING = Rights(())
-EVERYTHING = Rights((Permission(ANY, LETTERS),))
+EVERYTHING = Rights((Permission(ANY, LETTERS),), restricted=True)
+"""Of the hospital's own system, which is where restricted resources come from."""
 READING = Rights((Permission(ANY, frozenset("rs")),))
+CHARTED = (
+    "AllergyIntolerance",
+    "Communication",
+    "Condition",
+    "DocumentReference",
+    "Flag",
+    "MedicationStatement",
+    "Observation",
+    "QuestionnaireResponse",
+    "ServiceRequest",
+    "Task",
+)
+"""What a physician writes into the chart with an app. What the mesh made stays the mesh's."""
+PRACTISING = Rights(
+    (*READING.permissions, *(Permission(kind, frozenset("cu")) for kind in CHARTED))
+)
 AUDITING = Rights((Permission("AuditEvent", frozenset("rs")),))

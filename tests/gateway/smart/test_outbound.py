@@ -167,7 +167,7 @@ async def test_tls_that_does_not_speak_is_an_outage_and_not_an_unknown_error() -
             await out.request("north", "GET", f"https://hook.test:{port}/")
 
 
-@pytest.mark.parametrize("entry", ["https://x", "http://x", "a b/c/d", "x:port", "ten ant/", "x/y/z"])
+@pytest.mark.parametrize("entry", ["https://x", "http://x", "a b/c/d", "x:port", "x/y/z"])
 def test_a_list_that_cannot_be_read_stops_the_start(entry: str) -> None:
     with pytest.raises(BadSettings):
         parse(entry, "")
