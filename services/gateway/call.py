@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,7 @@ from starlette.requests import Request
 from services.gateway.access import trail
 from services.gateway.access.accounts import Accounts
 from services.gateway.access.principal import Principal
+from services.gateway.ehr.client import Ehrs
 from services.gateway.fhir.outcome import UnsupportedMediaType
 from services.gateway.outbound import Outbound
 from services.gateway.settings import Settings
@@ -107,6 +108,8 @@ class Gateway:
     hasher_for: Callable[[str], Awaitable[KeyedHash]]
     outbound: Outbound
     """The way to addresses that others wrote down."""
+    ehrs: Ehrs = field(default_factory=Ehrs)
+    """The EHRs that may launch dxmesh."""
 
 
 class Journal(Protocol):
