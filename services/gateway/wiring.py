@@ -16,11 +16,10 @@ from services.gateway.pdf import render_bundle
 from services.gateway.peers import GrpcPeers
 from services.gateway.service import GatewayService
 from services.gateway.settings import Settings
-from services.gateway.store import open_store
-from services.gateway.store.tables import metadata
+from services.gateway.store import migrations, open_store
 from services.gateway.worker import GatewayWorker
 from services.kernel import blobs, process
-from services.kernel.database import create_schema, open_engine
+from services.kernel.database import open_engine
 from services.kernel.deadletters import DeadLetters
 
 NAME = "dxmesh.gateway.v1.GatewayService"
@@ -44,7 +43,7 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
     vault, analysis = blobs.open_identity(settings).vault, blobs.open_analysis(settings)
     engine = open_engine(settings.database_url)
     mesh.on_stop(engine.dispose)
-    await create_schema(engine, metadata)
+    await migrations.upgrade(engine)
     store = open_store(engine, vault, settings.session_s, settings.session_idle_s)
     peers = GrpcPeers(settings)
     mesh.on_stop(peers.close)

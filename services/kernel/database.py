@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, event, text
+from sqlalchemy import Connection, MetaData, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -20,6 +23,10 @@ log = logging.getLogger(__name__)
 
 LOCK = 0x64786D
 """Advisory lock that lets one process at a time make a schema ("dxm")."""
+_LOCKS = {
+    "postgresql": f"SELECT pg_advisory_xact_lock({LOCK})",
+    "sqlite": "BEGIN IMMEDIATE",  # sqlite3 itself begins none before a change of the schema
+}
 
 AWAY = ("08", "53", "57P")
 """SQLSTATE classes: connection exception, insufficient resources, operator intervention."""
@@ -56,12 +63,28 @@ def open_engine(url: str) -> AsyncEngine:
 
 async def create_schema(engine: AsyncEngine, metadata: MetaData) -> None:
     """Create the tables that are missing; waits for the database; safe to run at once twice."""
+    await _when_ready(engine, partial(metadata.create_all, checkfirst=True))
+
+
+async def upgrade_schema(
+    engine: AsyncEngine, migrations: Path, version_table: str, step: str = "head"
+) -> None:
+    """Bring the schema up to one of Alembic's steps in a folder, the last, in one transaction.
+
+    Waits for the database; safe to run at once twice. The folder's `env.py` finds `connection`
+    and `version_table` among the configuration's attributes.
+    """
+    await _when_ready(engine, partial(_upgrade, migrations, version_table, step))
+
+
+async def _when_ready(engine: AsyncEngine, change: Callable[[Connection], None]) -> None:
+    """Change the schema, one process at a time, as soon as the database answers."""
+    lock = _LOCKS[engine.dialect.name]
     while True:
         try:
             async with engine.begin() as connection:
-                if engine.dialect.name == "postgresql":
-                    await connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
-                await connection.run_sync(_create, metadata)
+                await connection.exec_driver_sql(lock)
+                await connection.run_sync(change)
             return
         except Exception as error:
             if not isinstance(error, DBAPIError) and errors.as_outage(error) is None:
@@ -70,8 +93,14 @@ async def create_schema(engine: AsyncEngine, metadata: MetaData) -> None:
             await asyncio.sleep(1.0)
 
 
-def _create(connection: Connection, metadata: MetaData) -> None:
-    metadata.create_all(connection, checkfirst=True)
+def _upgrade(migrations: Path, version_table: str, step: str, connection: Connection) -> None:
+    from alembic import command  # slow to import, and only here
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.attributes |= {"connection": connection, "version_table": version_table}
+    command.upgrade(config, step)
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:

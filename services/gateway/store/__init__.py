@@ -15,6 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway.store.audit import AuditTrail
 from services.gateway.store.cases import Cases
 from services.gateway.store.database import Database, now_us
+from services.gateway.store.ehr import EhrLaunches
+from services.gateway.store.ehr_writes import EhrWrites
+from services.gateway.store.hooks import Hooks
+from services.gateway.store.leases import Leases
 from services.gateway.store.people import People
 from services.gateway.store.reports import Reports
 from services.gateway.store.resources import Resources
@@ -42,6 +46,10 @@ class Store:
     reports: Reports
     people: People
     audit: AuditTrail
+    leases: Leases
+    hooks: Hooks
+    ehr: EhrLaunches
+    ehr_writes: EhrWrites
 
 
 def open_store(
@@ -62,4 +70,8 @@ def open_store(
         Reports(database),
         People(database, session_s, idle_s),
         trail,
+        Leases(database),
+        Hooks(database, trail),
+        EhrLaunches(database, session_s, idle_s),
+        EhrWrites(database),
     )

@@ -1,0 +1,1 @@
+"""The steps; see `migrations/__init__.py`."""
