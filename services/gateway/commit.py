@@ -113,6 +113,7 @@ class StoreCommitter:
                 )
             resources = [entry["resource"] for entry in signed["entry"]]
             await self._store.resources.put(opened.connection, tenant, case_id, resources)
+            await self._store.ehr_writes.signed(opened.connection, tenant, case_id, signed_us)
             opened.case = _as_signed(opened.case, event.version, signed_us)
 
     async def _bundle(self, event: ReportComposed) -> dict[str, Json]:

@@ -15,6 +15,9 @@ class Settings(IdentitySettings):
     accounts_file: Path
     """TOML file with the clients and users that may sign in; hashes only."""
 
+    cds_clients_file: Path | None = None
+    """TOML file with the CDS Hooks clients and their public keys; none: nobody may call a hook."""
+
     database_url: str = "sqlite+aiosqlite:///gateway.sqlite"
     """The gateway's database: sqlite+aiosqlite:///path or postgresql+asyncpg://…"""
 
@@ -88,6 +91,18 @@ class Settings(IdentitySettings):
 
     smart_key_days: int = 90
     """Days after which the signing key of id_tokens is replaced."""
+
+    ehr_file: Path | None = None
+    """TOML file with the EHRs that may launch dxmesh, see docs/smart.md; none: no EHR may."""
+
+    ehr_sign_s: float = 900.0
+    """Seconds after a launch in which a physician without an account here may sign."""
+
+    ehr_retrieve_s: float = 180.0
+    """Seconds that images may take to come from the EHR when a case is submitted."""
+
+    ehr_write_days: float = 7.0
+    """Days after which a signed report that the EHR does not take is given up, and shown so."""
 
     concurrency: int = 4
     """Events handled at once, per topic."""

@@ -108,14 +108,13 @@ def physician(
     Forbidden
         The operator knows no such user.
     """
-    marks = [identity.fhir_user] if identity.fhir_user else []
+    known = marks(identity, practitioner)
     numbers = _identifiers(practitioner)
-    for mark in (*marks, *numbers):
+    for mark in known:
         account = accounts.by_name.get((ehr.tenant, ehr.users.get(mark, "")))
         if account and account.role is Role.PHYSICIAN:
             return account
-    systems = {f"{number.rpartition('|')[0]}|*" for number in numbers}
-    if identity.fhir_user and ({*marks, *numbers, *systems} & set(ehr.allow)):
+    if identity.fhir_user and set(known) & set(ehr.allow):
         return Principal(
             ehr.tenant,
             f"{ehr.name}/{identity.fhir_user}",
@@ -127,6 +126,14 @@ def physician(
         "this EHR user is not a physician here; the operator adds users to the EHR file",
         reason="EHR_USER_NOT_KNOWN",
     )
+
+
+def marks(identity: Identity, practitioner: Mapping[str, Any]) -> list[str]:
+    """Return what the EHR file may name a user by: fhirUser, "system|value", "system|*"."""
+    numbers = _identifiers(practitioner)
+    systems = [f"{number.rpartition('|')[0]}|*" for number in numbers]
+    user = [identity.fhir_user] if identity.fhir_user else []
+    return [*user, *numbers, *dict.fromkeys(systems)]
 
 
 def _identifiers(practitioner: Mapping[str, Any]) -> list[str]:
