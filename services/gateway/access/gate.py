@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from services.gateway.access import trail
 from services.gateway.access.principal import Action, Principal, require
+from services.gateway.access.tokens import Tokens
 from services.gateway.call import FORM_TYPE, Call, Gateway, form_of
 from services.gateway.fhir import outcome
 from services.gateway.store.people import Session
@@ -47,6 +48,7 @@ class Gate:
     def __init__(self, gateway: Gateway, refuse: Refuse) -> None:
         self._gateway = gateway
         self._refuse = refuse
+        self._tokens = Tokens(gateway.store.smart, gateway.accounts)
 
     def endpoint(self, entry: Entry) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint: authenticate, check the right, run, translate errors."""
@@ -84,16 +86,22 @@ class Gate:
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:
-            client = self._gateway.accounts.client(token.strip())
-            if scheme.lower() != "bearer" or client is None:
-                raise Unauthenticated("the bearer token is not known")
-            return client, None
+            return await self._bearer(scheme, token.strip()), None
         if cookie := request.cookies.get(COOKIE):
             session = await self._gateway.store.people.session(cookie)
             key = (session.tenant, session.reviewer) if session else ("", "")
             if session and (user := self._gateway.accounts.by_name.get(key)):
                 return user, session
         raise Unauthenticated("a bearer token or a sign-in is needed")
+
+    async def _bearer(self, scheme: str, token: str) -> Principal:
+        """Return whose token this is: of the accounts file, or a SMART access token."""
+        if scheme.lower() == "bearer":
+            if account := self._gateway.accounts.client(token):
+                return account
+            if app := await self._tokens.principal(token):
+                return app
+        raise Unauthenticated("the bearer token is not known", reason="INVALID_TOKEN")
 
 
 async def audit_failure(entry: Entry, call: Call, error: MeshError) -> None:

@@ -128,12 +128,21 @@ def respond(error: MeshError, *, headers: Mapping[str, str] | None = None) -> Re
     """Return the answer to a request that failed."""
     status = http_status(error)
     more = dict(headers or {})
-    if isinstance(error, Unauthenticated):
-        more["WWW-Authenticate"] = 'Bearer realm="dxmesh"'
+    if wanted := _challenge(error):
+        more["WWW-Authenticate"] = wanted
     if error.retry_after_s is not None:
         more["Retry-After"] = str(max(1, round(error.retry_after_s)))
     content = fhir.dump(fhir.outcome(error))
     return Response(content, status, more, media_type=fhir.MEDIA_TYPE)
+
+
+def _challenge(error: MeshError) -> str:
+    """Return what a client is told about the token it needs (RFC 6750, 3)."""
+    codes = {"INVALID_TOKEN": "invalid_token", "INSUFFICIENT_SCOPE": "insufficient_scope"}
+    code = codes.get(error.reason, "")
+    if code or isinstance(error, Unauthenticated):
+        return 'Bearer realm="dxmesh"' + (f', error="{code}"' if code else "")
+    return ""
 
 
 def _framework(error: HTTPException) -> MeshError:

@@ -22,6 +22,7 @@ from services.gateway.store.leases import Leases
 from services.gateway.store.people import People
 from services.gateway.store.reports import Reports
 from services.gateway.store.resources import Resources
+from services.gateway.store.smart import SmartStore, open_smart
 from services.gateway.store.values import ValueIndex
 from services.kernel.crypto import FieldCipher, KeyedHash
 
@@ -48,6 +49,7 @@ class Store:
     audit: AuditTrail
     leases: Leases
     hooks: Hooks
+    smart: SmartStore
     ehr: EhrLaunches
     ehr_writes: EhrWrites
 
@@ -72,6 +74,7 @@ def open_store(
         trail,
         Leases(database),
         Hooks(database, trail),
+        open_smart(database),
         EhrLaunches(database, session_s, idle_s),
         EhrWrites(database),
     )
