@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.gateway.access.gate import COOKIE, Gate
 from services.gateway.call import Gateway
 from services.gateway.fhir import outcome
+from services.gateway.hooks import handlers as hooks
 from services.gateway.routes import ENTRIES
 from services.gateway.web import pages, session
 from services.kernel.errors import MeshError, Unauthenticated
@@ -26,7 +27,7 @@ SITE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-API_PREFIXES = ("/fhir", "/dicom-web", "/ops", "/healthz")
+API_PREFIXES = ("/fhir", "/dicom-web", "/ops", "/cds-services", "/healthz")
 
 
 def make(gateway: Gateway) -> Starlette:
@@ -38,6 +39,7 @@ def make(gateway: Gateway) -> Starlette:
         Route("/sign-in", _open(gateway, session.sign_in), methods=["POST"]),
         Route("/language", _open(gateway, session.set_language), methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
+        *hooks.routes(gateway),
     ]
     routes += [Route(e.path, gate.endpoint(e), methods=[e.method]) for e in ENTRIES]
 
@@ -112,7 +114,9 @@ class Headers:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Content-Security-Policy", SITE_POLICY)
                 headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("X-Frame-Options", "DENY")
+                # Pages that an EHR may show name its origins; the older header cannot.
+                if "frame-ancestors http" not in headers["Content-Security-Policy"]:
+                    headers.setdefault("X-Frame-Options", "DENY")
                 headers.setdefault("Referrer-Policy", "no-referrer")
                 headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
                 if not scope["path"].startswith("/static/"):

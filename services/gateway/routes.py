@@ -6,7 +6,7 @@ from services.gateway.access.gate import Entry
 from services.gateway.access.principal import Action
 from services.gateway.dicomweb import stow
 from services.gateway.fhir import consent, metadata, read, searching, submit
-from services.gateway.ops import audit, cases, dead, status
+from services.gateway.ops import audit, cases, cds, dead, status
 from services.gateway.web import case_page, review, session, worklist
 
 FHIR = (
@@ -42,6 +42,7 @@ OPS = (
     Entry("/ops/dead", "GET", Action.OPERATE, dead.list_dead),
     Entry("/ops/dead/{sequence}", "GET", Action.OPERATE, dead.show_dead),
     Entry("/ops/dead/{sequence}/retry", "POST", Action.OPERATE, dead.retry_dead),
+    Entry("/ops/cds", "GET", Action.OPERATE, cds.feedback),
     Entry("/ops/audit", "GET", Action.AUDIT, audit.audit_rows),
 )
 

@@ -1,10 +1,58 @@
-"""Tables of exports and CDS Hooks (none yet)."""
+"""Tables of CDS Hooks and of bulk exports."""
 
 from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0006"
 down_revision = "0005"
 
 
+def _text(name: str, length: int) -> sa.Column[str]:
+    return sa.Column(name, sa.String(length), nullable=False)
+
+
+def _number(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), nullable=False)
+
+
 def upgrade() -> None:
-    """Make them."""
+    """Make the tables."""
+    _hooks()
+
+
+def _hooks() -> None:
+    op.create_table(
+        "gateway_hook_tokens",
+        _text("token_hash", 64),
+        _number("exp_s"),
+        sa.PrimaryKeyConstraint("token_hash"),
+    )
+    op.create_index("gateway_hook_tokens_by_exp", "gateway_hook_tokens", ["exp_s"])
+    op.create_table(
+        "gateway_hook_cards",
+        _text("tenant", 64),
+        _text("card", 36),
+        _text("service", 64),
+        _text("topic", 64),
+        _text("case_id", 64),
+        _text("client", 64),
+        _number("issued_us"),
+        sa.PrimaryKeyConstraint("tenant", "card"),
+    )
+    op.create_index("gateway_hook_cards_by_time", "gateway_hook_cards", ["issued_us"])
+    op.create_table(
+        "gateway_hook_feedback",
+        _text("tenant", 64),
+        _text("card", 36),
+        _number("at_us"),
+        _text("service", 64),
+        _text("topic", 64),
+        _text("case_id", 64),
+        _text("outcome", 16),
+        _text("reason", 64),
+        _number("received_us"),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "card", "at_us"),
+    )
