@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,11 @@ def _connection_ended(error: BaseException) -> bool:
         return False
     state = str(getattr(error.orig, "sqlstate", None) or "")
     return error.connection_invalidated or state.startswith(AWAY)
+
+
+def _is_wrong(error: Exception) -> bool:
+    """Tell whether SQLite refuses the statement itself; its driver calls that operational too."""
+    return getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR
 
 
 errors.OUTAGES += [OperationalError, InterfaceError]
@@ -87,7 +93,7 @@ async def _when_ready(engine: AsyncEngine, change: Callable[[Connection], None])
                 await connection.run_sync(change)
             return
         except Exception as error:
-            if not isinstance(error, DBAPIError) and errors.as_outage(error) is None:
+            if errors.as_outage(error) is None or _is_wrong(error):
                 raise
             log.warning("the database is not ready: %s", type(error).__name__)
             await asyncio.sleep(1.0)
