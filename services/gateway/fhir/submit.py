@@ -31,17 +31,36 @@ async def submit(call: Call) -> Response:
     if not content.strip():
         raise InvalidInput("the content is empty", reason="NOT_JSON")
     try:
-        accepted = await call.gateway.peers.submit(call.tenant, content)
+        accepted = await accept(call, content)
     except MeshError as error:
         if error.grpc_status != "PERMISSION_DENIED":
             raise
-        return await _refused(call, content, error)
-    await _note(call, content, accepted)
+        location = f"{call.base_url}/fhir/Task/{error.facts['case_id']}"
+        return respond(error, headers={"Location": location})
     case_id = accepted.case.case_id
-    await call.audit("submit", f"Task/{case_id}", case_id=case_id)
     task = await call.store.resources.read(call.tenant, "Task", case_id)
     headers = {"Location": f"{call.base_url}/fhir/Task/{case_id}"}
     return answers.resource(task, status=200 if accepted.duplicate else 201, headers=headers)
+
+
+async def accept(call: Call, content: bytes) -> SubmitCaseResponse:
+    """Hand a submission Bundle to ingest and keep what is known of its case.
+
+    Raises
+    ------
+    MeshError
+        What ingest says; after a refused consent `facts["case_id"]` is the Task that says why.
+    """
+    try:
+        accepted = await call.gateway.peers.submit(call.tenant, content)
+    except MeshError as error:
+        if error.grpc_status == "PERMISSION_DENIED":
+            error.facts["case_id"] = await _refused(call, content, error)
+        raise
+    await _note(call, content, accepted)
+    case_id = accepted.case.case_id
+    await call.audit("submit", f"Task/{case_id}", case_id=case_id)
+    return accepted
 
 
 def require_json(call: Call) -> None:
@@ -78,12 +97,12 @@ async def _note(call: Call, content: bytes, accepted: SubmitCaseResponse) -> Non
         opened.case = case
 
 
-async def _refused(call: Call, content: bytes, error: MeshError) -> Response:
-    """Leave a Task that says why; sending the same again finds the same Task."""
+async def _refused(call: Call, content: bytes, error: MeshError) -> str:
+    """Leave a Task that says why, return its id; sending the same again finds the same Task."""
     hasher = await call.gateway.hasher_for(call.tenant)
     made = uuid.UUID(hasher("refused-submission", content.hex())[:32])
     case_id = error.facts.get("case_id") or str(made)
     async with call.store.cases.change(call.tenant, case_id) as opened:
         opened.case = stop(opened.case, "rejected", error.reason, error.message)
     await call.audit("submit", f"Task/{case_id}", case_id=case_id, outcome=error)
-    return respond(error, headers={"Location": f"{call.base_url}/fhir/Task/{case_id}"})
+    return case_id
