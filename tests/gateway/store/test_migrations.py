@@ -27,19 +27,21 @@ def _differences(connection: Connection) -> list[Any]:
 def _shape(connection: Connection) -> dict[str, Any]:
     """Return what Alembic does not compare: keys, NULL, defaults, conditions of indexes."""
     looked = inspect(connection)
-    return {
-        table: (
+    shape: dict[str, Any] = {}
+    for table in looked.get_table_names():
+        if table == migrations.VERSION_TABLE:
+            continue
+        indexes = looked.get_indexes(table)
+        shape[table] = (
             looked.get_pk_constraint(table)["constrained_columns"],
-            [(c["name"], c["nullable"], c["default"]) for c in looked.get_columns(table)],
             sorted(
-                (str(i["name"]), tuple(map(str, i["column_names"])), bool(i["unique"]),
-                 str(i.get("dialect_options")))
-                for i in looked.get_indexes(table)
+                (c["name"], c["nullable"], str(c["default"])) for c in looked.get_columns(table)
             ),
+            sorted((str(i["name"]), str(i["column_names"]), bool(i["unique"])) for i in indexes),
+            [{k: str(v) for k, v in i.get("dialect_options", {}).items()} for i in indexes],
+            looked.get_table_options(table),
         )
-        for table in looked.get_table_names()
-        if table != migrations.VERSION_TABLE
-    }  # fmt: skip
+    return shape
 
 
 @pytest.mark.requirement("DX-STO-05")
