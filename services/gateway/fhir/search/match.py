@@ -1,0 +1,186 @@
+"""Whether one resource meets conditions, decided from its content alone. Pure.
+
+This is what the search index only narrows down to, and what scopes on writes and
+subscriptions are decided by. A chain or `_has` needs other resources: `holds` refuses them.
+
+Source: FHIR R4, search.html 3.1.1.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from services.gateway.access.rights import Permission, Visibility
+from services.gateway.fhir.search import forms
+from services.gateway.fhir.search.compartments import memberships
+from services.gateway.fhir.search.criteria import (
+    Amount,
+    Code,
+    Condition,
+    Criterion,
+    Parts,
+    Span,
+    Target,
+    Text,
+    Typed,
+    Uri,
+    Wanted,
+)
+from services.gateway.fhir.search.definitions import Definition
+from services.gateway.fhir.search.extract import composites_of, values_of
+from services.gateway.fhir.search.query import Query, parse_criteria
+from services.gateway.fhir.search.ranges import Range
+from services.gateway.fhir.search.strings import normal
+from services.gateway.fhir.search.values import Measure, Pointer, Token, Value
+
+Resource = Mapping[str, Any]
+
+CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+RESTRICTED = ("R", "V")
+"""Labels of what only callers with that right may see."""
+
+
+def matches(query: Query | Iterable[Condition], resource: Resource) -> bool:
+    """Tell whether a resource is of a query's type and meets every condition."""
+    if isinstance(query, Query):
+        if resource.get("resourceType") != query.kind:
+            return False
+        if query.compartment and not _member(query.compartment.addresses, resource):
+            return False
+        query = query.criteria
+    return all(holds(condition, resource) for condition in query)
+
+
+def visible(visibility: Visibility, resource: Resource, *, base_url: str = "") -> bool:
+    """Tell whether a resource may be seen."""
+    kind = str(resource.get("resourceType"))
+    if not visibility.restricted and restricted(resource):
+        return False
+    rules = visibility.of(kind)
+    return rules is None or any(fits(rule, resource, base_url=base_url) for rule in rules)
+
+
+def fits(rule: Permission, resource: Resource, *, base_url: str = "") -> bool:
+    """Tell whether a resource is what a permission is about: its compartment and criteria."""
+    kind = str(resource.get("resourceType"))
+    if not rule.names(kind):
+        return False
+    if rule.patient and not _member((f"Patient/{rule.patient}",), resource):
+        return False
+    return matches(parse_criteria(kind, rule.criteria, base_url=base_url), resource)
+
+
+def restricted(resource: Resource) -> bool:
+    """Tell whether a resource is labelled R or V."""
+    meta = resource.get("meta")
+    labels = meta.get("security") if isinstance(meta, Mapping) else None
+    return any(
+        isinstance(label, Mapping)
+        and label.get("system") == CONFIDENTIALITY
+        and label.get("code") in RESTRICTED
+        for label in (labels if isinstance(labels, list) else ())
+    )
+
+
+def _member(addresses: Iterable[str], resource: Resource) -> bool:
+    found = memberships(str(resource.get("resourceType")), resource)
+    return any(address in found for address in addresses)
+
+
+def holds(condition: Condition, resource: Resource) -> bool:
+    """Tell whether a resource meets a condition.
+
+    Raises
+    ------
+    TypeError
+        The condition follows references.
+    """
+    if not isinstance(condition, Criterion):
+        raise TypeError("a chain cannot be decided from one resource")
+    definition, modifier = condition.definition, condition.modifier
+    if definition.kind == "composite":
+        return any(
+            all(
+                any(_is(value, want, part.definition, "") for value in found)
+                for part, found, want in zip(
+                    definition.components, group, wanted.parts, strict=True
+                )
+            )
+            for group in composites_of(definition, resource)
+            for wanted in condition.wanted
+            if isinstance(wanted, Parts)
+        )
+    found = values_of(definition, resource)
+    if modifier == "missing":
+        return bool(found) != condition.missing
+    met = any(
+        _is(value, want, definition, modifier) for value in found for want in condition.wanted
+    )
+    return met != (modifier == "not")
+
+
+def _is(value: Value, want: Wanted, definition: Definition, modifier: str) -> bool:
+    """Tell whether one value is what is wanted."""
+    if isinstance(value, Token):
+        return _is_token(value, want)
+    if isinstance(value, Pointer):
+        return _is_pointer(value, want)
+    if isinstance(value, Measure):
+        return isinstance(want, Amount) and _is_measure(value, want)
+    if isinstance(value, Range):
+        return isinstance(want, Span) and any(bounds.hold(value) for bounds in want.any_of)
+    if isinstance(want, Uri):
+        return _is_uri(value, want.uri, modifier)
+    return isinstance(want, Text) and _is_string(value, want, modifier)
+
+
+def _is_string(value: str, want: Text, modifier: str) -> bool:
+    if modifier == "exact":
+        return value == want.written
+    found = normal(value)
+    return want.normal in found if modifier == "contains" else found.startswith(want.normal)
+
+
+def _is_token(token: Token, want: Wanted) -> bool:
+    if isinstance(want, Text):
+        return any(normal(text).startswith(want.normal) for text in token.texts)
+    if isinstance(want, Typed):
+        return token.code == want.value and (want.system, want.code) in token.types
+    if not isinstance(want, Code):
+        return False
+    if want.system is not None:
+        no_system = not token.system or token.implied
+        if want.system != token.system and (want.system or not no_system):
+            return False
+    if not want.code:
+        return bool(want.system)
+    if token.folded:
+        return bool(token.code) and normal(token.code) == normal(want.code)
+    return token.code == want.code
+
+
+def _is_pointer(pointer: Pointer, want: Wanted) -> bool:
+    if isinstance(want, Code):
+        return pointer.identifier is not None and _is_token(pointer.identifier, want)
+    if not isinstance(want, Target) or not pointer.url:
+        return False
+    if want.id and pointer.local and pointer.id == want.id:
+        return True
+    return pointer.url in want.urls and want.version in ("", pointer.version)
+
+
+def _is_measure(measure: Measure, want: Amount) -> bool:
+    if not any(bounds.hold(Range(measure.low, measure.high)) for bounds in want.any_of):
+        return False
+    if want.system is not None:
+        return (measure.system, measure.code) == (want.system, want.unit)
+    return not want.unit or want.unit in (measure.code, measure.unit)
+
+
+def _is_uri(value: str, uri: str, modifier: str) -> bool:
+    if modifier == "below":
+        return value == uri or uri.rstrip("/") in forms.beginnings(value)
+    if modifier == "above":
+        return value == uri or value.rstrip("/") in forms.beginnings(uri)
+    return value == uri
