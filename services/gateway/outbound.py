@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import certifi
@@ -49,6 +50,15 @@ async def resolve(host: str, port: int) -> list[str]:
     except OSError as error:
         raise Unavailable("the name of a host does not resolve", reason="NO_SUCH_HOST") from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer whose content still comes."""
+
+    status: int
+    headers: dict[str, str]
+    chunks: AsyncIterator[bytes]
 
 
 class Outbound:
@@ -93,6 +103,23 @@ class Outbound:
         Unavailable
             Nothing answers, TLS does not verify, or it takes over `timeout_s` in all.
         """
+        async with self.stream(
+            tenant, method, url, headers=headers, content=content, timeout_s=timeout_s
+        ) as answer:
+            return Answer(answer.status, answer.headers, await _read(answer.chunks, limit))
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        tenant: str,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        timeout_s: float = TIMEOUT_S,
+    ) -> AsyncIterator[Streamed]:
+        """Send one request and yield the answer while it comes; raises as `request` does."""
         target = self._addresses.target(tenant, url)
         sent = [("Host", _authority(target)), *(headers or {}).items()]
         if content or method not in ("GET", "HEAD"):
@@ -111,23 +138,26 @@ class Outbound:
                     content=content or None,
                 ) as answer,
             ):
-                return await _read(answer, limit)
+                yield Streamed(answer.status, _headers(answer), answer.aiter_stream())
         except (TimeoutError, OSError, httpcore.NetworkError, httpcore.TimeoutException) as error:
             raise Unavailable(f"an address does not answer ({type(error).__name__})") from error
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
             raise Unavailable("an address does not speak HTTP") from error
 
 
-async def _read(answer: httpcore.Response, limit: int) -> Answer:
+async def _read(chunks: AsyncIterator[bytes], limit: int) -> bytes:
     content = bytearray()
-    async for chunk in answer.aiter_stream():
+    async for chunk in chunks:
         content += chunk
         if len(content) > limit:
             raise TooLarge(f"the answer is over {limit} bytes", reason="ANSWER_TOO_LARGE")
-    headers = {
+    return bytes(content)
+
+
+def _headers(answer: httpcore.Response) -> dict[str, str]:
+    return {
         name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers
     }
-    return Answer(answer.status, headers, bytes(content))
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
