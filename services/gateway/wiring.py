@@ -11,12 +11,14 @@ from services.gateway import app, server
 from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
+from services.gateway.ehr.opening import open_ehrs
 from services.gateway.outbound import open_outbound
 from services.gateway.pdf import render_bundle
 from services.gateway.peers import GrpcPeers
 from services.gateway.service import GatewayService
 from services.gateway.settings import Settings
 from services.gateway.store import migrations, open_store
+from services.gateway.store.refilling import refill
 from services.gateway.worker import GatewayWorker
 from services.kernel import blobs, process
 from services.kernel.database import open_engine
@@ -45,6 +47,7 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
     mesh.on_stop(engine.dispose)
     await migrations.upgrade(engine)
     store = open_store(engine, vault, settings.session_s, settings.session_idle_s)
+    await refill(store.database, store.resources, store.leases)
     peers = GrpcPeers(settings)
     mesh.on_stop(peers.close)
     return Gateway(
@@ -58,4 +61,5 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
         letters=DeadLetters(mesh.bus),
         hasher_for=vault.hasher,
         outbound=open_outbound(settings),
+        ehrs=await open_ehrs(settings.ehr_file),
     )

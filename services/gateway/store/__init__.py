@@ -18,11 +18,13 @@ from services.gateway.store.database import Database, now_us
 from services.gateway.store.ehr import EhrLaunches
 from services.gateway.store.ehr_writes import EhrWrites
 from services.gateway.store.hooks import Hooks
+from services.gateway.store.indexing import SearchIndexer
 from services.gateway.store.leases import Leases
 from services.gateway.store.people import People
 from services.gateway.store.reports import Reports
 from services.gateway.store.resources import Resources
 from services.gateway.store.smart import SmartStore, open_smart
+from services.gateway.store.subscriptions import Subscriptions
 from services.gateway.store.values import ValueIndex
 from services.kernel.crypto import FieldCipher, KeyedHash
 
@@ -52,6 +54,7 @@ class Store:
     smart: SmartStore
     ehr: EhrLaunches
     ehr_writes: EhrWrites
+    subscriptions: Subscriptions
 
 
 def open_store(
@@ -63,8 +66,8 @@ def open_store(
 ) -> Store:
     """Return the store over an engine whose schema exists."""
     database = Database(engine, keys.cipher, keys.hasher, clock_us)
-    trail = AuditTrail(database)
-    resources = Resources(database, trail, ValueIndex(database))
+    trail, indexer = AuditTrail(database), SearchIndexer(database)
+    resources = Resources(database, trail, [indexer, ValueIndex(database)])
     return Store(
         database,
         resources,
@@ -77,4 +80,5 @@ def open_store(
         open_smart(database),
         EhrLaunches(database, session_s, idle_s),
         EhrWrites(database),
+        Subscriptions(database, trail),
     )

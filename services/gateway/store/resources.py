@@ -13,16 +13,12 @@ from services.gateway.fhir.outcome import Gone
 from services.gateway.store import values
 from services.gateway.store.audit import AuditTrail
 from services.gateway.store.database import Database
+from services.gateway.store.incoming import Incoming
+from services.gateway.store.lookup import current_versions, same_version
 from services.gateway.store.resource_tables import CURRENT, RESOURCES
 from services.gateway.store.stored import Key, Resource, Stored, unsealed
-from services.gateway.store.values import Criterion, Place, same_version
-from services.gateway.store.writing import (
-    Incoming,
-    Indexer,
-    WriteObserver,
-    Writing,
-    current_versions,
-)
+from services.gateway.store.values import Criterion, Place
+from services.gateway.store.writing import Indexer, WriteObserver, Writing
 from services.kernel.errors import NotFound
 
 __all__ = ["Criterion", "Place", "Resources", "Stored"]
@@ -40,12 +36,12 @@ class Resources:
         self,
         database: Database,
         trail: AuditTrail,
-        indexer: Indexer,
+        indexers: Sequence[Indexer],
         observers: Sequence[WriteObserver] = (),
     ) -> None:
         self._db = database
         self._trail = trail
-        self._indexer = indexer
+        self._indexers = indexers
         self.observers = list(observers)
         """Told of every transaction before it is committed; added to when wired."""
 
@@ -170,7 +166,7 @@ class Resources:
             async with self._db.begin() as own, self.writing(tenant, connection=own) as writing:
                 yield writing
             return
-        writing = Writing(self._db, connection, tenant, self._indexer)
+        writing = Writing(self._db, connection, tenant, self._indexers)
         await writing.lock()
         yield writing
         await writing.finish(self.observers, self._trail)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.fhir.parameters import Parameter, values
 from services.gateway.store.database import Database, Row, insert_absent
+from services.gateway.store.lookup import same_version
 from services.gateway.store.resource_tables import CURRENT, RESOURCES, SEARCH
 from services.gateway.store.stored import Resource, Stored
 from services.kernel.crypto import KeyedHash
@@ -29,6 +30,8 @@ class Criterion:
 
 class ValueIndex:
     """Fills `gateway_search`; an `Indexer` of `store.writing`."""
+
+    rules = 0
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -73,16 +76,6 @@ def search(
         same = and_(CURRENT.c.updated_us == after[0], CURRENT.c.id > after[1])
         query = query.where(or_(earlier, same))
     return query.order_by(CURRENT.c.updated_us.desc(), CURRENT.c.id).limit(count)
-
-
-def same_version() -> ColumnElement[bool]:
-    """Return the join of a current version with its row."""
-    return and_(
-        RESOURCES.c.tenant == CURRENT.c.tenant,
-        RESOURCES.c.type == CURRENT.c.type,
-        RESOURCES.c.id == CURRENT.c.id,
-        RESOURCES.c.version == CURRENT.c.version,
-    )
 
 
 def _meets(tenant: str, kind: str, criterion: Criterion, hasher: KeyedHash) -> ColumnElement[bool]:

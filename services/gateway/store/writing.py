@@ -5,12 +5,10 @@ Source: docs/adr/0012-one-writer-per-tenant.md.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, and_, bindparam, insert, select, tuple_, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,15 +16,14 @@ from services.gateway.fhir.splice import splice
 from services.gateway.progress import to_instant
 from services.gateway.store.audit import AuditEntry, AuditTrail
 from services.gateway.store.database import Cipher, Database, Row, upsert_many
+from services.gateway.store.incoming import Incoming, as_stored, key_of, unversioned
+from services.gateway.store.lookup import KEYS_MAX, current_versions, one_of
 from services.gateway.store.resource_tables import CURRENT, RESOURCES, TENANTS
-from services.gateway.store.stored import COLUMNS, Key, Resource, Stored, context, unsealed
-from services.gateway.store.values import same_version
+from services.gateway.store.stored import COLUMNS, Key, Resource, Stored, context
 from services.kernel import fhir
 from services.kernel.crypto import KeyedHash
-from services.kernel.errors import InvalidInput, Violation
 
-KEYS_MAX = 1000
-"""Resources looked up by one statement."""
+__all__ = ["Incoming", "Indexer", "WriteObserver", "Writing"]
 
 _TAKE = {
     name: dialect.insert(TENANTS)
@@ -44,6 +41,9 @@ _GIVE_BACK = (
 class Indexer(Protocol):
     """Fills the search index, in the transaction that changes the resource."""
 
+    rules: int
+    """Version of its rules; a tenant's index made by earlier ones is filled anew at start."""
+
     async def write(
         self,
         connection: AsyncConnection,
@@ -60,21 +60,6 @@ class WriteObserver(Protocol):
         """Look at `writing.changes`; what is written here is committed with them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
-    """A resource to be saved."""
-
-    resource: Resource
-    """Its content, parsed by `kernel.fhir.parse`."""
-    content: bytes = b""
-    """The same as it came, which is kept; empty: `resource` is written out."""
-    id: str = ""
-    """Its id; empty: the one in `resource`, else a new one."""
-    method: str = "PUT"
-    case_id: str = ""
-    owned: bool = False
-
-
 class Writing:
     """What is done to one tenant's resources in one transaction, under the tenant's lock."""
 
@@ -83,7 +68,7 @@ class Writing:
         database: Database,
         connection: AsyncConnection,
         tenant: str,
-        indexer: Indexer,
+        indexers: Sequence[Indexer],
     ) -> None:
         self.connection = connection
         self.tenant = tenant
@@ -93,9 +78,10 @@ class Writing:
         """What was written, in order."""
         self.entries: list[AuditEntry] = []
         self._db = database
-        self._indexer = indexer
+        self._indexers = indexers
         self._seq = 0
-        self._cipher: Cipher
+        self.cipher: Cipher
+        """Of the tenant's content."""
         self._hasher: KeyedHash
 
     async def current(self, kind: str, resource_id: str) -> Stored | None:
@@ -104,7 +90,7 @@ class Writing:
 
     async def current_many(self, keys: Sequence[Key]) -> dict[Key, Stored]:
         """Return the current versions of those that exist, deletions included."""
-        return await current_versions(self.connection, self._cipher, self.tenant, keys)
+        return await current_versions(self.connection, self.cipher, self.tenant, keys)
 
     async def save(
         self,
@@ -141,14 +127,14 @@ class Writing:
 
     async def save_many(self, items: Sequence[Incoming]) -> list[tuple[Stored, bool]]:
         """Store resources in their order, with few statements; see `save`."""
-        named = [(item, _key(item)) for item in items]
+        named = [(item, key_of(item)) for item in items]
         states = await self._states([key for _, key in named])
         found: list[tuple[Stored | None, bool]] = []
         versions: list[Row] = []
         indexed: list[tuple[Stored, Resource | None]] = []
         for item, key in named:
             before = states.get(key)
-            plain = fhir.dump(_unversioned(item.resource, key[1]))
+            plain = fhir.dump(unversioned(item.resource, key[1]))
             digest = self._hasher("resource", plain.decode())
             if before and not before["deleted"] and before["digest"] == digest:
                 found.append((None, False))
@@ -156,7 +142,7 @@ class Writing:
             stored = self._next(key, before, item)
             states[key] = self._state(stored, before, digest)
             versions.append(self._row(stored))
-            indexed.append((stored, item.resource))
+            indexed.append((stored, as_stored(item.resource, stored)))
             found.append((stored, before is None or bool(before["deleted"])))
         touched = dict.fromkeys((stored.type, stored.id) for stored, _ in indexed)
         await self._write(versions, [states[key] for key in touched], indexed)
@@ -196,9 +182,9 @@ class Writing:
 
     async def lock(self) -> None:
         """Take the tenant's lock, which ends with the transaction; first thing to do."""
-        self._cipher = await self._db.cipher_for(self.tenant)
+        self.cipher = await self._db.cipher_for(self.tenant)
         self._hasher = await self._db.hasher_for(self.tenant)
-        row = {"tenant": self.tenant, "seq": 0, "last_us": 0, "indexed": 0}
+        row = {"tenant": self.tenant, "seq": 0, "last_us": 0, "indexed": self._rules()}
         take = _TAKE[self.connection.dialect.name]
         seq, last_us = (await self.connection.execute(take, row)).one()
         self._seq = seq
@@ -213,6 +199,9 @@ class Writing:
         if self.changes:
             numbers = {"t": self.tenant, "s": self._seq, "l": self.now_us}
             await self.connection.execute(_GIVE_BACK, numbers)
+
+    def _rules(self) -> int:
+        return max((indexer.rules for indexer in self._indexers), default=0)
 
     def _number(self) -> int:
         self._seq += 1
@@ -273,7 +262,7 @@ class Writing:
         row |= {"tenant": self.tenant, "sealed": b""}
         if not stored.deleted:
             where = context(self.tenant, stored.type, stored.id, stored.version)
-            row["sealed"] = self._cipher.encrypt(stored.content, where)
+            row["sealed"] = self.cipher.encrypt(stored.content, where)
         return row
 
     async def _write(
@@ -286,46 +275,6 @@ class Writing:
             return
         await self.connection.execute(insert(RESOURCES), list(versions))
         await upsert_many(self.connection, CURRENT, states)
-        await self._indexer.write(self.connection, self.tenant, indexed)
+        for indexer in self._indexers:
+            await indexer.write(self.connection, self.tenant, indexed)
         self.changes += [stored for stored, _ in indexed]
-
-
-async def current_versions(
-    connection: AsyncConnection, cipher: Cipher, tenant: str, keys: Sequence[Key]
-) -> dict[Key, Stored]:
-    """Return the current versions of those that exist, deletions included."""
-    found: dict[Key, Stored] = {}
-    unique = list(dict.fromkeys(keys))
-    for start in range(0, len(unique), KEYS_MAX):
-        part = unique[start : start + KEYS_MAX]
-        query = select(RESOURCES).join(CURRENT, same_version())
-        query = query.where(CURRENT.c.tenant == tenant, one_of(part))
-        for row in (await connection.execute(query)).mappings():
-            found[(row["type"], row["id"])] = unsealed(cipher, row)
-    return found
-
-
-def one_of(keys: Sequence[Key]) -> ColumnElement[bool]:
-    """Return the condition that `gateway_current` has one of these types and ids."""
-    if len(keys) == 1:
-        return and_(CURRENT.c.type == keys[0][0], CURRENT.c.id == keys[0][1])
-    return tuple_(CURRENT.c.type, CURRENT.c.id).in_(keys)
-
-
-def _key(item: Incoming) -> Key:
-    kind = item.resource.get("resourceType")
-    if not isinstance(kind, str) or not kind:
-        problem = Violation("resourceType", "is missing")
-        raise InvalidInput("not a FHIR resource", [problem])
-    return kind, item.id or str(item.resource.get("id") or uuid.uuid4())
-
-
-def _unversioned(resource: Resource, resource_id: str) -> Resource:
-    """Return the content that makes two versions the same or not."""
-    meta = resource.get("meta")
-    if isinstance(meta, dict) and not meta.keys().isdisjoint(("versionId", "lastUpdated")):
-        kept = {k: v for k, v in meta.items() if k not in ("versionId", "lastUpdated")}
-        resource = {k: v for k, v in resource.items() if k != "meta"}
-        if kept:
-            resource["meta"] = kept
-    return resource if resource.get("id") == resource_id else {**resource, "id": resource_id}

@@ -144,6 +144,9 @@ async def test_store_of_the_release_before_is_carried_over(database_url: str) ->
         stored, created = await writing.save({"resourceType": "Patient", "id": "p-1"})
     assert (stored.seq, stored.version, created) == (5, 3, False)
     assert stored.updated_us > 2000
+    async with engine.connect() as connection:
+        behind = text("SELECT tenant FROM gateway_tenants WHERE indexed = 0 ORDER BY tenant")
+        assert (await connection.execute(behind)).scalars().all() == ["north", "south"]
     async with store.resources.writing("south") as writing:
         assert (await writing.save({"resourceType": "Flag", "id": "f"}))[0].seq == 2
     await engine.dispose()

@@ -16,8 +16,9 @@ from sqlalchemy import select, text
 from services.gateway.fhir.outcome import Gone
 from services.gateway.store import Store
 from services.gateway.store.audit import AuditEntry
+from services.gateway.store.incoming import Incoming
 from services.gateway.store.resource_tables import RESOURCES, TENANTS
-from services.gateway.store.writing import Incoming, Writing
+from services.gateway.store.writing import Writing
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput, NotFound
 

@@ -7,7 +7,7 @@ To add tables or columns:
 2. Write `versions/vNNNN_<what>.py` with `revision`, `down_revision` (the one before) and
    `upgrade()`. Spell every column out: a step must do the same for ever, whatever the metadata
    becomes. SQLite cannot alter a column, so use `op.batch_alter_table`. Data is moved in SQL
-   that SQLite and PostgreSQL both know; what needs keys is done at start (`store.upkeep`).
+   that SQLite and PostgreSQL both know; what needs keys is done at start (`store.refilling`).
 3. Never change a step that was released; there is no way down.
 
 `tests/gateway/store/test_migrations.py` compares what the steps make with `metadata` on both

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -52,7 +54,7 @@ def upgrade() -> None:
         sa.Column("indexed", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("tenant"),
     )
-    added = {
+    added: dict[str, list[sa.Column[Any]]] = {
         "gateway_resources": [
             sa.Column("seq", sa.BigInteger(), nullable=False, server_default="0"),
             sa.Column("key", sa.BigInteger(), nullable=False, server_default="0"),

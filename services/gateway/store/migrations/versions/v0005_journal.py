@@ -36,3 +36,63 @@ def upgrade() -> None:
         sqlite_where=where,
         postgresql_where=where,
     )
+    _take_over()
+    _subscriptions()
+
+
+def _take_over() -> None:
+    """Give each row of the trail before its place in the journal, under the same number.
+
+    What they say needs a key to be sealed, so it is moved at start (`store.audit_before`).
+    """
+    op.execute(
+        "INSERT INTO gateway_journal (id, tenant, time_us, event, settled, sealed) "
+        "SELECT id, tenant, time_us, '', 0, '' FROM gateway_audit ORDER BY id"
+    )
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(
+            "SELECT setval(pg_get_serial_sequence('gateway_journal', 'id'), "
+            "greatest((SELECT max(id) FROM gateway_journal), 1))"
+        )
+
+
+def _subscriptions() -> None:
+    op.create_table(
+        "gateway_subscriptions",
+        sa.Column("tenant", sa.String(64), nullable=False),
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("edition", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("greeted", sa.Integer(), nullable=False),
+        sa.Column("numbered", sa.BigInteger(), nullable=False),
+        sa.Column("delivered", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_us", sa.BigInteger(), nullable=False),
+        sa.Column("next_us", sa.BigInteger(), nullable=False),
+        sa.Column("sent_us", sa.BigInteger(), nullable=False),
+        sa.Column("heartbeat_s", sa.Integer(), nullable=False),
+        sa.Column("end_us", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(64), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id"),
+    )
+    op.create_table(
+        "gateway_subscription_events",
+        sa.Column("tenant", sa.String(64), nullable=False),
+        sa.Column("subscription", sa.String(64), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("type", sa.String(64), nullable=False),
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("time_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "subscription", "number"),
+    )
+    op.create_index(
+        "gateway_subscription_events_by_time", "gateway_subscription_events", ["time_us"]
+    )
+    op.create_table(
+        "gateway_subscription_marks",
+        sa.Column("tenant", sa.String(64), nullable=False),
+        sa.Column("mark", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant"),
+    )
