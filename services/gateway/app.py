@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.access.gate import COOKIE, Gate
 from services.gateway.call import Gateway
+from services.gateway.ehr import routes as ehr
 from services.gateway.fhir import outcome
 from services.gateway.hooks import handlers as hooks
 from services.gateway.routes import ENTRIES
@@ -40,6 +41,7 @@ def make(gateway: Gateway) -> Starlette:
         Route("/language", _open(gateway, session.set_language), methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
         *hooks.routes(gateway),
+        *ehr.routes(gateway),
     ]
     routes += [Route(e.path, gate.endpoint(e), methods=[e.method]) for e in ENTRIES]
 

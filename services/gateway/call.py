@@ -127,6 +127,10 @@ class Call:
     gateway: Gateway
     principal: Principal
     session: Session | None = None
+    root: str = ""
+    """Path under which the pages of this session are; empty: those of a sign-in."""
+    proof: str = "password"
+    """How a signature is confirmed: "password", "launch" by an EHR, "none" when it cannot be."""
     audited: bool = False
     """Whether the interaction has its audit entry; the gate writes one of a failure else."""
 

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -19,7 +20,7 @@ from services.gateway.ehr import discovery, tokens
 from services.gateway.ehr.discovery import Endpoints
 from services.gateway.ehr.registry import Ehr, Registry
 from services.gateway.ehr.tokens import Tokens
-from services.gateway.outbound import Answer, Outbound
+from services.gateway.outbound import Answer, Outbound, Streamed
 from services.kernel import fhir
 from services.kernel.errors import Forbidden, InvalidInput, MeshError, Unavailable
 
@@ -141,6 +142,14 @@ class EhrClient:
             content=content,
             limit=RESOURCE_BYTES_MAX,
             timeout_s=TIMEOUT_S,
+        )
+
+    def stream(
+        self, url: str, headers: Mapping[str, str], timeout_s: float
+    ) -> AbstractAsyncContextManager[Streamed]:
+        """Return an answer of one of the EHR's hosts that is read while it comes."""
+        return self._outbound.stream(
+            self.ehr.tenant, "GET", self._trusted(url), headers=headers, timeout_s=timeout_s
         )
 
     def below(self, path: str) -> str:

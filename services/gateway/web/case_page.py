@@ -95,6 +95,7 @@ async def show(
         review=review,
         signed_at=to_instant(last.signed_us) if last else "",
         keys=KEYS,
+        write=await call.store.ehr_writes.get(call.tenant, case.case_id),
     )
 
 

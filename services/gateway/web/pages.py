@@ -39,6 +39,7 @@ def render(
     *,
     status: int = 200,
     call: Call | None = None,
+    root: str = "",
     **values: Any,
 ) -> Response:
     """Return a page."""
@@ -48,6 +49,8 @@ def render(
         user=call.principal if call else None,
         csrf=call.session.csrf if call and call.session else "",
         here=here(request),
+        root=call.root if call else root,
+        proof=call.proof if call else "",
         **values,
     )
     return HTMLResponse(page, status)

@@ -63,13 +63,19 @@ async def sign(call: Call) -> Response:
     if missing := unanswered(reading, content):
         text = t("sign.missing", count=len(missing))
         return await case_page.show(call, case, version, problem=text, status=422)
-    password = str(form.get("password", ""))
-    name = f"{call.tenant}/{call.principal.name}"
-    if await session.check_password(call.gateway, name, password) is None:
-        text = t("sign.wrong")
+    if not await _confirmed(call, str(form.get("password", ""))):
+        text = t("sign.wrong" if call.proof == "password" else "sign.toolate")
         return await case_page.show(call, case, version, problem=text, status=403)
     await _sign(call, case, version, content, reading)
-    return RedirectResponse(f"/cases/{case.case_id}", 303)
+    return RedirectResponse(f"{call.root}/cases/{case.case_id}", 303)
+
+
+async def _confirmed(call: Call, password: str) -> bool:
+    """Tell whether who signs has proved anew who they are; a launch by an EHR is such a proof."""
+    if call.proof != "password":
+        return call.proof == "launch"
+    name = f"{call.tenant}/{call.principal.name}"
+    return await session.check_password(call.gateway, name, password) is not None
 
 
 async def _sign(call: Call, case: Case, version: int, content: Content, reading: Reading) -> None:

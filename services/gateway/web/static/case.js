@@ -110,5 +110,5 @@ on("e", () => judge("edit"));
 on("o", toggleOverlay);
 on("r", () => document.getElementById("results").focus());
 on("s", () => (document.getElementById("password") ?? document.getElementById("amend")).focus());
-on("w", () => { window.location.assign("/worklist"); });
+on("w", () => { window.location.assign(document.querySelector(".brand").href); });
 count();
