@@ -124,7 +124,7 @@ class AuditTrail:
         """Return entries after a number, oldest first."""
         query = (
             select(JOURNAL)
-            .where(JOURNAL.c.tenant == tenant, JOURNAL.c.id > after)
+            .where(JOURNAL.c.tenant == tenant, JOURNAL.c.id > after, JOURNAL.c.event != "")
             .order_by(JOURNAL.c.id)
             .limit(limit)
         )

@@ -8,6 +8,11 @@ from alembic import op
 revision = "0005"
 down_revision = "0004"
 
+_PLACES = """
+INSERT INTO gateway_journal (id, tenant, time_us, event, settled, sealed)
+SELECT id, tenant, time_us, '', 0, x'' FROM gateway_audit ORDER BY id
+"""
+
 
 def upgrade() -> None:
     """Make the tables."""
@@ -45,14 +50,12 @@ def _take_over() -> None:
 
     What they say needs a key to be sealed, so it is moved at start (`store.audit_before`).
     """
-    op.execute(
-        "INSERT INTO gateway_journal (id, tenant, time_us, event, settled, sealed) "
-        "SELECT id, tenant, time_us, '', 0, '' FROM gateway_audit ORDER BY id"
-    )
-    if op.get_context().dialect.name == "postgresql":
+    postgresql = op.get_context().dialect.name == "postgresql"
+    op.execute(_PLACES.replace("x''", "''::bytea") if postgresql else _PLACES)
+    if postgresql:
         op.execute(
             "SELECT setval(pg_get_serial_sequence('gateway_journal', 'id'), "
-            "greatest((SELECT max(id) FROM gateway_journal), 1))"
+            "(SELECT coalesce(max(id), 0) + 1 FROM gateway_journal), false)"
         )
 
 
