@@ -104,5 +104,17 @@ class Settings(IdentitySettings):
     ehr_write_days: float = 7.0
     """Days after which a signed report that the EHR does not take is given up, and shown so."""
 
+    subscription_retry_s_max: float = 600.0
+    """Longest wait between two attempts to notify an endpoint that is away, seconds."""
+
+    subscription_retry_days: float = 14.0
+    """Days an endpoint may be away; then its Subscription stays in error until it is updated."""
+
+    subscription_events_days: float = 30.0
+    """Days for which delivered events of a Subscription can be asked for again by `$events`."""
+
+    audit_years: float = 10.0
+    """Years the audit trail is kept; 0: for ever."""
+
     concurrency: int = 4
     """Events handled at once, per topic."""
