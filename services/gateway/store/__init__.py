@@ -13,6 +13,7 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.store.audit import AuditTrail
+from services.gateway.store.audit_settling import Settling
 from services.gateway.store.cases import Cases
 from services.gateway.store.database import Database, now_us
 from services.gateway.store.ehr import EhrLaunches
@@ -55,6 +56,7 @@ class Store:
     ehr: EhrLaunches
     ehr_writes: EhrWrites
     subscriptions: Subscriptions
+    settling: Settling
 
 
 def open_store(
@@ -67,6 +69,7 @@ def open_store(
     """Return the store over an engine whose schema exists."""
     database = Database(engine, keys.cipher, keys.hasher, clock_us)
     trail, indexer = AuditTrail(database), SearchIndexer(database)
+    leases = Leases(database)
     resources = Resources(database, trail, [indexer, ValueIndex(database)])
     return Store(
         database,
@@ -75,10 +78,11 @@ def open_store(
         Reports(database),
         People(database, session_s, idle_s),
         trail,
-        Leases(database),
+        leases,
         Hooks(database, trail),
         open_smart(database),
         EhrLaunches(database, session_s, idle_s),
         EhrWrites(database),
         Subscriptions(database, trail),
+        Settling(database, resources, trail, leases),
     )
