@@ -62,7 +62,7 @@ async def _worklist(call: Call, visit: Visit, template: str) -> Response:
 async def cases_of(call: Call, visit: Visit) -> list[Case]:
     """Return the cases of the launch's patient, newest first."""
     store, patient_hash = call.store, await hash_of(call, visit)
-    subject = await store.people.subject(call.tenant, visit.launch.content["names"]) or ""
+    subject = await store.ehr_writes.subject_of(call.tenant, visit.launch.content["names"])
     ids = await store.ehr_writes.cases_of(call.tenant, patient_hash, subject)
     return [await store.cases.get(call.tenant, case_id) for case_id in ids]
 
@@ -94,7 +94,7 @@ async def require_theirs(call: Call, visit: Visit) -> Case:
     write = await call.store.ehr_writes.get(call.tenant, case.case_id)
     if write and write.ehr == visit.ehr.name and write.patient_hash == await hash_of(call, visit):
         return case
-    subject = await call.store.people.subject(call.tenant, visit.launch.content["names"])
+    subject = await call.store.ehr_writes.subject_of(call.tenant, visit.launch.content["names"])
     if not subject or case.subject_key != subject:
         raise NotFound("there is no such case of this patient")
     return case

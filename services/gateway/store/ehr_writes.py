@@ -7,7 +7,7 @@ run out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.progress import Case
 from services.gateway.store.database import Database, Row, insert_absent
 from services.gateway.store.ehr_tables import EHR_CASES
-from services.gateway.store.tables import CASES
+from services.gateway.store.tables import CASES, SUBJECTS
 from services.kernel import fhir
 from services.kernel.errors import NotFound
 
@@ -134,6 +134,19 @@ class EhrWrites:
         async with self._db.read() as connection:
             found = {state: int(count) for state, count in await connection.execute(query)}
         return {WAITING: 0, FAILED: 0} | found
+
+    async def subject_of(self, tenant: str, names: Sequence[str]) -> str:
+        """Return the subject that the first known record number means; empty: none is known."""
+        hasher = await self._db.hasher_for(tenant)
+        async with self._db.read() as connection:
+            for name in names:
+                query = select(SUBJECTS.c.subject_key).where(
+                    SUBJECTS.c.tenant == tenant,
+                    SUBJECTS.c.reference_hash == hasher("subject-reference", name),
+                )
+                if found := (await connection.execute(query)).scalar_one_or_none():
+                    return str(found)
+        return ""
 
     async def cases_of(self, tenant: str, patient_hash: str, subject_key: str) -> list[str]:
         """Return ids of a patient's cases, newest first: linked ones, and those of the subject."""
