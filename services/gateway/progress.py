@@ -31,6 +31,7 @@ _RANK = {"": 0, "waiting": 1, "running": 2, "failed": 3, "declined": 3, "done": 
 REASONS = "urn:dxmesh:reason"
 STEPS_SYSTEM = "urn:dxmesh:step"
 STATE_EXTENSION = "urn:dxmesh:step-state"
+PROFILE = "urn:dxmesh:fhir:StructureDefinition:case"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def task(case: Case) -> dict[str, Any]:
     resource: dict[str, Any] = {
         "resourceType": "Task",
         "id": case.case_id,
+        "meta": {"profile": [PROFILE]},
         "identifier": [{"system": "urn:dxmesh:case", "value": case.case_id}],
         "status": case.status,
         "businessStatus": {

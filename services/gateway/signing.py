@@ -22,6 +22,7 @@ Resource = dict[str, Json]
 
 LABELS = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 AI_ASSERTED, CLINICIAN_ASSERTED = "AIAST", "CLINAST"
+PROFILES = "urn:dxmesh:fhir:StructureDefinition:"
 PARTICIPANTS = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 REVIEW_TAG = ("urn:dxmesh:review", "finding")
 """Tag of a resource that needs a verdict."""
@@ -158,7 +159,7 @@ def _report(
     results = [r for r in report.get("result", []) if r.get("reference") not in rejected]
     signed = {
         **report,
-        "meta": _relabelled(report.get("meta", {})),
+        "meta": {**_relabelled(report.get("meta", {})), "profile": [PROFILES + "report-signed"]},
         "status": "amended" if signature.amendment else "final",
         "issued": signature.signed_at,
         "resultsInterpreter": [_who(signature)],
@@ -217,6 +218,7 @@ def _provenance(report_id: str, signature: Signature) -> Resource:
     return {
         "resourceType": "Provenance",
         "id": f"{report_id}-signature",
+        "meta": {"profile": [PROFILES + "signature"]},
         "target": [{"reference": f"DiagnosticReport/{report_id}"}],
         "recorded": signature.signed_at,
         "reason": [{"coding": [{"system": LABELS, "code": CLINICIAN_ASSERTED}]}],

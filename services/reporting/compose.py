@@ -15,7 +15,7 @@ from dxmesh.imaging.v1.imaging_findings_pb2 import ImagingFindings
 from dxmesh.labs.v1.lab_findings_pb2 import LabFindings
 from dxmesh.nlp.v1.note_findings_pb2 import NoteFindings
 
-from services.reporting import codes, imaging, labs, notes, outcomes, provenance, report
+from services.reporting import codes, imaging, labs, notes, outcomes, profiles, provenance, report
 from services.reporting.draft import Draft, Kind, Outcome, Part, Topic
 from services.reporting.elements import Json, instant
 from services.reporting.words import TAGS, say
@@ -102,7 +102,10 @@ def _bundle(draft: Draft, resources: Sequence[Json]) -> Json:
         "type": "collection",
         "timestamp": instant(draft.composed),
         "entry": [
-            {"fullUrl": f"{BASE}/{each['resourceType']}/{each['id']}", "resource": each}
+            {
+                "fullUrl": f"{BASE}/{each['resourceType']}/{each['id']}",
+                "resource": profiles.claimed(each),
+            }
             for each in resources
         ],
     }

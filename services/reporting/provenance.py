@@ -18,6 +18,8 @@ from services.reporting.ids import device_id
 
 SHA256 = "urn:dxmesh:sha256"
 MODEL_SHA256 = "urn:dxmesh:model-sha256"
+MODEL_CARD = "urn:dxmesh:model-card"
+"""Identifier system of a model card: the model's name and version."""
 
 
 def devices(parts: Sequence[Part]) -> list[Json]:
@@ -57,6 +59,7 @@ def _provenance(draft: Draft, part: Part, model: ModelUse, targets: list[Json]) 
         "reason": [codes.concept("aiast")],
         "activity": codes.concept("create"),
         "agent": [{"type": codes.concept("author"), "who": who}],
+        "entity": [{"role": "source", "what": _card(model)}],
     }
     if ran := period(part.started, part.finished):
         made["occurredPeriod"] = ran
@@ -64,5 +67,15 @@ def _provenance(draft: Draft, part: Part, model: ModelUse, targets: list[Json]) 
         made["extension"] = [extension("runtime", valueCode=model.runtime)]
     if model.input_sha256:
         what = {"identifier": {"system": SHA256, "value": model.input_sha256}, "display": "input"}
-        made["entity"] = [{"role": "source", "what": what}]
+        made["entity"].insert(0, {"role": "source", "what": what})
     return made
+
+
+def _card(model: ModelUse) -> Json:
+    """Return a logical reference to the model card, which lies beside the model as `card.json`."""
+    value = f"{model.name}/{model.version}"
+    return {
+        "type": "DocumentReference",
+        "identifier": {"system": MODEL_CARD, "value": value},
+        "display": "model card",
+    }

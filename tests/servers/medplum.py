@@ -19,10 +19,29 @@ INSTALL_LIMIT_S = 180
 
 Validator = Callable[[dict[str, Any]], list[dict[str, Any]]]
 """Returns Medplum's issues with a Bundle."""
+ProfileValidator = Callable[[list[dict[str, Any]], list[dict[str, Any]]], list[Any]]
+"""Returns Medplum's issues with each resource under its profile: (profiles, resources)."""
 
 
 def validator(cache: Path) -> Validator:
-    """Return the validator; its packages are installed into `cache` once.
+    """Return the validator of Bundles; see `installed`."""
+    node, folder = installed(cache)
+    return lambda bundle: list(_run(node, folder, "validate.mjs", bundle))
+
+
+def profile_validator(cache: Path) -> ProfileValidator:
+    """Return the validator under profiles; see `installed`."""
+    node, folder = installed(cache)
+
+    def validate(profiles: list[dict[str, Any]], resources: list[dict[str, Any]]) -> list[Any]:
+        asked = {"profiles": profiles, "resources": resources}
+        return list(_run(node, folder, "profiles.mjs", asked))
+
+    return validate
+
+
+def installed(cache: Path) -> tuple[str, Path]:
+    """Return node, and the folder that holds the packages; they are installed there once.
 
     Skips the test where node or the packages cannot be had.
     """
@@ -31,7 +50,7 @@ def validator(cache: Path) -> Validator:
         pytest.skip("node and npm are not installed")
     given = os.environ.get("DX_MEDPLUM_DIR")
     folder = Path(given) if given else cache
-    for name in ("package.json", "validate.mjs"):
+    for name in ("package.json", "validate.mjs", "profiles.mjs"):
         shutil.copy(HERE / name, folder / name)
     if not (folder / "node_modules" / "@medplum" / "definitions").is_dir():
         install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
@@ -40,16 +59,16 @@ def validator(cache: Path) -> Validator:
         except (subprocess.SubprocessError, OSError) as error:
             pytest.skip(f"@medplum/core cannot be installed: {type(error).__name__}")
 
-    def validate(bundle: dict[str, Any]) -> list[dict[str, Any]]:
-        done = subprocess.run(
-            [node, "validate.mjs"],
-            cwd=folder,
-            input=fhir.dump(bundle),
-            capture_output=True,
-            check=True,
-            timeout=60,
-        )
-        found: list[dict[str, Any]] = json.loads(done.stdout)
-        return found
+    return node, folder
 
-    return validate
+
+def _run(node: str, folder: Path, script: str, asked: dict[str, Any]) -> Any:
+    done = subprocess.run(
+        [node, script],
+        cwd=folder,
+        input=fhir.dump(asked),
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    return json.loads(done.stdout)

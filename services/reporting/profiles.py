@@ -1,0 +1,44 @@
+"""Which profile each resource of a report claims in `meta.profile` (docs/profiles.md)."""
+
+from __future__ import annotations
+
+from services.reporting.elements import EXTENSION, Json
+from services.reporting.notes import ENTITIES
+
+NOT_DETECTED = "260415000"
+RISKS = "urn:dxmesh:risk"
+_BY_TYPE = {
+    "DiagnosticReport": "report-unreviewed",
+    "Media": "key-image",
+    "Device": "model",
+    "Provenance": "provenance",
+    "DocumentReference": "note",
+}
+
+
+def claimed(resource: Json) -> Json:
+    """Return the resource with the profile it is made to; a Binary has none."""
+    name = _BY_TYPE.get(resource["resourceType"])
+    if resource["resourceType"] == "Observation":
+        name = _of_observation(resource)
+    if name is None:
+        return resource
+    meta = {"profile": [EXTENSION + name], **resource.get("meta", {})}
+    head = {key: resource[key] for key in ("resourceType", "id")}
+    return {**head, "meta": meta, **{k: v for k, v in resource.items() if k not in (*head, "meta")}}
+
+
+def _of_observation(observation: Json) -> str:
+    """Return the kind of an Observation, told as docs/report.md says."""
+    category = observation["category"][0]["coding"][0]["code"]
+    codings = observation["code"].get("coding", [])
+    if category == "imaging":
+        value = observation["valueCodeableConcept"]["coding"][0]["code"]
+        return "none-found" if value == NOT_DETECTED else "finding"
+    if any(coding["system"] == ENTITIES for coding in codings):
+        summary = any(coding["code"] == "summary" for coding in codings)
+        return "note-summary" if summary else "mention"
+    if any(coding["system"] == RISKS for coding in codings):
+        return "risk"
+    sources = observation.get("derivedFrom", [])
+    return "result" if any("identifier" in source for source in sources) else "score"
