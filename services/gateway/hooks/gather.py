@@ -8,7 +8,7 @@ from typing import Any
 from services.gateway.fhir.parameters import PARAMETERS
 from services.gateway.hooks.clients import CdsClient
 from services.gateway.hooks.facts import CaseFacts, of_case
-from services.gateway.hooks.person import identifiers, is_same
+from services.gateway.hooks.person import agree, identifiers, is_same
 from services.gateway.hooks.request import HookRequest
 from services.gateway.store import Store
 from services.gateway.store.resources import Criterion, Stored
@@ -30,7 +30,7 @@ async def patients(store: Store, client: CdsClient, request: HookRequest) -> lis
     for system, value in identifiers(request.patient)[:IDENTIFIERS_MAX]:
         for match in await _search(store, client.tenant, "Patient", "identifier", system, value):
             found.setdefault(match.id, fhir.parse(match.content))
-    return [
+    same = [
         patient_id
         for patient_id, stored in found.items()
         if is_same(
@@ -39,15 +39,24 @@ async def patients(store: Store, client: CdsClient, request: HookRequest) -> lis
             by_id=client.patient_ids and patient_id == request.patient_id,
         )
     ]
+    # Before its first report a case is known by its Task alone.
+    known = not client.patient_ids or request.patient_id in found
+    return same if known else [*same, request.patient_id]
 
 
 async def cases(
-    store: Store, client: CdsClient, patient_ids: Sequence[str], *, with_orders: bool
+    store: Store,
+    client: CdsClient,
+    patient_ids: Sequence[str],
+    asked: Json | None,
+    *,
+    with_orders: bool,
 ) -> list[CaseFacts]:
     """Return the newest cases of a patient, newest first.
 
     Parameters
     ----------
+    asked : the EHR's Patient; a case sent with another date of birth is left out
     with_orders : read each case's ServiceRequest as well, to know what was examined by its code
     """
     tasks: list[Stored] = []
@@ -59,7 +68,8 @@ async def cases(
             case = await store.cases.get(client.tenant, task.id)
         except NotFound:
             continue  # a Task of the hospital's own
-        if case.stopped:
+        born = case.label.get("patient", {}).get("birth_date", "")
+        if case.stopped or (asked and not agree(born, asked.get("birthDate"))):
             continue
         order = await _read(store, client, case.label.get("based_on", "")) if with_orders else None
         report = await _read(store, client, case.label.get("report", ""))

@@ -115,7 +115,7 @@ class CdsServices:
     async def _cards(self, hook: asked.HookRequest, client: CdsClient, frame: Frame) -> list[Card]:
         store, viewed = self._gateway.store, hook.hook == asked.PATIENT_VIEW
         people = await gather.patients(store, client, hook)
-        cases = await gather.cases(store, client, people, with_orders=not viewed)
+        cases = await gather.cases(store, client, people, hook.patient, with_orders=not viewed)
         if viewed:
             return patient_cards(frame, cases)
         return order_cards(frame, hook.orders, cases, hook.patient_id)

@@ -43,13 +43,12 @@ def is_same(stored: Json, asked: Json | None, *, by_id: bool) -> bool:
     agreed = {system for system, _ in set(ours) & set(theirs)}
     if shared - agreed:
         return False
-    born, said = stored.get("birthDate"), asked.get("birthDate")
-    if born and said and not _agree(str(born), str(said)):
+    if not agree(stored.get("birthDate"), asked.get("birthDate")):
         return False
     return by_id or bool(agreed)
 
 
-def _agree(born: str, said: str) -> bool:
-    """Tell whether two dates may be the same: 1964 and 1964-03-15 may."""
-    length = min(len(born), len(said))
-    return born[:length] == said[:length]
+def agree(born: Any, said: Any) -> bool:
+    """Tell whether two dates of birth may be the same: 1964 and 1964-03-15, or one unknown, may."""
+    length = min(len(str(born or "")), len(str(said or "")))
+    return str(born or "")[:length] == str(said or "")[:length]
