@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.gateway.access.gate import COOKIE, Gate
 from services.gateway.call import Gateway
 from services.gateway.ehr import routes as ehr
-from services.gateway.fhir import outcome
+from services.gateway.fhir import outcome, transport
 from services.gateway.hooks import handlers as hooks
 from services.gateway.routes import ENTRIES
 from services.gateway.web import pages, session
@@ -56,7 +57,15 @@ def make(gateway: Gateway) -> Starlette:
     app = Starlette(routes=routes, exception_handlers={404: unrouted, 405: unrouted})
     app.router.redirect_slashes = False
     app.add_middleware(Headers)
+    allowed = transport.origins(gateway.settings.cors_origins)
+    app.add_middleware(transport.Transport, allowed=allowed)
+    app.state.cors = bool(allowed)
     app.state.interactions = [pair for entry in ENTRIES for pair in entry.interactions]
+    app.state.fhir_routes = [
+        (Route(e.path, gate.endpoint(e), methods=[e.method]), partial(gate.run, e))
+        for e in ENTRIES
+        if e.path.startswith("/fhir/")
+    ]
     return app
 
 

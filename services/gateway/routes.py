@@ -5,29 +5,9 @@ from __future__ import annotations
 from services.gateway.access.gate import Entry
 from services.gateway.access.principal import Action
 from services.gateway.dicomweb import stow
-from services.gateway.fhir import consent, metadata, read, searching, submit
+from services.gateway.fhir.routes import FHIR
 from services.gateway.ops import audit, cases, cds, dead, status
 from services.gateway.web import case_page, review, session, worklist
-
-FHIR = (
-    Entry("/fhir", "POST", Action.SUBMIT, submit.submit, (("", "transaction"),)),
-    Entry("/fhir/", "POST", Action.SUBMIT, submit.submit),
-    Entry("/fhir/metadata", "GET", Action.METADATA, metadata.metadata),
-    Entry("/fhir/Consent", "POST", Action.WRITE_CONSENT, consent.create, (("Consent", "create"),)),
-    Entry(
-        "/fhir/Consent/{id}",
-        "PUT",
-        Action.WRITE_CONSENT,
-        consent.update,
-        (("Consent", "update"),),
-    ),
-    Entry("/fhir/{type}", "GET", Action.READ, searching.search, (("*", "search-type"),)),
-    Entry("/fhir/{type}/_search", "POST", Action.READ, searching.search),
-    Entry("/fhir/{type}/{id}", "GET", Action.READ, read.read, (("*", "read"),)),
-    Entry(
-        "/fhir/{type}/{id}/_history/{version}", "GET", Action.READ, read.vread, (("*", "vread"),)
-    ),
-)
 
 DICOMWEB = (
     Entry("/dicom-web/studies", "POST", Action.UPLOAD, stow.store),

@@ -27,6 +27,10 @@ class Settings(IdentitySettings):
     public_url: str = ""
     """Address clients reach the gateway under, https://host; empty: that of the request."""
 
+    cors_origins: str = ""
+    """Origins whose scripts may call the FHIR server, by tenant:
+    `north=https://app.example https://b.example; south=…`. Empty: none."""
+
     http_tls_dir: Path | None = None
     """Folder with tls.crt and tls.key for HTTPS; none: plain HTTP behind a proxy or on loopback."""
 

@@ -28,11 +28,10 @@ from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
 from services.gateway.outbound import open_outbound
 from services.gateway.settings import Settings
-from services.gateway.store import open_store
-from services.gateway.store.tables import metadata
+from services.gateway.store import migrations, open_store
 from services.gateway.worker import GatewayWorker
 from services.kernel import fhir, subjects
-from services.kernel.database import create_schema, open_engine
+from services.kernel.database import open_engine
 from services.kernel.testing import MemoryBus, memory_blobs
 
 PASSWORD = "correct horse battery"
@@ -95,7 +94,7 @@ async def open_world(folder: Path, url: str = "sqlite+aiosqlite") -> AsyncIterat
     """Yield a gateway; `url` may name a PostgreSQL database instead."""
     database = folder / "gateway.sqlite"
     engine = open_engine(f"{url}:///{database}" if url.endswith("aiosqlite") else url)
-    await create_schema(engine, metadata)
+    await migrations.upgrade(engine)
     vault = memory_blobs("identity").vault
     store = open_store(engine, vault, 3600, 1800)
     known = accounts.parse(accounts_text())

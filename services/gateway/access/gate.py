@@ -58,13 +58,14 @@ class Gate:
             try:
                 with telemetry.span(name, kind=SpanKind.SERVER, parent=dict(request.headers)):
                     principal, session = await self.authenticate(request)
-                    return await self._run(entry, Call(request, self._gateway, principal, session))
+                    request.state.tenant = principal.tenant
+                    return await self.run(entry, Call(request, self._gateway, principal, session))
             except Exception as error:  # noqa: BLE001 - every error is answered, none is shown raw
                 return self._refuse(request, outcome.as_mesh_error(error))
 
         return run
 
-    async def _run(self, entry: Entry, call: Call) -> Response:
+    async def run(self, entry: Entry, call: Call) -> Response:
         """Check the right and run; what fails is in the audit trail before it is answered."""
         try:
             require(call.principal, entry.action)

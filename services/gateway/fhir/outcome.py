@@ -36,7 +36,9 @@ STATUS = {
 }
 """HTTP status of a gRPC status; any other is 500."""
 
-SYNTAX = frozenset({"NOT_JSON", "NOT_UTF8", "TOO_DEEP", "DUPLICATE_KEY", "LONG_NUMBER", "BAD_REQUEST"})
+SYNTAX = frozenset(
+    {"NOT_JSON", "NOT_UTF8", "TOO_DEEP", "DUPLICATE_KEY", "LONG_NUMBER", "BAD_REQUEST"}
+)
 """Reasons that mean the content could not even be read: 400, not 422 (R4 http, 3.1.0.8)."""
 
 

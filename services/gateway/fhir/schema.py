@@ -28,6 +28,8 @@ class Element:
     """Types a Reference may point to; empty: any."""
     codes: tuple[str, ...] = ()
     """Codes of a required binding that the model lists in full; empty: not known."""
+    primitive: str = ""
+    """Name of a primitive type, such as Uri or Canonical."""
 
 
 @lru_cache(maxsize=512)
@@ -49,7 +51,7 @@ def elements(model: type[Any]) -> dict[str, Element]:
         name = field.alias
         if not name or not isinstance(extra, dict) or not extra.get("element_property"):
             continue
-        many, kind = _kind(field.annotation)
+        many, kind, primitive = _kind(field.annotation)
         get_model = getattr(kind, "get_model_klass", None)
         is_resource = getattr(kind, "__name__", "") == "ResourceType"
         codes = tuple(str(code) for code in _list(extra, "enum_values"))
@@ -61,6 +63,7 @@ def elements(model: type[Any]) -> dict[str, Element]:
             str(extra.get("one_of_many") or ""),
             () if "Resource" in targets else targets,
             () if "+" in codes else codes,
+            primitive,
         )
     return found
 
@@ -75,14 +78,15 @@ def _list(extra: dict[str, Any], name: str) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def _kind(annotation: Any) -> tuple[bool, Any]:
-    """Return whether an annotation is a list, and the type in it."""
-    many = False
+def _kind(annotation: Any) -> tuple[bool, Any, str]:
+    """Return whether an annotation is a list, the type in it, and a primitive's name."""
+    many, primitive = False, ""
     while (origin := typing.get_origin(annotation)) is not None:
         arguments = [a for a in typing.get_args(annotation) if a is not type(None)]
         if origin is list:
             many = True
         annotation = arguments[0]
         if origin is typing.Annotated:
+            primitive = type(arguments[1]).__name__
             break
-    return many, annotation
+    return many, annotation, primitive

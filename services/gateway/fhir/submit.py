@@ -24,10 +24,14 @@ JSON_TYPES = frozenset({"application/fhir+json", "application/json"})
 
 
 async def submit(call: Call) -> Response:
-    """Stream the Bundle to ingest and answer with the case's Task."""
+    """POST /fhir/$submit: whatever the Bundle looks like, it is a case."""
     require_json(call)
     answers.accept_json(call.request)
-    content = await body(call.request, call.gateway.settings.bundle_bytes_max)
+    return await take(call, await body(call.request, call.gateway.settings.bundle_bytes_max))
+
+
+async def take(call: Call, content: bytes) -> Response:
+    """Stream the Bundle to ingest and answer with the case's Task."""
     if not content.strip():
         raise InvalidInput("the content is empty", reason="NOT_JSON")
     try:

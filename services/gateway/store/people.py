@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.store.database import Database, insert_absent, upsert
 from services.gateway.store.tables import SESSIONS, SIGN_INS, SUBJECTS
@@ -68,6 +69,15 @@ class People:
                 await connection.execute(update(SESSIONS).where(where).values(seen_us=now))
         return Session(row["tenant"], row["reviewer"], row["csrf"])
 
+    async def is_open(self, token_hash: str) -> bool:
+        """Tell whether a session, named by its token's hash, lasts; lying idle does not end it."""
+        since = self._db.now_us() - self._session_us
+        query = select(SESSIONS.c.created_us).where(
+            SESSIONS.c.token_hash == token_hash, SESSIONS.c.created_us > since
+        )
+        async with self._db.read() as connection:
+            return (await connection.execute(query)).scalar_one_or_none() is not None
+
     async def close_session(self, token: str) -> None:
         """End a session."""
         async with self._db.begin() as connection:
@@ -112,17 +122,18 @@ class People:
                 }
                 await upsert(connection, SUBJECTS, row)
 
-    async def subject(self, tenant: str, references: Sequence[str]) -> str | None:
+    async def subject(
+        self, tenant: str, references: Sequence[str], *, connection: AsyncConnection
+    ) -> str | None:
         """Return the subject that the first known reference means."""
         hasher = await self._db.hasher_for(tenant)
-        async with self._db.read() as connection:
-            for reference in references:
-                query = select(SUBJECTS.c.subject_key).where(
-                    SUBJECTS.c.tenant == tenant,
-                    SUBJECTS.c.reference_hash == hasher("subject-reference", reference),
-                )
-                if found := (await connection.execute(query)).scalar_one_or_none():
-                    return str(found)
+        for reference in references:
+            query = select(SUBJECTS.c.subject_key).where(
+                SUBJECTS.c.tenant == tenant,
+                SUBJECTS.c.reference_hash == hasher("subject-reference", reference),
+            )
+            if found := (await connection.execute(query)).scalar_one_or_none():
+                return str(found)
         return None
 
 

@@ -1,0 +1,160 @@
+"""patch: PATCH /fhir/{type}/{id} or ?…, as JSON Patch or as FHIRPath Patch.
+
+The result is held to R4 like any update; a number the patch does not touch keeps its digits.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from services.gateway.call import Call, body
+from services.gateway.fhir import (
+    answers,
+    conditions,
+    content,
+    fhirpath_patch,
+    json_patch,
+    matching,
+    writes,
+)
+from services.gateway.fhir.outcome import UnsupportedMediaType
+from services.gateway.fhir.writes import Draft
+from services.gateway.store.resources import Stored
+from services.gateway.store.writing import Writing
+from services.kernel import fhir
+from services.kernel.errors import InvalidInput, NotFound, Violation
+
+JSON_PATCH = "application/json-patch+json"
+PATCH_BYTES_MAX = 4 << 20
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What is to be done to a resource: operations of JSON Patch, or Parameters."""
+
+    value: Json
+
+    def apply(self, resource: dict[str, Json]) -> dict[str, Json]:
+        """Return the patched resource, which keeps its type and id.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        step = fhirpath_patch.apply if isinstance(self.value, Mapping) else json_patch.apply
+        changed = step(resource, self.value)
+        for name in ("resourceType", "id"):
+            if changed.get(name) != resource[name]:
+                problem = Violation(f"{resource['resourceType']}.{name}", "may not be changed")
+                raise InvalidInput("the patch cannot be applied", [problem], reason="PATCH_ID")
+        return changed
+
+
+async def patch(call: Call) -> Response:
+    """Change parts of a resource."""
+    kind = content.kind_of(call.path("type"))
+    resource_id = content.id_of(call.path("id"), kind)
+    answers.accept_json(call.request)
+    change = await _from_request(call)
+    async with writes.changing(call) as writing:
+        stored = await change_in(
+            call, writing, (kind, resource_id), change, dict(call.request.headers)
+        )
+        await call.audit("patch", answers.address(stored), writing=writing)
+    return answers.written(call.request, call.base_url, stored, created=False)
+
+
+async def conditional_patch(call: Call) -> Response:
+    """Change parts of the resource that meets the condition."""
+    kind = content.kind_of(call.path("type"))
+    answers.accept_json(call.request)
+    query = matching.condition(call, kind, call.request.url.query)
+    change = await _from_request(call)
+    async with writes.changing(call) as writing:
+        found = await matching.one(call, writing, kind, query)
+        if found is None:
+            raise NotFound("no resource meets the condition")
+        stored = await change_in(call, writing, found, change, dict(call.request.headers))
+        await call.audit("patch", answers.address(stored), writing=writing)
+    return answers.written(call.request, call.base_url, stored, created=False)
+
+
+async def change_in(
+    call: Call,
+    writing: Writing,
+    key: tuple[str, str],
+    change: Patch,
+    headers: Mapping[str, str],
+) -> Stored:
+    """Patch a resource inside a transaction.
+
+    Raises
+    ------
+    NotFound, Gone, Forbidden, PreconditionFailed, InvalidInput
+    """
+    draft = await drafted(call, writing, key, change, headers)
+    [(stored, _)] = await writes.save(call, writing, [draft])
+    return stored
+
+
+async def drafted(
+    call: Call,
+    writing: Writing,
+    key: tuple[str, str],
+    change: Patch,
+    headers: Mapping[str, str],
+) -> Draft:
+    """Return the patched resource, ready to be saved."""
+    call.principal.rights.covering(key[0], "u")
+    writes.require_writable(key[0])
+    before = await writes.current(call, writing, *key)
+    conditions.require(headers, before.version)
+    changed = change.apply(fhir.parse(before.content))
+    return await writes.prepare(call, Draft(key[0], changed, id=key[1]))
+
+
+async def _from_request(call: Call) -> Patch:
+    kind = content.media_type(call)
+    if kind != JSON_PATCH and kind not in content.JSON_TYPES:
+        raise UnsupportedMediaType(f"a patch is {JSON_PATCH}, or Parameters as {fhir.MEDIA_TYPE}")
+    came = await body(call.request, PATCH_BYTES_MAX)
+    value = await content.run_heavy(len(came), content.parse, came)
+    if kind != JSON_PATCH:
+        return of_parameters(value)
+    return Patch(value if isinstance(value, list) else [value])
+
+
+def of_parameters(value: Json) -> Patch:
+    """Return the FHIRPath Patch in a Parameters resource.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    content.require_type(content.as_object(value), "Parameters")
+    return Patch(value)
+
+
+def of_binary(value: Json) -> Patch:
+    """Return the JSON Patch in a Binary, as a Bundle's entry carries it (R4 http, 3.1.0.11.1).
+
+    Raises
+    ------
+    InvalidInput
+    """
+    try:
+        data = base64.b64decode(str(value.get("data", "")), validate=True)
+    except ValueError as error:
+        raise InvalidInput("the patch is not base64", reason="NOT_JSON") from error
+    if value.get("contentType") != JSON_PATCH:
+        problem = Violation("Binary.contentType", f"must be {JSON_PATCH}")
+        raise InvalidInput("not a patch", [problem], reason="BAD_REQUEST")
+    found = content.parse(data)
+    return Patch(found if isinstance(found, list) else [found])
