@@ -21,6 +21,7 @@ from services.gateway.ehr import routes as ehr
 from services.gateway.fhir import outcome, transport
 from services.gateway.hooks import handlers as hooks
 from services.gateway.routes import ENTRIES
+from services.gateway.smart import routes as smart
 from services.gateway.web import pages, session
 from services.kernel.errors import MeshError, Unauthenticated
 
@@ -29,7 +30,7 @@ SITE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-API_PREFIXES = ("/fhir", "/dicom-web", "/ops", "/cds-services", "/healthz")
+API_PREFIXES = ("/fhir", "/dicom-web", "/ops", "/smart/launches", "/cds-services", "/healthz")
 
 
 def make(gateway: Gateway) -> Starlette:
@@ -42,6 +43,7 @@ def make(gateway: Gateway) -> Starlette:
         Route("/language", _open(gateway, session.set_language), methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
         *hooks.routes(gateway),
+        *smart.routes(gateway, lambda r, error: refuse(r, outcome.as_mesh_error(error))),
         *ehr.routes(gateway),
     ]
     routes += [Route(e.path, gate.endpoint(e), methods=[e.method]) for e in ENTRIES]

@@ -7,6 +7,7 @@ from services.gateway.access.principal import Action
 from services.gateway.dicomweb import stow
 from services.gateway.fhir.routes import FHIR
 from services.gateway.ops import audit, cases, cds, dead, status
+from services.gateway.smart import launch, registry
 from services.gateway.web import case_page, review, session, worklist
 
 DICOMWEB = (
@@ -24,6 +25,12 @@ OPS = (
     Entry("/ops/dead/{sequence}/retry", "POST", Action.OPERATE, dead.retry_dead),
     Entry("/ops/cds", "GET", Action.OPERATE, cds.feedback),
     Entry("/ops/audit", "GET", Action.AUDIT, audit.audit_rows),
+    Entry("/ops/clients", "GET", Action.OPERATE, registry.list_clients),
+    Entry("/ops/clients", "POST", Action.OPERATE, registry.register),
+    Entry("/ops/clients/{id}/revoke", "POST", Action.OPERATE, registry.revoke),
+    Entry("/ops/clients/{id}/rotate", "POST", Action.OPERATE, registry.rotate),
+    Entry("/ops/signing-keys/rotate", "POST", Action.OPERATE, registry.rotate_keys),
+    Entry("/smart/launches", "POST", Action.LAUNCH, launch.create),
 )
 
 WEB = (

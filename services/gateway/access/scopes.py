@@ -127,6 +127,11 @@ def _criteria(query: str) -> tuple[tuple[str, str], ...] | None:
     return tuple(pairs) if len(pairs) <= CRITERIA_MAX else None
 
 
+def as_rights(scopes: Iterable[Scope]) -> Rights:
+    """Return what scopes allow, their level left aside."""
+    return Rights(tuple(scope.permission() for scope in scopes), restricted=True)
+
+
 def cap(asked: Sequence[Scope], limit: Rights) -> tuple[Scope, ...]:
     """Return the scopes cut down to what `limit` allows; one that fits keeps its spelling."""
     kept: list[Scope] = []

@@ -1,0 +1,294 @@
+"""The authorization code flow from discovery to the revoked token, as an app lives it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+SITE = "https://gateway.example"
+SCOPE = "openid fhirUser launch/patient offline_access patient/*.rs"
+
+
+@pytest.mark.requirement("DX-SMT-01")
+@pytest.mark.parametrize("base", ["/fhir", ""])
+async def test_an_app_finds_its_addresses_without_a_credential(smart: Any, base: str) -> None:
+    found = await smart.outside.get(f"{base}/.well-known/smart-configuration")
+    assert found.status_code == 200 and found.headers["access-control-allow-origin"] == "*"
+    document = found.json()
+    assert document["issuer"] == SITE and document["token_endpoint"] == f"{SITE}/smart/token"
+    assert document["code_challenge_methods_supported"] == ["S256"]
+    assert "registration_endpoint" not in document
+    assert {"launch-ehr", "launch-standalone", "permission-v2", "authorize-post"} <= set(
+        document["capabilities"]
+    )
+    provider = (await smart.outside.get(f"{base}/.well-known/openid-configuration")).json()
+    assert provider["issuer"] == SITE and provider["jwks_uri"] == f"{SITE}/smart/jwks"
+
+
+@pytest.mark.requirement("DX-SMT-02")
+async def test_standalone_launch_from_request_to_resource(smart: Any) -> None:
+    app = await smart.app(SCOPE)
+    page = await smart.ask(app.request(SCOPE, nonce="nonce-1"))
+    assert page.status_code == 303 and page.headers["location"].startswith("/sign-in?next=")
+    await smart.sign_in()
+    tokens = await smart.tokens(app, SCOPE, nonce="nonce-1")
+    assert tokens["token_type"] == "Bearer" and tokens["patient"] == "p-1"
+    assert tokens["need_patient_banner"] is True and tokens["expires_in"] == 900
+    assert set(tokens["scope"].split()) == set(SCOPE.split())
+    assert (await smart.outside.get(tokens["smart_style_url"])).json()["color_text"]
+    read = await smart.get("/fhir/Patient/p-1", tokens["access_token"])
+    assert read.status_code == 200 and read.json()["id"] == "p-1"
+
+
+@pytest.mark.requirement("DX-SMT-04")
+async def test_the_id_token_is_signed_by_a_published_key_and_names_the_physician(
+    smart: Any,
+) -> None:
+    app = await smart.app(SCOPE)
+    tokens = await smart.tokens(app, SCOPE, nonce="nonce-1")
+    keys = KeySet.import_key_set((await smart.outside.get("/smart/jwks")).json())
+    assert all("d" not in key.as_dict() for key in keys.keys)
+    token = jwt.decode(tokens["id_token"], keys, algorithms=["RS256"])
+    assert token.claims["aud"] == app.client_id and token.claims["iss"] == SITE
+    assert token.claims["nonce"] == "nonce-1"
+    user = token.claims["fhirUser"]
+    assert user.startswith(f"{SITE}/fhir/Practitioner/")
+    found = await smart.get(user.removeprefix(SITE), tokens["access_token"])
+    assert found.status_code == 200 and found.json()["identifier"][0]["value"] == "reader"
+
+
+@pytest.mark.requirement("DX-SMT-04")
+async def test_after_a_rotation_the_old_key_stays_published(smart: Any) -> None:
+    app = await smart.app("openid fhirUser user/Patient.rs")
+    first = await smart.tokens(app, "openid fhirUser user/Patient.rs")
+    rotated = await smart.outside.post(
+        "/ops/signing-keys/rotate", headers=smart.world.bearer("operator")
+    )
+    assert rotated.status_code == 200 and len(rotated.json()["published"]) == 2
+    second = await smart.tokens(app, "openid fhirUser user/Patient.rs")
+    keys = KeySet.import_key_set((await smart.outside.get("/smart/jwks")).json())
+    kids = [jwt.decode(t["id_token"], keys, algorithms=["RS256"]).header["kid"] for t in (first, second)]
+    assert kids[0] != kids[1] == rotated.json()["kid"]
+
+
+@pytest.mark.requirement("DX-SMT-02")
+async def test_ehr_launch_brings_patient_and_encounter(smart: Any) -> None:
+    encounter = {
+        "resourceType": "Encounter",
+        "id": "e-1",
+        "status": "in-progress",
+        "class": {"code": "IMP", "display": "inpatient"},
+        "subject": {"reference": "Patient/p-2"},
+    }
+    await smart.put(encounter)
+    scope = "launch openid fhirUser patient/Patient.rs"
+    app = await smart.app(scope, launch_url="https://app.example/launch")
+    said = {
+        "client_id": app.client_id,
+        "patient": "p-2",
+        "encounter": "e-1",
+        "need_patient_banner": False,
+        "intent": "reconcile",
+        "fhirContext": [{"reference": "ImagingStudy/i-1"}],
+    }
+    made = await smart.outside.post("/smart/launches", json=said, headers=smart.world.bearer("ehr"))
+    assert made.status_code == 201, made.text
+    launch = made.json()["launch"]
+    assert made.json()["url"].startswith("https://app.example/launch?iss=https%3A%2F%2Fgateway")
+    tokens = await smart.tokens(app, scope, launch=launch)
+    assert (tokens["patient"], tokens["encounter"]) == ("p-2", "e-1")
+    assert tokens["need_patient_banner"] is False and tokens["intent"] == "reconcile"
+    assert tokens["fhirContext"] == said["fhirContext"]
+    again = await smart.ask(app.request(scope, launch=launch))
+    assert "error=invalid_request" in again.headers["location"], "a launch is taken once"
+    assert (await smart.get("/fhir/Patient/p-1", tokens["access_token"])).status_code == 404
+
+
+@pytest.mark.requirement("DX-SMT-02")
+async def test_standalone_launch_with_an_encounter(smart: Any) -> None:
+    for number, patient in (("e-1", "p-1"), ("e-2", "p-2")):
+        await smart.put(
+            {
+                "resourceType": "Encounter",
+                "id": number,
+                "status": "finished",
+                "class": {"code": "AMB"},
+                "subject": {"reference": f"Patient/{patient}"},
+            }
+        )
+    scope = "launch/patient launch/encounter patient/Encounter.rs"
+    app = await smart.app(scope)
+    await smart.sign_in()
+    page = await smart.answer(await smart.ask(app.request(scope)), patient="p-1")
+    assert 'value="e-1"' in page.text and 'value="e-2"' not in page.text
+    wrong = await smart.answer(page, encounter="e-2", decision="approve", scope=["patient/Encounter.rs"])
+    assert "code=" not in wrong.headers.get("location", "")
+    consent = await smart.answer(page, encounter="e-1")
+    done = await smart.answer(consent, decision="approve")
+    code = done.headers["location"].partition("code=")[2].partition("&")[0]
+    tokens = (await smart.exchange(app, code)).json()
+    assert (tokens["patient"], tokens["encounter"]) == ("p-1", "e-1")
+
+
+@pytest.mark.requirement("DX-SMT-02")
+async def test_the_picker_finds_patients_by_name_and_number(smart: Any) -> None:
+    app = await smart.app("launch/patient patient/Patient.rs")
+    await smart.sign_in()
+    page = await smart.ask(app.request("launch/patient patient/Patient.rs"))
+    assert "Zhang" in page.text and "Other" in page.text
+    for text, there, gone in (("zha", "Zhang", "Other"), ("MRN-9000", "Other", "Zhang")):
+        found = await smart.answer(page, q=text, step="search")
+        assert there in found.text and gone not in found.text
+        assert text not in str(found.url), "a patient's name is in no address"
+    assert "No patient found" in (await smart.answer(page, q="nobody", step="search")).text
+
+
+@pytest.mark.requirement("DX-SMT-05")
+async def test_what_the_physician_unticks_is_not_granted(smart: Any) -> None:
+    scope = "launch/patient openid offline_access patient/Patient.rs patient/Observation.rs"
+    app = await smart.app(scope)
+    await smart.sign_in()
+    page = await smart.answer(await smart.ask(app.request(scope)), patient="p-1")
+    done = await smart.answer(page, decision="approve", scope=["patient/Patient.rs", "user/*.rs"])
+    code = done.headers["location"].partition("code=")[2].partition("&")[0]
+    tokens = (await smart.exchange(app, code)).json()
+    assert tokens["scope"] == "launch/patient patient/Patient.rs"
+    assert "refresh_token" not in tokens and "id_token" not in tokens
+    refused = await smart.get("/fhir/Observation", tokens["access_token"])
+    assert refused.status_code == 403
+    assert 'error="insufficient_scope"' in refused.headers["www-authenticate"]
+    nothing = await smart.answer(page, decision="approve", scope=[])
+    assert nothing.status_code == 200 and 'role="alert"' in nothing.text
+
+
+@pytest.mark.requirement("DX-SMT-05")
+async def test_more_than_registered_or_than_the_role_is_not_offered(smart: Any) -> None:
+    app = await smart.app("launch/patient patient/Observation.rs user/*.cruds")
+    asked = "launch/patient patient/*.cruds user/Patient.cruds system/*.rs openid"
+    tokens = await smart.tokens(app, asked)
+    assert set(tokens["scope"].split()) == {
+        "launch/patient",
+        "patient/Observation.rs",
+        "user/Patient.rs",
+    }
+
+
+@pytest.mark.requirement("DX-SMT-02")
+async def test_a_physician_may_say_no(smart: Any) -> None:
+    app = await smart.app("user/Patient.rs")
+    await smart.sign_in()
+    page = await smart.ask(app.request("user/Patient.rs"))
+    done = await smart.answer(page, decision="deny")
+    location = done.headers["location"]
+    assert "error=access_denied" in location and "state=state-1" in location and "code=" not in location
+
+
+@pytest.mark.requirement("DX-SMT-03")
+async def test_refresh_tokens_rotate_and_may_be_narrowed(smart: Any) -> None:
+    app = await smart.app(SCOPE)
+    tokens = await smart.tokens(app, SCOPE)
+    fields = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    more = await smart.token(app, **fields, scope="patient/*.rs user/*.rs")
+    assert more.status_code == 400 and more.json()["error"] == "invalid_scope"
+    second = (await smart.token(app, **fields)).json()
+    assert second["refresh_token"] != tokens["refresh_token"] and second["patient"] == "p-1"
+    assert (await smart.get("/fhir/Patient/p-1", second["access_token"])).status_code == 200
+
+
+@pytest.mark.requirement("DX-SMT-03")
+async def test_online_access_ends_with_the_session(smart: Any) -> None:
+    scope = "online_access user/Patient.rs"
+    app = await smart.app(scope)
+    tokens = await smart.tokens(app, scope)
+    fields = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    tokens = (await smart.token(app, **fields)).json()
+    await smart.gateway.store.people.close_session(smart.http.cookies["dx_session"])
+    fields["refresh_token"] = tokens["refresh_token"]
+    assert (await smart.token(app, **fields)).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.requirement("DX-SMT-03")
+async def test_introspection_says_what_a_token_is_worth_and_revocation_ends_it(smart: Any) -> None:
+    app = await smart.app(SCOPE, kind="symmetric")
+    tokens = await smart.tokens(app, SCOPE)
+    auth = (app.client_id, app.secret)
+    asked = {"token": tokens["access_token"]}
+    found = (await smart.outside.post("/smart/introspect", data=asked, auth=auth)).json()
+    assert found["active"] and found["client_id"] == app.client_id and found["patient"] == "p-1"
+    assert found["iss"] == SITE and found["fhirUser"].endswith(found["sub"])
+    assert set(found["scope"].split()) == set(SCOPE.split()) and found["exp"] > found["iat"]
+    ehr = await smart.outside.post("/smart/introspect", data=asked, headers=smart.world.bearer())
+    assert ehr.json()["active"]
+    done = await smart.outside.post("/smart/revoke", data=asked, auth=auth)
+    assert done.status_code == 200
+    after = (await smart.outside.post("/smart/introspect", data=asked, auth=auth)).json()
+    assert after == {"active": False}
+    assert (await smart.get("/fhir/Patient/p-1", tokens["access_token"])).status_code == 401
+    fields = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert (await smart.token(app, **fields)).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.requirement("DX-SMT-07")
+@pytest.mark.parametrize("alg", ["ES384", "RS384"])
+async def test_a_backend_service_gets_a_short_token_of_its_own(smart: Any, alg: str) -> None:
+    app = await smart.backend("system/Patient.rs", alg=alg)
+    answer = await smart.token(app, grant_type="client_credentials", scope="system/*.cruds")
+    tokens = answer.json()
+    assert answer.status_code == 200, answer.text
+    assert tokens["scope"] == "system/Patient.rs" and tokens["expires_in"] <= 300
+    assert "refresh_token" not in tokens
+    assert (await smart.get("/fhir/Patient/p-1", tokens["access_token"])).status_code == 200
+    assert (await smart.get("/fhir/Observation", tokens["access_token"])).status_code == 403
+
+
+@pytest.mark.requirement("DX-SMT-07")
+async def test_a_confidential_app_with_keys_goes_through_the_code_flow(smart: Any) -> None:
+    scope = "launch/patient patient/Patient.rs"
+    app = await smart.backend(scope, role=None, redirect_uris=["https://app.example/callback"])
+    assert (await smart.tokens(app, scope))["patient"] == "p-1"
+
+
+@pytest.mark.requirement("DX-SMT-09")
+async def test_the_operator_registers_lists_rotates_and_revokes(smart: Any) -> None:
+    app = await smart.app("user/Patient.rs", kind="symmetric", client_id="chart-1")
+    operator = smart.world.bearer("operator")
+    listed = (await smart.outside.get("/ops/clients", headers=operator)).json()["clients"]
+    assert [client["client_id"] for client in listed] == ["chart-1"]
+    assert app.secret not in json.dumps(listed) and "secret" not in json.dumps(listed)
+    rotated = await smart.outside.post("/ops/clients/chart-1/rotate", headers=operator)
+    old, new = app.secret, rotated.json()["client_secret"]
+    tokens = await smart.tokens(app, "user/Patient.rs")
+    app.secret = new
+    assert new != old and await smart.tokens(app, "user/Patient.rs")
+    done = await smart.outside.post("/ops/clients/chart-1/revoke", headers=operator)
+    assert done.status_code == 200
+    assert (await smart.get("/fhir/Patient/p-1", tokens["access_token"])).status_code == 401
+    assert (await smart.ask(app.request("user/Patient.rs"))).status_code == 400
+    for name in ("ehr", "auditor"):
+        assert (await smart.register(name, scope="openid")).status_code == 403
+    rows = await smart.outside.get("/ops/audit", headers=smart.world.bearer("auditor"))
+    for deed in ("register-client", "rotate-client", "revoke-client", "authorize", "token"):
+        assert deed in rows.text
+
+
+async def test_a_request_sent_as_a_form_goes_on_as_a_link(smart: Any) -> None:
+    app = await smart.app("user/Patient.rs")
+    await smart.sign_in()
+    answer = await smart.http.post("/smart/authorize", data=app.request("user/Patient.rs"))
+    assert answer.status_code == 303
+    page = await smart.http.get(answer.headers["location"])
+    assert page.status_code == 200 and 'name="decision"' in page.text
+
+
+async def test_pages_are_in_chinese_too(smart: Any) -> None:
+    app = await smart.app("launch/patient patient/Observation.rs")
+    await smart.sign_in()
+    smart.http.headers["Accept-Language"] = "zh-CN"
+    page = await smart.ask(app.request("launch/patient patient/Observation.rs"))
+    assert "选择患者" in page.text
+    page = await smart.answer(page, patient="p-1")
+    assert "读取、查找此患者的检验与观察结果" in page.text
