@@ -24,6 +24,7 @@ from services.gateway.store.leases import Leases
 from services.gateway.store.people import People
 from services.gateway.store.reports import Reports
 from services.gateway.store.resources import Resources
+from services.gateway.store.search import Searches
 from services.gateway.store.smart import SmartStore, open_smart
 from services.gateway.store.subscriptions import Subscriptions
 from services.gateway.store.values import ValueIndex
@@ -57,6 +58,7 @@ class Store:
     ehr_writes: EhrWrites
     subscriptions: Subscriptions
     settling: Settling
+    searches: Searches
 
 
 def open_store(
@@ -85,4 +87,5 @@ def open_store(
         EhrWrites(database),
         Subscriptions(database, trail),
         Settling(database, resources, trail, leases),
+        Searches(database),
     )

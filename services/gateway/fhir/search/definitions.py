@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from services.gateway.fhir.search import schema
 from services.gateway.fhir.search.expressions import Path, compile_expression
@@ -58,8 +59,8 @@ def _paths(base: str, expression: str) -> tuple[Path, ...]:
 
 
 @cache
-def _rows() -> dict[str, list[dict[str, object]]]:
-    found: dict[str, list[dict[str, object]]] = {}
+def _rows() -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
     for row in schema.lines("parameters.json"):
         for base in row["base"]:
             found.setdefault(base, []).append(row)
@@ -74,15 +75,12 @@ def parameters(kind: str) -> dict[str, Definition]:
     composites = []
     for row in rows if kind in TYPES else ():
         code, targets = str(row["code"]), row.get("target", ())
-        made = Definition(kind, code, str(row["type"]), str(row["expression"]), tuple(targets))  # type: ignore[arg-type]
+        made = Definition(kind, code, str(row["type"]), str(row["expression"]), tuple(targets))
         found[code] = made
         if row["type"] == "composite":
             composites.append((made, row["component"]))
     for made, parts in composites:
-        components = tuple(
-            Component(found[part["code"]], part["expression"])
-            for part in parts  # type: ignore[attr-defined]
-        )
+        components = tuple(Component(found[part["code"]], part["expression"]) for part in parts)
         found[made.code] = Definition(
             kind, made.code, made.kind, made.expression, made.targets, components
         )

@@ -15,8 +15,9 @@ from services.gateway.fhir.search import forms
 from services.gateway.fhir.search.compartments import memberships
 from services.gateway.fhir.search.definitions import Definition, parameters
 from services.gateway.fhir.search.expressions import Path, compile_expression, follow
+from services.gateway.fhir.search.measures import Measure
 from services.gateway.fhir.search.ranges import Range
-from services.gateway.fhir.search.values import Measure, Value, values
+from services.gateway.fhir.search.values import Value, values
 
 RULES = 1
 """Version of these rules: raise it when an index filled by the earlier ones must be refilled."""

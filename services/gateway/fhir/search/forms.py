@@ -26,13 +26,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from services.gateway.fhir.search.measures import Measure
 from services.gateway.fhir.search.strings import (
     GRAMS_MAX,
     PREFIXES,
     grams,
     normal,
 )
-from services.gateway.fhir.search.values import Measure, Pointer, Token
+from services.gateway.fhir.search.values import Pointer, Token
 
 PRESENT = "?"
 LONG = "~"

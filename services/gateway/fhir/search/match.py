@@ -9,6 +9,7 @@ Source: FHIR R4, search.html 3.1.1.4.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from services.gateway.access.rights import Permission, Visibility
@@ -29,10 +30,11 @@ from services.gateway.fhir.search.criteria import (
 )
 from services.gateway.fhir.search.definitions import Definition
 from services.gateway.fhir.search.extract import composites_of, values_of
+from services.gateway.fhir.search.measures import Measure
 from services.gateway.fhir.search.query import Query, parse_criteria
 from services.gateway.fhir.search.ranges import Range
 from services.gateway.fhir.search.strings import normal
-from services.gateway.fhir.search.values import Measure, Pointer, Token, Value
+from services.gateway.fhir.search.values import Pointer, Token, Value
 
 Resource = Mapping[str, Any]
 
@@ -68,7 +70,14 @@ def fits(rule: Permission, resource: Resource, *, base_url: str = "") -> bool:
         return False
     if rule.patient and not _member((f"Patient/{rule.patient}",), resource):
         return False
-    return matches(parse_criteria(kind, rule.criteria, base_url=base_url), resource)
+    return matches(_criteria(kind, rule.criteria, base_url), resource)
+
+
+@lru_cache(maxsize=1024)
+def _criteria(
+    kind: str, criteria: tuple[tuple[str, str], ...], base_url: str
+) -> tuple[Condition, ...]:
+    return parse_criteria(kind, criteria, base_url=base_url)
 
 
 def restricted(resource: Resource) -> bool:
@@ -180,7 +189,7 @@ def _is_measure(measure: Measure, want: Amount) -> bool:
 
 def _is_uri(value: str, uri: str, modifier: str) -> bool:
     if modifier == "below":
-        return value == uri or uri.rstrip("/") in forms.beginnings(value)
+        return value == uri or uri.removesuffix("/") in forms.beginnings(value)
     if modifier == "above":
-        return value == uri or value.rstrip("/") in forms.beginnings(uri)
+        return value == uri or value.removesuffix("/") in forms.beginnings(uri)
     return value == uri

@@ -66,5 +66,7 @@ def elements(kind: str) -> dict[str, Element]:
     ):
         name = written.removesuffix("[x]")
         choice = name != written
-        found[name] = Element(name, tuple(types), bool(summary), *system, choice=choice)
+        found[name] = Element(
+            name, tuple(types), bool(summary), system[0] if system else "", choice
+        )
     return found

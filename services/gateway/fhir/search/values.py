@@ -11,14 +11,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from services.gateway.fhir.search.expressions import Node, target_type
-from services.gateway.fhir.search.ranges import (
-    HIGHEST,
-    LOWEST,
-    Range,
-    date_range,
-    number_of,
-    ordered,
-)
+from services.gateway.fhir.search.measures import Measure, measures, numbers
+from services.gateway.fhir.search.ranges import HIGHEST, LOWEST, Range, date_range
 from services.gateway.fhir.search.strings import is_ideograph
 
 TEXT_MAX = 1 << 16
@@ -55,16 +49,6 @@ class Pointer(NamedTuple):
     identifier: Token | None = None
 
 
-class Measure(NamedTuple):
-    """A quantity: its range in the order of `ranges.ordered`, and its unit."""
-
-    low: int
-    high: int
-    system: str = ""
-    code: str = ""
-    unit: str = ""
-
-
 Value = str | Token | Range | Pointer | Measure
 
 
@@ -82,9 +66,9 @@ def values(kind: str, node: Node, root: Mapping[str, Any]) -> Iterator[Value]:
     elif kind == "date":
         yield from _dates(element)
     elif kind == "quantity":
-        yield from _measures(element, element_type)
+        yield from measures(element, element_type)
     elif kind == "number":
-        yield from _numbers(element)
+        yield from numbers(element)
     elif kind == "uri" and isinstance(element, str):
         yield element[:TEXT_MAX]
 
@@ -234,73 +218,3 @@ def _period(element: Mapping[str, Any]) -> Range:
     first = date_range(start) if isinstance(start, str) else None
     last = date_range(end) if isinstance(end, str) else None
     return Range(first.low if first else LOWEST, last.high if last else HIGHEST)
-
-
-def _place(element: Any) -> int | None:
-    if isinstance(element, int | float | Decimal) and not isinstance(element, bool):
-        return ordered(element) if abs(element) < Decimal("1e300") else None
-    found = number_of(element) if isinstance(element, str) else None
-    return None if found is None else ordered(found)
-
-
-def _numbers(element: Any) -> Iterator[Range]:
-    if isinstance(element, dict):
-        for measure in _measures(element, "Range" if _is_range(element) else "Quantity"):
-            yield Range(measure.low, measure.high)
-    elif (place := _place(element)) is not None:
-        yield Range(place, place)
-
-
-def _is_range(element: Mapping[str, Any]) -> bool:
-    return "low" in element or "high" in element
-
-
-def _measures(element: Any, kind: str) -> Iterator[Measure]:
-    if not isinstance(element, dict):
-        if (place := _place(element)) is not None:
-            yield Measure(place, place)
-    elif kind == "Range" or _is_range(element):
-        low, high = element.get("low"), element.get("high")
-        low, high = (part if isinstance(part, dict) else {} for part in (low, high))
-        ends = (_place(low.get("value")), _place(high.get("value")))
-        if ends != (None, None):
-            first = LOWEST if ends[0] is None else ends[0]
-            last = HIGHEST if ends[1] is None else ends[1]
-            yield Measure(first, last, *_unit(low or high))
-    elif kind == "SampledData":
-        yield from _samples(element)
-    elif (place := _place(element.get("value"))) is not None:
-        yield Measure(*_compared(place, element.get("comparator")), *_unit(element))
-
-
-def _compared(place: int, comparator: Any) -> tuple[int, int]:
-    """Return the range of a quantity that says it is less or more than its number."""
-    return {
-        "<": (LOWEST, place - 1),
-        "<=": (LOWEST, place),
-        ">": (place + 1, HIGHEST),
-        ">=": (place, HIGHEST),
-    }.get(comparator if isinstance(comparator, str) else "", (place, place))
-
-
-def _unit(element: Mapping[str, Any]) -> tuple[str, str, str]:
-    if "currency" in element:
-        code = element["currency"]
-        return ("urn:iso:std:iso:4217", code, "") if isinstance(code, str) else ("", "", "")
-    parts = [element.get(name) for name in ("system", "code", "unit")]
-    system, code, unit = (part if isinstance(part, str) else "" for part in parts)
-    return system, code, unit
-
-
-def _samples(element: Mapping[str, Any]) -> Iterator[Measure]:
-    """Yield the range of a series of samples: origin + factor × each number."""
-    origin = element.get("origin")
-    data, factor = element.get("data"), element.get("factor", 1)
-    if not isinstance(origin, dict) or not isinstance(data, str):
-        return
-    numbers = [number for text in data[:TEXT_MAX].split(" ") if (number := number_of(text))]
-    if numbers and isinstance(factor, int | float | Decimal):
-        start = origin.get("value", 0)
-        start = Decimal(str(start)) if isinstance(start, int | float | Decimal) else Decimal(0)
-        ends = sorted(start + Decimal(str(factor)) * n for n in (min(numbers), max(numbers)))
-        yield Measure(ordered(ends[0]), ordered(ends[1]), *_unit(origin))

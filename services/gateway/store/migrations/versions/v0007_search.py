@@ -10,7 +10,7 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Make them; they are filled when the gateway starts (`store.search_index`)."""
+    """Make them; they are filled when the gateway starts (`store.refilling`)."""
     op.create_table(
         "gateway_terms",
         sa.Column("tenant", sa.String(64), nullable=False),

@@ -1,0 +1,274 @@
+"""One pass over the resources of a type that meet conditions and may be seen.
+
+The index narrows; what it does not decide is decided on the decrypted content, in chunks, up to
+a limit. Visibility is part of the same SQL, for matches, includes, chains and `_has` alike.
+"""
+
+# ruff: noqa: S608 - every part is written here; values are bound
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.access.rights import Permission, Visibility
+from services.gateway.fhir.search import forms
+from services.gateway.fhir.search.compartments import members
+from services.gateway.fhir.search.costs import TooCostly
+from services.gateway.fhir.search.criteria import Chain, Criterion, Has
+from services.gateway.fhir.search.extract import EVERY, Term
+from services.gateway.fhir.search.match import fits, holds
+from services.gateway.fhir.search.narrow import (
+    All,
+    Either,
+    Filter,
+    Not,
+    Ranges,
+    listing,
+    member,
+    seen,
+)
+from services.gateway.fhir.search.query import Query
+from services.gateway.fhir.search.ranges import Bounds
+from services.gateway.store.database import Cipher
+from services.gateway.store.search_sql import (
+    COUNT_MAX,
+    Statement,
+    is_listing,
+    leading,
+    probe,
+    rest_of,
+    source,
+)
+from services.gateway.store.stored import Stored, unsealed_row
+
+CHUNK_MAX = 500
+Place = list[Any]
+"""[phase, …] of the last entry of a page: [0, key], or [0, first, second, key] when sorted."""
+
+_COLUMNS = (
+    "r.tenant, r.type, r.id, r.version, r.seq, r.key, r.method, r.case_id, r.owned, r.updated_us,"
+    " r.sealed"
+)
+_WIDTH = 11
+"""What `stored.unsealed` reads; places follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A connection, and whose resources are read with it by whom."""
+
+    connection: AsyncConnection
+    cipher: Cipher
+    tenant: str
+    visibility: Visibility
+    term: Callable[[Term], bytes]
+    base_url: str = ""
+
+    def statement(self) -> Statement:
+        """Return an empty statement."""
+        return Statement(self.connection.dialect.name, self.tenant, self.term)
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What the resources of a pass must meet."""
+
+    kind: str
+    filters: tuple[Filter, ...]
+    """All of which they pass; at least one of them leads."""
+    checks: tuple[Criterion, ...] = ()
+    """Conditions to be decided on the content."""
+    rules: tuple[Permission, ...] | None = None
+    """Permissions, any of which must fit the content; None: decided by the filters."""
+    later: tuple[Chain | Has, ...] = ()
+    """Conditions to be followed for each candidate."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the filters decide alone."""
+        return not self.checks and not self.later and self.rules is None
+
+    def keeps(self, resource: Mapping[str, Any], base_url: str) -> bool:
+        """Tell whether a candidate meets what its own content decides."""
+        if self.rules is not None and not any(
+            fits(rule, resource, base_url=base_url) for rule in self.rules
+        ):
+            return False
+        return all(holds(check, resource) for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A resource on the way to the result."""
+
+    stored: Stored
+    place: Place
+    resource: Mapping[str, Any] = field(default_factory=dict)
+    """Its content, where something is to be decided on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of a pass: newest created first, or by one date, number or quantity."""
+
+    term: Term | None = None
+    descending: bool = True
+
+
+NEWEST = Order()
+
+
+async def chunk(
+    reading: Reading, wanted: Pass, order: Order, after: Place | None, limit: int
+) -> list[Candidate]:
+    """Return the next candidates in order, at most `limit`; fewer: there are no more."""
+    if order.term is None:
+        return await _by_key(reading, wanted, after, limit, phase=0)
+    found: list[Candidate] = []
+    if after is None or after[0] == 0:
+        found = await _by_range(reading, wanted, order, after, limit)
+        after = None
+    if len(found) < limit:
+        anything = Ranges(order.term, (Bounds(),))
+        without = replace(wanted, filters=(*wanted.filters, Not(anything)))
+        found += await _by_key(reading, without, after, limit - len(found), phase=1)
+    return found
+
+
+async def _by_key(
+    reading: Reading, wanted: Pass, after: Place | None, limit: int, phase: int
+) -> list[Candidate]:
+    statement = reading.statement()
+    place, _ = await _lead(reading, wanted.filters)
+    rest = rest_of(wanted.filters, place)
+    keys = source(statement, wanted.filters[place])
+    where = "".join(f" AND {probe(statement, found, 'd.key')}" for found in rest)
+    if after is not None:
+        where += f" AND d.key < {statement.bind(int(after[1]))}"
+    hits = (
+        f"SELECT d.key AS key FROM ({keys}) d WHERE 1 = 1{where}"
+        f" ORDER BY d.key DESC LIMIT {statement.bind(limit)}"
+    )
+    rows = await statement.run(
+        reading.connection, _contents(statement, hits, "h.key DESC", "h.key")
+    )
+    return [Candidate(_stored(reading, row), [phase, row[-1]]) for row in rows]
+
+
+async def _by_range(
+    reading: Reading, wanted: Pass, order: Order, after: Place | None, limit: int
+) -> list[Candidate]:
+    """Return candidates that have a value to be sorted by.
+
+    A small leading condition is collected and sorted; a large one is looked up while the index
+    of the value is walked. Both give the same order, so pages may change between them.
+    """
+    statement = reading.statement()
+    place, size = await _lead(reading, wanted.filters, always=True)
+    tenant, term = (
+        statement.bind(reading.tenant),
+        statement.bind(reading.term(order.term or ("",) * 3)),
+    )
+    first, second = ("high", "low") if order.descending else ("low", "high")
+    way, beyond = ("DESC", "<") if order.descending else ("ASC", ">")
+    rest, keys = [one for one in wanted.filters if not is_listing(one)], ""
+    if size <= COUNT_MAX:
+        rest = rest_of(wanted.filters, place)
+        keys = f"({source(statement, wanted.filters[place])}) d JOIN "
+    where = f"o.tenant = {tenant} AND o.term = {term}"
+    where += " AND o.key = d.key" if keys else ""
+    where += "".join(f" AND {probe(statement, found, 'o.key')}" for found in rest)
+    if after is not None:
+        bound = ", ".join(statement.bind(int(value)) for value in after[1:4])
+        where += f" AND (o.{first}, o.{second}, o.key) {beyond} ({bound})"
+    table = f"{keys}gateway_ranges o" + (f" ON {where}" if keys else f" WHERE {where}")
+    names = (first, second, "key")
+    hits = (
+        f"SELECT o.low AS low, o.high AS high, o.key AS key FROM {table}"
+        f" ORDER BY {', '.join(f'o.{name} {way}' for name in names)} LIMIT {statement.bind(limit)}"
+    )
+    ordered = ", ".join(f"h.{name} {way}" for name in names)
+    columns = f"h.{first}, h.{second}, h.key"
+    rows = await statement.run(reading.connection, _contents(statement, hits, ordered, columns))
+    return [Candidate(_stored(reading, row), [0, *row[-3:]]) for row in rows]
+
+
+def _contents(statement: Statement, hits: str, order: str, places: str) -> str:
+    tenant = statement.bind(statement.tenant)
+    return (
+        f"SELECT {_COLUMNS}, {places} FROM ({hits}) h"
+        f" JOIN gateway_current c ON c.tenant = {tenant} AND c.key = h.key"
+        f" JOIN gateway_resources r ON r.tenant = {tenant} AND r.type = c.type AND r.id = c.id"
+        f" AND r.version = c.version ORDER BY {order}"
+    )
+
+
+def _stored(reading: Reading, row: Sequence[Any]) -> Stored:
+    return unsealed_row(reading.cipher, row[:_WIDTH])
+
+
+async def _lead(
+    reading: Reading, filters: Sequence[Filter], *, always: bool = False
+) -> tuple[int, int]:
+    """Return which filter leads; its size only where it is needed."""
+    if len(filters) == 1 and not always:
+        return 0, 0
+    return await leading(reading.connection, reading.statement, filters)
+
+
+async def count(reading: Reading, wanted: Pass) -> int:
+    """Return how many resources pass the filters."""
+    statement = reading.statement()
+    place, _ = await _lead(reading, wanted.filters)
+    rest = rest_of(wanted.filters, place)
+    keys = source(statement, wanted.filters[place])
+    where = "".join(f" AND {probe(statement, found, 'd.key')}" for found in rest)
+    query = f"SELECT count(*) FROM ({keys}) d WHERE 1 = 1{where}"
+    return int((await statement.run(reading.connection, query))[0][0])
+
+
+def parsed(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return candidates with their content read."""
+    return [replace(one, resource=orjson.loads(one.stored.content)) for one in candidates]
+
+
+def with_addresses(reading: Reading, kind: str, resource_id: str) -> tuple[str, ...]:
+    """Return how a reference to a resource of this server may be written."""
+    local = f"{kind}/{resource_id}"
+    return (local, f"{reading.base_url}/fhir/{local}") if reading.base_url else (local,)
+
+
+def reference_terms(
+    reading: Reading, base: str, code: str, kind: str, ids: Iterable[str]
+) -> tuple[Term, ...]:
+    """Return the terms of resources that refer to any of some resources of a type."""
+    return tuple(
+        (base, code, f"r{address}")
+        for resource_id in ids
+        for address in with_addresses(reading, kind, resource_id)
+    )
+
+
+def order_term(kind: str, code: str) -> Term:
+    """Return the term of the range over all values of a parameter."""
+    return kind, code, forms.ORDER
+
+
+def of_every_type(reading: Reading, query: Query) -> Pass:
+    """Return the pass over every type of a compartment."""
+    if query.compartment is None or query.criteria:
+        raise TooCostly("name the resource type to search by its parameters")
+    name = query.compartment.addresses[0].partition("/")[0]
+    parts: list[Filter] = []
+    exact = True
+    for kind in sorted(members(name)):
+        sight, _ = seen(kind, reading.visibility, reading.base_url)
+        exact = exact and sight.exact
+        parts.append(All((listing(kind), sight.filter)))
+    rules = None if exact else reading.visibility.rules
+    return Pass(EVERY, (member(query.compartment), Either(tuple(parts))), rules=rules)
