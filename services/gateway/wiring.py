@@ -12,13 +12,16 @@ from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
 from services.gateway.ehr.opening import open_ehrs
+from services.gateway.ehr.writeback import WriteBack
 from services.gateway.outbound import open_outbound
 from services.gateway.pdf import render_bundle
 from services.gateway.peers import GrpcPeers
 from services.gateway.service import GatewayService
 from services.gateway.settings import Settings
 from services.gateway.store import migrations, open_store
+from services.gateway.store.audit_before import take_over
 from services.gateway.store.refilling import refill
+from services.gateway.subscriptions.wiring import attach
 from services.gateway.worker import GatewayWorker
 from services.kernel import blobs, process
 from services.kernel.database import open_engine
@@ -30,9 +33,12 @@ NAME = "dxmesh.gateway.v1.GatewayService"
 async def build(mesh: process.Process[Settings]) -> None:
     """Open the store and the peers, then take events and requests."""
     gateway = await open_gateway(mesh)
+    mesh.background(attach(gateway).run)
+    mesh.background(partial(gateway.store.settling.run, mesh.settings.audit_years))
     worker = GatewayWorker(gateway)
     await worker.start(mesh.settings.concurrency)
     mesh.background(worker.keep_measuring)
+    mesh.background(WriteBack(gateway).keep_writing)
     register = rpc_pb.add_GatewayServiceServicer_to_server
     mesh.server.add(register, GatewayService(gateway), NAME, callers=("operator",))
     mesh.background(partial(server.run, server.make(app.make(gateway), mesh.settings)))
@@ -47,6 +53,8 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
     mesh.on_stop(engine.dispose)
     await migrations.upgrade(engine)
     store = open_store(engine, vault, settings.session_s, settings.session_idle_s)
+    await take_over(store.database)
+    store.settling.server = settings.public_url or settings.http_listen
     await refill(store.database, store.resources, store.leases)
     peers = GrpcPeers(settings)
     mesh.on_stop(peers.close)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from starlette.responses import RedirectResponse, Response
 
 from services.gateway.call import Call, form_of
+from services.gateway.commit import signer
 from services.gateway.ehr.gate import Visit, put_cookie
 from services.gateway.progress import Case
 from services.gateway.store.ehr_writes import Write
@@ -104,6 +105,10 @@ async def sign(call: Call, visit: Visit) -> Response:
     """Sign a case; from here on it is to be in the EHR."""
     case = await require_theirs(call, visit)
     await link(call, visit, case.case_id)
+    if user := visit.launch.content["user"]["fhir_user"]:
+        hasher = await call.gateway.hasher_for(call.tenant)
+        practitioner = signer(hasher, call.principal.name)
+        await call.store.ehr_writes.add_signer(call.tenant, case.case_id, practitioner, user)
     return await review.sign(call)
 
 

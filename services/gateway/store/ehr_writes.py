@@ -66,6 +66,22 @@ class EhrWrites:
         async with self._db.begin() as connection:
             await insert_absent(connection, EHR_CASES, [row])
 
+    async def add_signer(self, tenant: str, case_id: str, practitioner: str, user: str) -> None:
+        """Note who a signer is at the EHR: Practitioner id here → fhirUser there."""
+        cipher = await self._db.cipher_for(tenant)
+        context = _context(tenant, case_id)
+        async with self._db.begin() as connection:
+            where = _is(tenant, case_id)
+            # A write first, so that SQLite waits its turn; it locks the row elsewhere.
+            touch = update(EHR_CASES).where(*where).values(ehr=EHR_CASES.c.ehr)
+            row = (await connection.execute(touch.returning(EHR_CASES.c.sealed))).one_or_none()
+            if row is None:
+                return
+            content = fhir.parse(cipher.decrypt(row[0], context))
+            content["signers"] = {**content.get("signers", {}), practitioner: user}
+            sealed = cipher.encrypt(fhir.dump(content), context)
+            await connection.execute(update(EHR_CASES).where(*where).values(sealed=sealed))
+
     async def signed(
         self, connection: AsyncConnection, tenant: str, case_id: str, signed_us: int
     ) -> None:
