@@ -43,7 +43,22 @@ def status(client: Client, *, as_json: bool) -> int:
         out.print(shown)
         oldest = answer["oldest_open_case_s"]
         out.print("no case is open" if oldest is None else f"oldest open case: {oldest:.0f} s")
+        writes = answer["ehr_writes"]
+        if writes["waiting"] or writes["failed"]:
+            waiting, failed = writes["waiting"], writes["failed"]
+            text = f"reports on their way to the EHR: {waiting}; given up: {failed} (/ops/ehr)"
+            out.print(Text(text, "red" if failed else ""))
+        for one in answer.get("subscriptions", []):
+            out.print(_subscription(one), highlight=False)
     return DONE if answer["healthy"] else REFUSED
+
+
+def _subscription(one: dict[str, Any]) -> Text:
+    """Return what an operator must know of an endpoint that does not take its events."""
+    failing = f"fails for {one['failing_s']:.0f} s ({one['reason']})" if one["failing_s"] else ""
+    told = f"subscription {one['id']} to {one['host']}: {one['status']}"
+    parts = [told, *([failing] if failing else []), f"{one['waiting']} events wait"]
+    return Text(", ".join(parts), "red" if one["status"] == "error" else "")
 
 
 def list_cases(client: Client, wanted: str, limit: int, *, as_json: bool) -> int:

@@ -6,8 +6,9 @@ from services.gateway.access.gate import Entry
 from services.gateway.access.principal import Action
 from services.gateway.dicomweb import stow
 from services.gateway.fhir.routes import FHIR
-from services.gateway.ops import audit, cases, cds, dead, status
+from services.gateway.ops import audit, cases, cds, dead, ehr, status
 from services.gateway.smart import launch, registry
+from services.gateway.subscriptions.routes import ENTRIES as SUBSCRIPTIONS
 from services.gateway.web import case_page, review, session, worklist
 
 DICOMWEB = (
@@ -20,6 +21,8 @@ OPS = (
     Entry("/ops/cases", "GET", Action.OPERATE, cases.list_cases),
     Entry("/ops/cases/{id}", "GET", Action.OPERATE, cases.show_case),
     Entry("/ops/cases/{id}/cancel", "POST", Action.OPERATE, cases.cancel_case),
+    Entry("/ops/ehr", "GET", Action.OPERATE, ehr.list_writes),
+    Entry("/ops/ehr/{id}/retry", "POST", Action.OPERATE, ehr.retry_write),
     Entry("/ops/dead", "GET", Action.OPERATE, dead.list_dead),
     Entry("/ops/dead/{sequence}", "GET", Action.OPERATE, dead.show_dead),
     Entry("/ops/dead/{sequence}/retry", "POST", Action.OPERATE, dead.retry_dead),
@@ -30,8 +33,9 @@ OPS = (
     Entry("/ops/clients/{id}/revoke", "POST", Action.OPERATE, registry.revoke),
     Entry("/ops/clients/{id}/rotate", "POST", Action.OPERATE, registry.rotate),
     Entry("/ops/signing-keys/rotate", "POST", Action.OPERATE, registry.rotate_keys),
-    Entry("/smart/launches", "POST", Action.LAUNCH, launch.create),
 )
+
+SMART = (Entry("/smart/launches", "POST", Action.LAUNCH, launch.create),)
 
 WEB = (
     Entry("/", "GET", Action.REVIEW, worklist.home),
@@ -44,4 +48,4 @@ WEB = (
     Entry("/sign-out", "POST", Action.REVIEW, session.sign_out),
 )
 
-ENTRIES = (*FHIR, *DICOMWEB, *OPS, *WEB)
+ENTRIES = (*SUBSCRIPTIONS, *FHIR, *DICOMWEB, *OPS, *SMART, *WEB)

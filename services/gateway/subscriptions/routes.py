@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from services.gateway.access.gate import Entry
 from services.gateway.access.principal import Action
-from services.gateway.subscriptions import operations
+from services.gateway.fhir import writes
+from services.gateway.subscriptions import admission, operations
+from services.gateway.subscriptions.numbering import KIND
 
-KIND = "Subscription"
+writes.CHECKS[KIND] = admission.check
+writes.KEEPERS[KIND] = admission.keep
+
 _STATUS = ((KIND, "$status"),)
 _EVENTS = ((KIND, "$events"),)
 _TOKEN = ((KIND, "$get-ws-binding-token"),)

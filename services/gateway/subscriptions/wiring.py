@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.gateway.call import Gateway
-from services.gateway.fhir import writes
 from services.gateway.store.database import now_us
-from services.gateway.subscriptions import admission
 from services.gateway.subscriptions.delivery import Delivery
-from services.gateway.subscriptions.numbering import KIND, Numbering
-
-writes.CHECKS[KIND] = admission.check
-writes.KEEPERS[KIND] = admission.keep
+from services.gateway.subscriptions.numbering import Numbering
 
 
 def attach(gateway: Gateway, clock_us: Callable[[], int] = now_us) -> Delivery:
