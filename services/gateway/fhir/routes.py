@@ -52,6 +52,7 @@ FHIR = (
     Entry("/fhir/{type}/{id}/$validate", "GET", _READ, validate.of_instance),
     Entry("/fhir/{type}/{id}/$validate", "POST", _READ, validate.of_instance),
     Entry("/fhir/{type}/_search", "POST", _READ, searching.search),
+    Entry("/fhir/{compartment}/{id}/{type}/_search", "POST", _READ, searching.in_compartment),
     Entry("/fhir/{type}/_history", "GET", _READ, history.of_type, (("*", "history-type"),)),
     Entry("/fhir/{type}", "GET", _READ, searching.search, (("*", "search-type"),)),
     Entry(
@@ -81,6 +82,7 @@ FHIR = (
         read.read,
         (("*", "read"), ("*", "conditional-read")),
     ),
+    Entry("/fhir/{compartment}/{id}/{type}", "GET", _READ, searching.in_compartment),
     Entry("/fhir/{type}/{id}", "PUT", _WRITE, update.update, (("*", "update"),)),
     Entry("/fhir/{type}/{id}", "PATCH", _WRITE, patch.patch, (("*", "patch"),)),
     Entry("/fhir/{type}/{id}", "DELETE", _WRITE, delete.delete, (("*", "delete"),)),

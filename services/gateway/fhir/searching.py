@@ -1,167 +1,158 @@
-"""search-type: GET /fhir/{type}?… and POST /fhir/{type}/_search.
+"""search-type: GET /fhir/{type}?…, POST /fhir/{type}/_search, and the same in a compartment.
 
 A parameter that is not served is an error, or under `Prefer: handling=lenient` a warning in
-the Bundle; it is never silently ignored (R4 search, 3.1.1.6). Pages follow the place of the
-last entry, not an offset, so they stay stable while cases arrive.
+the Bundle; it is never silently ignored (R4 search, 3.1.1.6). The self link says what was used.
+Pages follow the place of the last entry, not an offset, so they stay stable while cases arrive.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from starlette.responses import Response
 
-from services.gateway.access import trail
-from services.gateway.call import Call, body
-from services.gateway.fhir import answers
+from services.gateway.call import FORM_TYPE, Call, body
+from services.gateway.fhir import answers, content, prefer
 from services.gateway.fhir.outcome import UnsupportedMediaType
-from services.gateway.fhir.parameters import MANY_MAX, PARAMETERS, Parameter
-from services.gateway.store.resources import Criterion, Place, Stored
+from services.gateway.fhir.search import compartments
+from services.gateway.fhir.search.costs import INCLUDED_MAX
+from services.gateway.fhir.search.criteria import Member
+from services.gateway.fhir.search.extract import EVERY
+from services.gateway.fhir.search.query import AFTER, PARAMETERS_MAX, Query, parse
+from services.gateway.fhir.search.shape import shaped
+from services.gateway.store.search import Page
+from services.gateway.store.stored import Stored
 from services.kernel import fhir
-from services.kernel.errors import InvalidInput, NotFound, Violation
+from services.kernel.errors import Forbidden, InvalidInput, NotFound, Violation
 
-COUNT_DEFAULT, COUNT_MAX = 20, 200
-FORM_BYTES_MAX = 64 << 10
-AFTER = "_after"
-_HANDLED = frozenset({"_count", "_format", "_pretty", AFTER})
+FORM_BYTES_MAX = 128 << 10
 
 Pairs = list[tuple[str, str]]
 
 
 async def search(call: Call) -> Response:
-    """Return a searchset Bundle."""
-    kind = call.path("type")
-    if kind not in PARAMETERS:
-        raise NotFound("this resource type is not served", reason="TYPE_NOT_SERVED")
+    """Return a searchset Bundle of one type."""
+    kind = content.kind_of(call.path("type"))
     answers.accept_json(call.request)
+    call.principal.rights.covering(kind, "s")
+    return await _answer(call, kind, kind, None)
+
+
+async def in_compartment(call: Call) -> Response:
+    """Return a searchset Bundle of one type, or with `*` of every type, of a compartment."""
+    name = content.kind_of(call.path("compartment"))
+    resource_id, kind = content.id_of(call.path("id"), name), call.path("type")
+    if name not in compartments.NAMES:
+        raise NotFound(f"{name} has no compartment", reason="NOT_SERVED")
+    answers.accept_json(call.request)
+    if kind == EVERY:
+        _any_covered(call, name)
+    else:
+        kind = content.kind_of(kind)
+        call.principal.rights.covering(kind, "s")
+        if kind not in compartments.members(name):
+            raise NotFound(f"{kind} is in no {name} compartment", reason="NOT_SERVED")
+    local = f"{name}/{resource_id}"
+    addresses = (local, f"{call.base_url}/fhir/{local}")
+    return await _answer(call, kind, f"{local}/{kind}", Member(addresses))
+
+
+def _any_covered(call: Call, name: str) -> None:
+    visibility = call.principal.rights.visibility("s")
+    if all(visibility.of(kind) == () for kind in compartments.members(name)):
+        raise Forbidden("no scope allows this search", reason="INSUFFICIENT_SCOPE")
+
+
+async def _answer(call: Call, kind: str, path: str, member: Member | None) -> Response:
     pairs = await _pairs(call)
-    criteria, unknown = _criteria(kind, pairs)
-    if unknown and "handling=lenient" not in call.request.headers.get("prefer", ""):
-        raise InvalidInput("a search parameter is not served", unknown, reason="BAD_REQUEST")
-    count = _count(pairs)
-    after = _place(dict(pairs).get(AFTER, ""))
-    found = await call.store.resources.search(
-        call.tenant, kind, criteria, count=count + 1, after=after
+    query = parse(
+        kind,
+        pairs,
+        base_url=f"{call.base_url}/fhir",
+        now_us=call.store.database.now_us(),
+        compartment=member,
     )
-    page, more = found[:count], len(found) > count
-    seen = [f"{kind}/{stored.id}" for stored in page]
-    await call.audit("search-type", kind, seen=seen, query=trail.query_of(call.request))
-    return _bundle(call, kind, pairs, page, more=more, warnings=unknown)
+    lenient = prefer.parse(call.request.headers.get("prefer", "")).lenient
+    if query.unknown and not lenient:
+        raise InvalidInput("a search parameter is not served", query.unknown, reason="BAD_REQUEST")
+    visibility = call.principal.rights.visibility("s")
+    page = await call.store.searches.page(call.tenant, query, visibility)
+    shown = [*page.matches, *page.included]
+    await call.audit(
+        "search-type",
+        "" if kind == EVERY else kind,
+        seen=[f"{stored.type}/{stored.id}" for stored in shown],
+        query=_url(f"/fhir/{path}", pairs),
+    )
+    return _bundle(call, path, query, page)
 
 
 async def _pairs(call: Call) -> Pairs:
     pairs = list(call.request.query_params.multi_items())
     if call.request.method == "POST":
-        kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/x-www-form-urlencoded":
-            raise UnsupportedMediaType("_search takes application/x-www-form-urlencoded")
-        text = (await body(call.request, FORM_BYTES_MAX)).decode("utf-8", "replace")
-        pairs += parse_qsl(text, keep_blank_values=True)
+        if content.media_type(call) != FORM_TYPE:
+            raise UnsupportedMediaType(f"_search takes {FORM_TYPE}")
+        form = await body(call.request, FORM_BYTES_MAX)
+        try:
+            pairs += parse_qsl(
+                form.decode(), keep_blank_values=True, max_num_fields=2 * PARAMETERS_MAX
+            )
+        except ValueError as error:
+            raise InvalidInput("the form cannot be read", reason="BAD_REQUEST") from error
     return pairs
 
 
-def _criteria(kind: str, pairs: Pairs) -> tuple[list[Criterion], list[Violation]]:
-    """Return what to search by, and the parameters that are not served."""
-    known = {parameter.name: parameter for parameter in PARAMETERS[kind]}
-    criteria: list[Criterion] = []
-    unknown: list[Violation] = []
-    for name, text in pairs:
-        if name in _HANDLED:
-            continue
-        if name == "_id":
-            criteria.append(Criterion(None, _many(name, text)))
-        elif name in known:
-            parameter = known[name]
-            wanted = tuple(v for t in _many(name, text) for v in _wanted(parameter, t))
-            criteria.append(Criterion(parameter, wanted))
-        else:
-            served = ", ".join(["_id", "_count", *known])
-            unknown.append(Violation(f"http.{name[:64]}", f"not served here; served: {served}"))
-    return criteria, unknown
-
-
-def _many(name: str, text: str) -> tuple[str, ...]:
-    parts = tuple(part for part in text.split(",") if part)
-    if not 0 < len(parts) <= MANY_MAX or any(len(part) > 256 for part in parts):
-        problem = Violation(f"http.{name}", f"1 to {MANY_MAX} values of at most 256 characters")
-        raise InvalidInput("a search value cannot be used", [problem], reason="BAD_REQUEST")
-    return parts
-
-
-def _wanted(parameter: Parameter, text: str) -> tuple[str, ...]:
-    if parameter.kind == "reference" and "/" not in text and parameter.target:
-        return (f"{parameter.target}/{text}",)
-    return (text,)
-
-
-def _count(pairs: Pairs) -> int:
-    text = dict(pairs).get("_count", str(COUNT_DEFAULT))
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
-        problem = Violation("http._count", "a whole number, 0 or more")
-        raise InvalidInput("_count cannot be used", [problem], reason="BAD_REQUEST")
-    return min(int(text), COUNT_MAX)
-
-
-def _place(text: str) -> Place | None:
-    if not text:
-        return None
-    try:
-        updated_us, resource_id = orjson.loads(base64.urlsafe_b64decode(text))
-        return int(updated_us), str(resource_id)
-    except (ValueError, TypeError) as error:
-        problem = Violation(f"http.{AFTER}", "not a page this server gave out")
-        raise InvalidInput("there is no such page", [problem], reason="BAD_REQUEST") from error
-
-
-def _bundle(
-    call: Call,
-    kind: str,
-    pairs: Pairs,
-    page: Sequence[Stored],
-    *,
-    more: bool,
-    warnings: Sequence[Violation],
-) -> Response:
+def _bundle(call: Call, path: str, query: Query, page: Page) -> Response:
     base = f"{call.base_url}/fhir"
-    kept = [(name, value) for name, value in pairs if name != AFTER]
-    links = [{"relation": "self", "url": _url(base, kind, pairs)}]
-    if more and page:
-        last = orjson.dumps([page[-1].updated_us, page[-1].id])
-        place = base64.urlsafe_b64encode(last).decode()
-        links.append({"relation": "next", "url": _url(base, kind, [*kept, (AFTER, place)])})
-    entries: list[dict[str, object]] = [
-        {
-            "fullUrl": f"{base}/{kind}/{stored.id}",
-            "resource": orjson.Fragment(stored.content),
-            "search": {"mode": "match"},
-        }
-        for stored in page
-    ]
-    if warnings:
-        entries.append({"resource": _warning(warnings), "search": {"mode": "outcome"}})
-    bundle: dict[str, object] = {"resourceType": "Bundle", "type": "searchset", "link": links}
+    used = list(query.used)
+    here = [*used, (AFTER, query.after)] if query.after else used
+    links = [{"relation": "self", "url": _url(f"{base}/{path}", here)}]
+    if page.next:
+        links.append(
+            {"relation": "next", "url": _url(f"{base}/{path}", [*used, (AFTER, page.next)])}
+        )
+    bundle: dict[str, object] = {"resourceType": "Bundle", "type": "searchset"}
+    if page.total is not None:
+        bundle["total"] = page.total
+    bundle["link"] = links
+    entries = [*_entries(base, query, page.matches, "match")]
+    entries += _entries(base, query, page.included, "include")
+    if outcome := _outcome(query, page):
+        entries.append({"resource": outcome, "search": {"mode": "outcome"}})
     if entries:
         bundle["entry"] = entries
     headers = {"Cache-Control": "private, no-store"}
     return Response(orjson.dumps(bundle), headers=headers, media_type=fhir.MEDIA_TYPE)
 
 
-def _warning(warnings: Sequence[Violation]) -> dict[str, object]:
-    issues = [
-        {
-            "severity": "warning",
-            "code": "not-supported",
-            "details": {"text": w.problem},
-            "expression": [w.path],
+def _entries(
+    base: str, query: Query, found: Sequence[Stored], mode: str
+) -> Iterator[dict[str, object]]:
+    names = query.elements if mode == "match" else ()
+    for stored in found:
+        plain = stored.content
+        if query.summary or names:
+            plain = fhir.dump(shaped(fhir.parse(plain), query.summary, names))
+        yield {
+            "fullUrl": f"{base}/{stored.type}/{stored.id}",
+            "resource": orjson.Fragment(plain),
+            "search": {"mode": mode},
         }
-        for w in warnings
-    ]
-    return {"resourceType": "OperationOutcome", "issue": issues}
 
 
-def _url(base: str, kind: str, pairs: Pairs) -> str:
-    query = f"?{urlencode(pairs)}" if pairs else ""
-    return f"{base}/{kind}{query}"
+def _outcome(query: Query, page: Page) -> dict[str, object] | None:
+    """Return warnings: parameters that were not used, and includes that a limit cut off."""
+    issues = answers.issues_of(query.unknown, "warning", "not-supported")
+    if not page.complete:
+        problem = (
+            f"a page includes at most {INCLUDED_MAX} resources, and more are referred to; "
+            "lower _count, or search for them by themselves"
+        )
+        issues += answers.issues_of([Violation("http._include", problem)], "warning", "too-costly")
+    return {"resourceType": "OperationOutcome", "issue": issues} if issues else None
+
+
+def _url(address: str, pairs: Sequence[tuple[str, str]]) -> str:
+    return f"{address}?{urlencode(list(pairs))}" if pairs else address

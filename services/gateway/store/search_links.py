@@ -73,7 +73,7 @@ async def resolved(
 
 def pointers(reading: Reading, definition: Definition, candidate: Candidate) -> Iterable[Pointer]:
     """Yield where a resource's references lead to within this server."""
-    own = f"{reading.base_url}/fhir/" if reading.base_url else ""
+    own = f"{reading.base_url}/" if reading.base_url else ""
     for value in values_of(definition, candidate.resource):
         if not isinstance(value, Pointer) or not value.id:
             continue

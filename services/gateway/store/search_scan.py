@@ -240,7 +240,7 @@ def parsed(candidates: Iterable[Candidate]) -> list[Candidate]:
 def with_addresses(reading: Reading, kind: str, resource_id: str) -> tuple[str, ...]:
     """Return how a reference to a resource of this server may be written."""
     local = f"{kind}/{resource_id}"
-    return (local, f"{reading.base_url}/fhir/{local}") if reading.base_url else (local,)
+    return (local, f"{reading.base_url}/{local}") if reading.base_url else (local,)
 
 
 def reference_terms(

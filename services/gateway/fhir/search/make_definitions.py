@@ -85,8 +85,8 @@ def bindings(structures: Path) -> dict[str, str]:
 def types(structure: dict[str, Any], bound: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield a type and the types of its backbone elements: each element's types and marks.
 
-    An element is [types, summary, system]: `summary` 1 where R4 marks it so, `system` the code
-    system of a required binding of a code.
+    An element is [types, marks, system]: `marks` is 1 where R4 says it is of the summary, plus
+    2 where it must be there; `system` the code system of a required binding of a code.
     """
     if structure.get("kind") not in ("resource", "complex-type"):
         return
@@ -102,7 +102,8 @@ def types(structure: dict[str, Any], bound: dict[str, str]) -> Iterator[dict[str
         if codes and codes[0] in ("BackboneElement", "Element"):
             codes = [element["path"]]
             groups[element["path"]] = {}
-        entry: list[Any] = [codes, int(bool(element.get("isSummary")))]
+        marks = int(bool(element.get("isSummary"))) + 2 * int(element["min"] > 0)
+        entry: list[Any] = [codes, marks]
         binding = element.get("binding", {})
         url = binding.get("valueSet", "").partition("|")[0]
         if codes == ["code"] and binding.get("strength") == "required" and url in bound:

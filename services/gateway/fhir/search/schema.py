@@ -23,6 +23,7 @@ class Element:
     name: str
     types: tuple[str, ...]
     summary: bool
+    required: bool = False
     system: str = ""
     """Code system of a code whose binding is required and names one system."""
     choice: bool = False
@@ -61,12 +62,17 @@ def elements(kind: str) -> dict[str, Element]:
     that is not known, as of a primitive, has none.
     """
     found = {}
-    for written, (types, summary, *system) in (
+    for written, (types, marks, *system) in (
         _types().get(kind, {"elements": {}})["elements"].items()
     ):
         name = written.removesuffix("[x]")
         choice = name != written
         found[name] = Element(
-            name, tuple(types), bool(summary), system[0] if system else "", choice
+            name,
+            tuple(types),
+            bool(marks & 1),
+            bool(marks & 2),
+            system[0] if system else "",
+            choice,
         )
     return found

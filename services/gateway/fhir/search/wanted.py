@@ -28,6 +28,8 @@ from services.gateway.fhir.search.strings import normal
 from services.gateway.fhir.search.values import pointer
 
 NUMBER_MAX = Decimal("1e300")
+TOKEN_MAX = 256
+"""Characters of a token's code."""
 
 
 class Unusable(ValueError):
@@ -39,7 +41,7 @@ class Setting:
     """What the meaning of a value depends on besides itself."""
 
     base_url: str = ""
-    """This server's address, without a slash at the end; empty: not known."""
+    """Address of this FHIR server, without a slash at the end; empty: not known."""
     now_us: int | None = None
     """The time, for `ap` of a date."""
 
@@ -107,6 +109,8 @@ def _code(text: str, _setting: Setting | None = None) -> Code:
     parts = [unescaped(part) for part in split(text, "|")]
     if len(parts) > 2:
         raise Unusable("must be code, system|code, |code or system|")
+    if len(parts[-1]) > TOKEN_MAX:
+        raise Unusable(f"must have a code of at most {TOKEN_MAX} characters")
     if len(parts) == 1:
         return Code(None, parts[0])
     if not any(parts):
@@ -118,7 +122,7 @@ def _target(definition: Definition, modifier: str, text: str, setting: Setting) 
     address, _, version = (part for part in unescaped(text).partition("|"))
     if version:
         return Target((address,), version=version)
-    own = f"{setting.base_url}/fhir/" if setting.base_url else ""
+    own = f"{setting.base_url}/" if setting.base_url else ""
     if own and address.startswith(own):
         address = address[len(own) :]
     if "/" not in address and ":" not in address:
