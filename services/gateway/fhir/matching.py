@@ -11,11 +11,11 @@ from services.gateway.fhir.outcome import MultipleMatches
 from services.gateway.fhir.search import match
 from services.gateway.fhir.search.query import Query
 from services.gateway.fhir.search.query import parse as parse_query
+from services.gateway.fhir.search.results import PASSED_OVER, is_result_parameter
 from services.gateway.store.writing import Writing
 from services.kernel.errors import Conflict, InvalidInput, Violation
 
 Key = tuple[str, str]
-_NOT_CRITERIA = frozenset({"_format", "_pretty"})
 
 
 def condition(call: Call, kind: str, text: str) -> Query:
@@ -29,17 +29,16 @@ def condition(call: Call, kind: str, text: str) -> Query:
         The caller may not search this type.
     """
     call.principal.rights.covering(kind, "s")
-    pairs = [
-        pair for pair in parse_qsl(text, keep_blank_values=True) if pair[0] not in _NOT_CRITERIA
-    ]
-    if not pairs:
-        problem = Violation("http.query", "at least one search parameter")
-        raise InvalidInput("a condition is needed", [problem], reason="BAD_REQUEST")
+    pairs = parse_qsl(text, keep_blank_values=True)
     query = parse_query(kind, pairs, base_url=f"{call.base_url}/fhir")
-    if query.unknown:
-        raise InvalidInput(
-            "a search parameter of the condition is not served", query.unknown, reason="BAD_REQUEST"
-        )
+    wrong = list(query.unknown)
+    for name, _ in query.used:
+        if is_result_parameter(name) and name not in PASSED_OVER:
+            wrong.append(Violation(f"http.{name}", "is no condition"))
+    if not query.criteria:
+        wrong.append(Violation("http.query", "at least one search parameter"))
+    if wrong:
+        raise InvalidInput("the condition cannot be used", wrong, reason="BAD_REQUEST")
     return query
 
 
