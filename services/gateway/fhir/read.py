@@ -7,6 +7,7 @@ from starlette.responses import Response
 from services.gateway.call import Call
 from services.gateway.fhir import allowed, answers, binary, conditions, content
 from services.gateway.fhir.outcome import Gone
+from services.gateway.store.audit_settling import KIND as AUDIT_EVENT
 from services.gateway.store.resources import Stored
 from services.kernel.errors import NotFound
 
@@ -17,6 +18,8 @@ async def read(call: Call) -> Response:
     if not answers_binary(call, kind):
         answers.accept_json(call.request)
     call.principal.rights.covering(kind, "r")
+    if kind == AUDIT_EVENT:
+        await call.store.settling.catch_up(call.tenant)
     try:
         found = await call.store.resources.read(call.tenant, kind, resource_id)
     except Gone:

@@ -22,6 +22,7 @@ from services.gateway.fhir.search.criteria import Member
 from services.gateway.fhir.search.extract import EVERY
 from services.gateway.fhir.search.query import AFTER, PARAMETERS_MAX, Query, parse
 from services.gateway.fhir.search.shape import shaped
+from services.gateway.store.audit_settling import KIND as AUDIT_EVENT
 from services.gateway.store.search import Page
 from services.gateway.store.stored import Stored
 from services.kernel import fhir
@@ -37,6 +38,8 @@ async def search(call: Call) -> Response:
     kind = content.kind_of(call.path("type"))
     answers.accept_json(call.request)
     call.principal.rights.covering(kind, "s")
+    if kind == AUDIT_EVENT:
+        await call.store.settling.catch_up(call.tenant)
     return await _answer(call, kind, kind, None)
 
 
@@ -54,6 +57,8 @@ async def in_compartment(call: Call) -> Response:
         call.principal.rights.covering(kind, "s")
         if kind not in compartments.members(name):
             raise NotFound(f"{kind} is in no {name} compartment", reason="NOT_SERVED")
+        if kind == AUDIT_EVENT:
+            await call.store.settling.catch_up(call.tenant)
     local = f"{name}/{resource_id}"
     addresses = (local, f"{call.base_url}/fhir/{local}")
     return await _answer(call, kind, f"{local}/{kind}", Member(addresses))

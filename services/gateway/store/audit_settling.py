@@ -13,11 +13,11 @@ import logging
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
-from services.gateway.fhir.audit_event import audit_event
 from services.gateway.fhir.search.compartments import memberships
 from services.gateway.store.audit import AuditEntry, AuditTrail, JournalRow
+from services.gateway.store.audit_event import audit_event
 from services.gateway.store.audit_tables import JOURNAL
 from services.gateway.store.database import Database
 from services.gateway.store.index_tables import RANGES, TERMS
@@ -27,16 +27,19 @@ from services.gateway.store.resources import Resources
 from services.gateway.store.stored import Stored
 from services.gateway.store.writing import Incoming
 from services.kernel import fhir, telemetry
+from services.kernel.errors import MeshError, Unavailable
 
 log = logging.getLogger(__name__)
 
 KIND = "AuditEvent"
 BATCH = 100
 LEASE, LEASE_S = "audit", 60.0
-LOOK_S, FORGET_S = 2.0, 3600.0
+LOOK_S, FORGET_S, CATCH_UP_S = 2.0, 3600.0, 10.0
+NO_LAST = 1 << 62
 US = 1_000_000
 YEAR_US = 365_250_000 * 86_400
 PATIENTS_MAX = 50
+Name = tuple[str, str, int]
 
 
 class Settling:
@@ -79,19 +82,32 @@ class Settling:
         async with self._db.read() as connection:
             return sorted((await connection.execute(query.distinct())).scalars())
 
-    async def catch_up(self, tenant: str, seconds: float) -> bool:
-        """Settle a tenant's entries for at most so long; False: there are more."""
-        until = time.monotonic() + seconds
-        while await self.settle(tenant):
-            if time.monotonic() > until:
-                return False
-        return True
+    async def catch_up(self, tenant: str) -> None:
+        """Settle every entry there is now, so that what an auditor is shown is complete.
 
-    async def settle(self, tenant: str) -> int:
+        Raises
+        ------
+        Unavailable
+            There were too many for one request; the next one goes on.
+        """
+        mine = (JOURNAL.c.tenant == tenant) & (JOURNAL.c.settled == 0)
+        async with self._db.read() as connection:
+            last = (await connection.execute(select(func.max(JOURNAL.c.id)).where(mine))).scalar()
+        until = time.monotonic() + CATCH_UP_S
+        while last and await self.settle(tenant, last):
+            if time.monotonic() > until:
+                raise Unavailable("the audit trail is being made ready", reason="AUDIT_BEHIND")
+
+    async def settle(self, tenant: str, last: int = NO_LAST) -> int:
         """Make AuditEvents of the oldest entries that have none; return of how many."""
         query = (
             select(JOURNAL)
-            .where(JOURNAL.c.tenant == tenant, JOURNAL.c.settled == 0, JOURNAL.c.event != "")
+            .where(
+                JOURNAL.c.tenant == tenant,
+                JOURNAL.c.settled == 0,
+                JOURNAL.c.event != "",
+                JOURNAL.c.id <= last,
+            )
             .order_by(JOURNAL.c.id)
             .limit(BATCH)
         )
@@ -161,34 +177,46 @@ class Settling:
     ) -> dict[int, tuple[str, ...]]:
         """Return, by row, the patients concerned: those it states, else of what it names."""
         named = {row.number: _names(row.entry) for row in rows if not row.entry.patients}
-        keys = list(dict.fromkeys(key for keys in named.values() for key in keys))
-        found = {(s.type, s.id): s for s in await self._resources.find_many(tenant, keys)}
-        whose = {key: _patients_of(stored) for key, stored in found.items()}
+        wanted = {name for names in named.values() for name in names}
+        keys = list(dict.fromkeys((kind, resource_id) for kind, resource_id, _ in wanted))
+        current = {(s.type, s.id): s for s in await self._resources.find_many(tenant, keys)}
+        whose = {name: await self._whose(tenant, name, current.get(name[:2])) for name in wanted}
         concerned: dict[int, tuple[str, ...]] = {}
         for row in rows:
-            keys = named.get(row.number, [])
-            looked_up = [one for key in keys for one in whose.get(key, ())]
-            patients = row.entry.patients or tuple(dict.fromkeys(looked_up))
-            concerned[row.number] = patients[:PATIENTS_MAX]
+            found = [one for name in named.get(row.number, []) for one in whose[name]]
+            concerned[row.number] = (row.entry.patients or tuple(dict.fromkeys(found)))[
+                :PATIENTS_MAX
+            ]
         return concerned
 
+    async def _whose(self, tenant: str, name: Name, now: Stored | None) -> list[str]:
+        """Return the patients of a resource: in the version that is named, else the last one."""
+        kind, resource_id, version = name
+        if kind == "Patient":
+            return [f"Patient/{resource_id}"]
+        if now is None or kind in ("Binary", KIND):
+            return []
+        version = version or now.version
+        if now.deleted and version == now.version:
+            version -= 1
+        if version != now.version:
+            try:
+                now = await self._resources.read_version(tenant, kind, resource_id, version)
+            except MeshError as error:
+                if error.grpc_status != "NOT_FOUND":
+                    raise
+                return []
+        found = memberships(kind, fhir.parse(now.content))
+        return sorted(one for one in found if one.startswith("Patient/"))
 
-def _names(entry: AuditEntry) -> list[tuple[str, str]]:
-    """Return type and id of what an entry names."""
-    found = []
+
+def _names(entry: AuditEntry) -> list[Name]:
+    """Return type, id and version (0: none stated) of what an entry names."""
+    found: list[Name] = []
     for name in (entry.resource, *entry.seen):
         kind, _, rest = name.partition("/")
-        resource_id = rest.partition("/")[0]
-        if kind[:1].isupper() and resource_id and ":" not in name:
-            found.append((kind, resource_id))
+        resource_id, _, version = rest.partition("/_history/")
+        if kind[:1].isupper() and resource_id and ":" not in name and "/" not in resource_id:
+            stated = int(version) if version.isascii() and version.isdigit() else 0
+            found.append((kind, resource_id, stated))
     return found
-
-
-def _patients_of(stored: Stored) -> list[str]:
-    """Return the patients in whose compartments a resource is."""
-    if stored.type == "Patient":
-        return [f"Patient/{stored.id}"]
-    if stored.deleted or stored.type == "Binary":
-        return []
-    found = memberships(stored.type, fhir.parse(stored.content))
-    return sorted(one for one in found if one.startswith("Patient/"))

@@ -36,7 +36,8 @@ class Listener:
         """Return the listener of a registration."""
         definition = registration.definition
         criteria = tuple(
-            (c.kind, _conditions(c, registration.base_url)) for c in definition.criteria
+            (c.kind, _conditions(c, f"{registration.base_url}/fhir"))
+            for c in definition.criteria
         )
         topic = BY_URL[definition.topic] if definition.topic else None
         return cls(subscription_id, registration, topic, criteria)
@@ -58,7 +59,7 @@ class Listener:
 def may_see(registration: Registration, resource: Resource) -> bool:
     """Tell whether a Subscription's owner may see a resource, by today's rights."""
     visibility = registration.owner.rights().visibility("r")
-    return match.visible(visibility, resource, base_url=registration.base_url)
+    return match.visible(visibility, resource, base_url=f"{registration.base_url}/fhir")
 
 
 def _conditions(criterion: Criterion, base_url: str) -> tuple[Condition, ...]:
