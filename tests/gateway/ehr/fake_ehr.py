@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlencode
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jwk import ECKey, KeySet
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -149,7 +149,7 @@ class FakeEhr:
     """Called after a change was made and before it is answered: (method, "Kind/id")."""
     down: bool = False
     token_s: int = 300
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048))
+    key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256"))
     claims: dict[str, Any] = field(default_factory=dict)
     """Changes to the id_token."""
     answer: dict[str, str] = field(default_factory=dict)
@@ -159,6 +159,9 @@ class FakeEhr:
     conditional: bool = True
     """Whether it understands If-None-Exist."""
     page: int = 50
+    ignores: set[str] = field(default_factory=set)
+    """Search parameters that it does not understand."""
+    served: Any = None
     archive: bytes = b""
     """multipart/related body of WADO-RS."""
 
@@ -185,7 +188,7 @@ class FakeEhr:
         self.refreshes.clear()
 
     def app(self) -> Starlette:
-        return Starlette(
+        self.served = Starlette(
             routes=[
                 Route("/fhir/.well-known/smart-configuration", self._configuration),
                 Route("/jwks", self._jwks),
@@ -198,6 +201,7 @@ class FakeEhr:
                 Route("/fhir/{kind}/{id}", self._one, methods=["GET", "PUT"]),
             ]
         )
+        return self.served
 
     async def _configuration(self, request: Request) -> Response:
         if self.down:
@@ -294,7 +298,7 @@ class FakeEhr:
             "nonce": asked.get("nonce", ""),
             "fhirUser": f"{self.url}/{self.user}",
         } | self.claims
-        header = {"alg": "RS256", "kid": self.key.thumbprint()}
+        header = {"alg": "ES256", "kid": self.key.thumbprint()}
         answer["id_token"] = jwt.encode(header, claims, self.key)
         return answer
 
@@ -347,6 +351,7 @@ class FakeEhr:
 
     def _search(self, kind: str, query: dict[str, str]) -> list[dict[str, Any]]:
         found = self.of(kind)
+        query = {name: value for name, value in query.items() if name not in self.ignores}
         if wanted := query.get("patient"):
             found = [
                 r
@@ -360,9 +365,7 @@ class FakeEhr:
             found = [
                 r
                 for r in found
-                if any(
-                    {"system": i["system"], "value": i["value"]} == pair for i in r["identifier"]
-                )
+                if any({"system": i["system"], "value": i["value"]} == pair for i in _numbers(r))
             ]
         return found
 
@@ -407,13 +410,28 @@ class FakeEhr:
         assert resource["id"] == number
         return self._save(resource, str(int(version) + 1), 200, "PUT")
 
+    def _place(self, entry: dict[str, Any]) -> str:
+        """Return "Kind/id" an entry of a transaction is about; conditional ones are looked for."""
+        request = entry["request"]
+        kind, _, condition = request["url"].partition("?")
+        condition = condition or request.get("ifNoneExist", "")
+        if not condition:
+            return kind if "/" in kind else f"{kind}/{secrets.token_hex(6)}"
+        found = self._search(kind, {k: v[0] for k, v in parse_qs(condition).items()})
+        return f"{kind}/{found[0]['id'] if found else secrets.token_hex(6)}"
+
     async def _batch(self, request: Request) -> Response:
         if refusal := self._refusal(request, "Bundle"):
             return refusal
         bundle = json.loads(await request.body())
         assert bundle["type"] == "transaction"
-        places = {e["fullUrl"]: _place(e) for e in bundle["entry"]}
+        places = {e["fullUrl"]: self._place(e) for e in bundle["entry"]}
         answers = []
+        for entry in bundle["entry"]:
+            wanted = entry["request"].get("ifMatch")
+            held = self.resources.get(tuple(places[entry["fullUrl"]].split("/")), {})
+            if wanted and wanted != f'W/"{held.get("meta", {}).get("versionId")}"':
+                return JSONResponse({"resourceType": "OperationOutcome"}, 412)
         for entry in bundle["entry"]:
             kind, number = places[entry["fullUrl"]].split("/")
             text = json.dumps(entry["resource"])
@@ -427,11 +445,8 @@ class FakeEhr:
         return JSONResponse(answer, media_type=FHIR)
 
 
-def _place(entry: dict[str, Any]) -> str:
-    method, url = entry["request"]["method"], entry["request"]["url"]
-    if method == "PUT" and "?" not in url:
-        return str(url)
-    return f"{url.partition('?')[0]}/{secrets.token_hex(6)}"
+def _numbers(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    return [i for i in resource.get("identifier", []) if "system" in i]
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

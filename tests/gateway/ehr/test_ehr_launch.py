@@ -163,7 +163,7 @@ async def test_a_forged_id_token_opens_nothing(
     scene: Any, fake: Any, monkeypatch: pytest.MonkeyPatch, forgery: str
 ) -> None:
     from joserfc import jwt
-    from joserfc.jwk import RSAKey
+    from joserfc.jwk import ECKey
 
     def part(value: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
@@ -183,8 +183,8 @@ async def test_a_forged_id_token_opens_nothing(
             mac = hmac.new(pem, signed.encode(), hashlib.sha256).digest()
             answer["id_token"] = f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
         else:
-            header = {"alg": "RS256", "kid": scene.ehr.key.thumbprint()}
-            answer["id_token"] = jwt.encode(header, claims, RSAKey.generate_key(2048))
+            header = {"alg": "ES256", "kid": scene.ehr.key.thumbprint()}
+            answer["id_token"] = jwt.encode(header, claims, ECKey.generate_key("P-256"))
         return answer
 
     monkeypatch.setattr(scene.ehr, "_grant", forged)
@@ -195,7 +195,7 @@ async def test_a_forged_id_token_opens_nothing(
 @pytest.mark.requirement("DX-EHR-04")
 async def test_rotated_keys_are_asked_for_again(scene: Any, fake: Any) -> None:
     await scene.launch()
-    scene.ehr.key = type(scene.ehr.key).generate_key(2048)
+    scene.ehr.key = type(scene.ehr.key).generate_key("P-256")
     assert await scene.launch()
 
 
