@@ -55,6 +55,8 @@ class Receiver:
     answer: Callable[[Received], str] = lambda _: "200 OK"
     delay_s: float = 0.0
     got: list[Received] = field(default_factory=list)
+    first: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when something came."""
     server: asyncio.Server | None = None
 
     @property
@@ -93,6 +95,7 @@ class Receiver:
             await asyncio.sleep(self.delay_s)
             answer = self.answer(received)
             self.got.append(received)
+            self.first.set()
             writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

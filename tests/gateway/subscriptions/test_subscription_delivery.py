@@ -67,9 +67,7 @@ async def test_topic_is_greeted_first_and_then_told_in_order(post: Any, asked: A
 
 @pytest.mark.requirement("DX-SUB-03")
 @pytest.mark.parametrize("content", ["empty", "id-only", "full-resource"])
-async def test_topic_tells_as_much_as_was_asked_for(
-    post: Any, asked: Any, content: str
-) -> None:
+async def test_topic_tells_as_much_as_was_asked_for(post: Any, asked: Any, content: str) -> None:
     await post.subscribe(asked.topic(post.receiver.url, content=content))
     await post.put(asked.task())
     await post.deliver()
@@ -92,9 +90,7 @@ async def test_topic_is_filtered(post: Any, asked: Any) -> None:
             await post.put(asked.task(f"t-{patient}", status, patient))
     await post.deliver()
     (told,) = [r for r in post.receiver.got if r.kind == "event-notification"]
-    (part,) = [
-        p for p in told.status["notification-event"]["part"] if p["name"] == "focus"
-    ]
+    (part,) = [p for p in told.status["notification-event"]["part"] if p["name"] == "focus"]
     assert part["valueReference"]["reference"].endswith("/Task/t-p-1")
 
 
@@ -244,8 +240,7 @@ async def test_running_delivery_is_woken_by_a_write(post: Any, asked: Any) -> No
     await asyncio.sleep(0.2)
     await post.put(asked.observation())
     async with asyncio.timeout(0.7):
-        while not post.receiver.got:
-            await asyncio.sleep(0.01)
+        await post.receiver.first.wait()
     running.cancel()
 
 
@@ -261,8 +256,7 @@ async def test_slow_or_dead_endpoint_does_not_hold_up_the_others(
         await post.put(asked.observation())
         await post.delivery.sweep()
         async with asyncio.timeout(2):
-            while not post.receiver.got:
-                await asyncio.sleep(0.01)
+            await post.receiver.first.wait()
         assert slow.got == []
         await post.delivery.stop()
 
