@@ -45,12 +45,12 @@ async def _some(database: Database) -> list[Row]:
 
 
 async def _sealed(database: Database, row: Row) -> Row:
-    tenant = str(row["tenant"])
+    tenant, action = str(row["tenant"]), str(row["action"])
     hasher = await database.hasher_for(tenant)
     name = str(uuid.UUID(hasher("audit-before", str(row["id"]))[:32]))
     entry = AuditEntry(
         tenant=tenant,
-        interaction=NAMES.get(row["action"], row["action"]),
+        interaction=NAMES.get(action, action),
         agent=row["agent"],
         role=row["role"],
         resource=row["resource"],

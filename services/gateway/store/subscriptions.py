@@ -79,7 +79,7 @@ class Subscriptions:
         )
         query = query.order_by(SUBSCRIPTIONS.c.id)
         rows = (await connection.execute(query)).mappings().all()
-        return [await self._standing(row) for row in rows]
+        return [await self._standing(dict(row)) for row in rows]
 
     async def registered(
         self, connection: AsyncConnection, tenant: str, subscription_id: str
@@ -87,7 +87,7 @@ class Subscriptions:
         """Return what is registered, in a transaction; None: nothing."""
         query = select(SUBSCRIPTIONS).where(_is(tenant, subscription_id))
         row = (await connection.execute(query)).mappings().one_or_none()
-        return (await self._standing(row)).registration if row else None
+        return (await self._standing(dict(row))).registration if row else None
 
     async def register(
         self,
@@ -217,7 +217,7 @@ class Subscriptions:
             query = query.where(SUBSCRIPTIONS.c.id.in_(list(ids)))
         async with self._db.read() as connection:
             rows = (await connection.execute(query.order_by(SUBSCRIPTIONS.c.id))).mappings().all()
-        return [await self._standing(row) for row in rows]
+        return [await self._standing(dict(row)) for row in rows]
 
     async def events(
         self, tenant: str, subscription_id: str, *, after: int, until: int = 0, limit: int
