@@ -41,7 +41,7 @@ class App:
         digest = hashlib.sha256(self.verifier.encode()).digest()
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
-    def request(self, scope: str, **more: str) -> dict[str, str]:
+    def request(self, scope: str, /, **more: str) -> dict[str, str]:
         """Return the parameters of an authorization request; an empty one is left out."""
         asked = {
             "response_type": "code",
@@ -85,10 +85,10 @@ class Smart:
     def now_s(self) -> float:
         return self.gateway.store.database.now_us() / 1_000_000
 
-    async def register(self, name: str = "operator", **client: Any) -> httpx.Response:
+    async def register(self, by: str = "operator", /, **client: Any) -> httpx.Response:
         content = {"name": "Growth chart", "redirect_uris": [CALLBACK], **client}
         content = {key: value for key, value in content.items() if value is not None}
-        headers = self.world.bearer(name)
+        headers = self.world.bearer(by)
         return await self.outside.post("/ops/clients", json=content, headers=headers)
 
     async def app(self, scope: str, **client: Any) -> App:

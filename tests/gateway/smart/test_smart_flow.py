@@ -71,7 +71,9 @@ async def test_after_a_rotation_the_old_key_stays_published(smart: Any) -> None:
     assert rotated.status_code == 200 and len(rotated.json()["published"]) == 2
     second = await smart.tokens(app, "openid fhirUser user/Patient.rs")
     keys = KeySet.import_key_set((await smart.outside.get("/smart/jwks")).json())
-    kids = [jwt.decode(t["id_token"], keys, algorithms=["RS256"]).header["kid"] for t in (first, second)]
+    kids = [
+        jwt.decode(t["id_token"], keys, algorithms=["RS256"]).header["kid"] for t in (first, second)
+    ]
     assert kids[0] != kids[1] == rotated.json()["kid"]
 
 
@@ -125,7 +127,9 @@ async def test_standalone_launch_with_an_encounter(smart: Any) -> None:
     await smart.sign_in()
     page = await smart.answer(await smart.ask(app.request(scope)), patient="p-1")
     assert 'value="e-1"' in page.text and 'value="e-2"' not in page.text
-    wrong = await smart.answer(page, encounter="e-2", decision="approve", scope=["patient/Encounter.rs"])
+    wrong = await smart.answer(
+        page, encounter="e-2", decision="approve", scope=["patient/Encounter.rs"]
+    )
     assert "code=" not in wrong.headers.get("location", "")
     consent = await smart.answer(page, encounter="e-1")
     done = await smart.answer(consent, decision="approve")
@@ -184,7 +188,11 @@ async def test_a_physician_may_say_no(smart: Any) -> None:
     page = await smart.ask(app.request("user/Patient.rs"))
     done = await smart.answer(page, decision="deny")
     location = done.headers["location"]
-    assert "error=access_denied" in location and "state=state-1" in location and "code=" not in location
+    assert (
+        "error=access_denied" in location
+        and "state=state-1" in location
+        and "code=" not in location
+    )
 
 
 @pytest.mark.requirement("DX-SMT-03")
