@@ -409,3 +409,33 @@ async def test_who_has_an_account_signs_with_its_password(scene: Any, setting: A
         root, f"/cases/{setting.CASE_ID}/sign", version="1", amends="0", password="x", **fields
     )
     assert answer.status_code == 403 and scene.world.peers.signatures == []
+
+
+@pytest.mark.requirement("DX-EHR-11")
+async def test_what_was_signed_elsewhere_is_written_when_asked_for(
+    scene: Any, setting: Any
+) -> None:
+    """The report was signed at the review page outside; in the EHR's frame it is asked for."""
+    from services.gateway.store.ehr_writes import EhrWrites
+
+    root = await scene.launch()
+    await setting.compose(scene.world, setting.sample_report())
+    store, case_id = scene.gateway.store, setting.CASE_ID
+    await store.people.remember_subject("north", ["urn:test:mrn|MRN-p-1"], "subject-9")
+    async with store.cases.change("north", case_id) as opened:
+        opened.case = replace(opened.case, subject_key="subject-9")
+    keep, EhrWrites.link = EhrWrites.link, _nothing
+    try:
+        await signed(scene, setting, root)
+    finally:
+        EhrWrites.link = keep
+    page = (await scene.page(f"{root}/cases/{case_id}")).text
+    assert "Not linked to the EHR" in page and f'formaction="{root}/cases/{case_id}/write"' in page
+    assert (await scene.post(root, f"/cases/{case_id}/write")).status_code == 303
+    await settle(scene, 1)
+    (report,) = scene.ehr.of("DiagnosticReport")
+    assert report["subject"]["reference"] == "Patient/p-1" and "basedOn" not in report
+
+
+async def _nothing(*args: Any) -> None:
+    return None
