@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.access import trail
-from services.gateway.access.principal import Action, Principal, require
+from services.gateway.access.principal import Action, Principal, Role, require
+from services.gateway.access.rights import NOTHING
 from services.gateway.access.tokens import Tokens
 from services.gateway.call import FORM_TYPE, Call, Gateway, form_of
 from services.gateway.fhir import outcome
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 COOKIE = "dx_session"
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
 SAFE = frozenset({"GET", "HEAD"})
+ANYBODY = Principal("", "", Role.AUDITOR, scopes=NOTHING)
+"""Who asks at an open address: an account of no tenant that may see nothing."""
 
 Handler = Callable[[Call], Awaitable[Response]]
 Refuse = Callable[[Request, MeshError], Response]
@@ -40,6 +43,8 @@ class Entry:
     handler: Handler
     interactions: tuple[tuple[str, str], ...] = ()
     """(resource type, FHIR interaction) pairs; "" is the system, "*" every type."""
+    open: bool = False
+    """Whether anybody is answered, without a credential."""
 
 
 class Gate:
@@ -57,6 +62,8 @@ class Gate:
             name = f"gateway {entry.method} {entry.path}"
             try:
                 with telemetry.span(name, kind=SpanKind.SERVER, parent=dict(request.headers)):
+                    if entry.open:
+                        return await entry.handler(Call(request, self._gateway, ANYBODY))
                     principal, session = await self.authenticate(request)
                     request.state.tenant = principal.tenant
                     return await self.run(entry, Call(request, self._gateway, principal, session))

@@ -17,6 +17,8 @@ from services.gateway.call import Call
 from services.gateway.fhir import answers, writes
 from services.gateway.fhir.search.definitions import parameters
 from services.gateway.fhir.types import TYPES
+from services.gateway.smart.configuration import security as smart_security
+from services.gateway.smart.site import Site
 from services.kernel import fhir
 
 Json = dict[str, Any]
@@ -33,8 +35,8 @@ DEFINITIONS = {
     "document": "http://hl7.org/fhir/OperationDefinition/Composition-document",
 }
 """Canonical urls of operations; one that is not here is our own."""
-SECURITY: list[Json] = []
-"""What else `rest.security` says: added to by whoever serves it."""
+EXTENSIONS: dict[str, list[Json]] = {}
+"""By type: what its entry says besides; filled by the routes that serve it."""
 
 
 async def metadata(call: Call) -> Response:
@@ -59,8 +61,7 @@ def statement(base: str, interactions: Pairs, *, cors: bool = False) -> bytes:
         "description": "Every request needs a bearer token: of SMART App Launch, or issued by "
         "the operator.",
     }
-    for more in SECURITY:
-        security |= more
+    security |= smart_security(Site(base))
     rest: Json = {
         "mode": "server",
         "security": security,
@@ -125,6 +126,8 @@ def _resource(kind: str, pairs: Sequence[tuple[str, str]]) -> Json:
     ]
     if operations := _operations(codes):
         entry["operation"] = operations
+    if kind in EXTENSIONS:
+        entry["extension"] = EXTENSIONS[kind]
     return entry
 
 

@@ -30,7 +30,7 @@ FHIR = (
     Entry("/fhir", "POST", _READ, batch.root, _SYSTEM),
     Entry("/fhir/", "POST", _READ, batch.root),
     Entry("/fhir/$submit", "POST", Action.SUBMIT, submit.submit, (("", "$submit"),)),
-    Entry("/fhir/metadata", "GET", Action.METADATA, metadata.metadata),
+    Entry("/fhir/metadata", "GET", Action.METADATA, metadata.metadata, open=True),
     Entry("/fhir/_history", "GET", _READ, history.of_system, (("", "history-system"),)),
     Entry(
         "/fhir/Patient/{id}/$everything",
