@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli import accounts, case_commands, dead_commands, demo, local, send
+from services.cli import accounts, case_commands, client_commands, dead_commands, demo, local, send
 from services.cli.client import Client, find_access
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ case_app = typer.Typer(no_args_is_help=True, help="Cases, as an operator sees th
 dead_app = typer.Typer(no_args_is_help=True, help="Messages that were given up.")
 app.add_typer(case_app, name="case")
 app.add_typer(dead_app, name="dead")
+app.add_typer(client_commands.app, name="client")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Url = Annotated[str, typer.Option(help="Gateway address; its token is read from DX_TOKEN.")]

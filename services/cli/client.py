@@ -72,9 +72,10 @@ class Client:
         """Return the bytes at a path."""
         return self._send("GET", path, headers={"Accept": media_type}).content
 
-    def post(self, path: str) -> Any:
-        """Ask for something to be done; return the JSON answer."""
-        return self._json(self._send("POST", path))
+    def post(self, path: str, content: Any = None) -> Any:
+        """Ask for something to be done, with JSON where it needs some; return the JSON answer."""
+        options = {} if content is None else {"json": content}
+        return self._json(self._send("POST", path, **options))
 
     def submit(self, bundle: bytes) -> tuple[dict[str, Any], bool]:
         """Submit a Bundle; return its Task, and whether the case was new."""
