@@ -97,6 +97,17 @@ async def test_topics_can_be_read(post: Any) -> None:
     assert (await post.send("GET", "/fhir/SubscriptionTopic/none")).status_code == 404
 
 
+@pytest.mark.requirement("DX-SUB-10")
+async def test_the_capability_statement_names_topics_and_operations(post: Any) -> None:
+    statement = (await post.send("GET", "/fhir/metadata")).json()
+    assert fhir.problems(statement) == []
+    served = {r["type"]: r for r in statement["rest"][0]["resource"]}["Subscription"]
+    assert {e["valueCanonical"] for e in served["extension"]} == set(topics.BY_URL)
+    names = {operation["name"] for operation in served["operation"]}
+    assert {"status", "events"} <= names
+    assert "get-ws-binding-token" not in names
+
+
 @pytest.mark.requirement("DX-SUB-03")
 async def test_notifications_conform_to_r4(
     post: Any, asked: Any, request: pytest.FixtureRequest
