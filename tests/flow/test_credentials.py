@@ -28,7 +28,9 @@ TRIES: dict[str, dict[str, str]] = {
     "unknown session": {"Cookie": f"{COOKIE}=0123456789abcdefghijklmnopqrstuvwxyz0123456"},
 }
 """Credentials that are none."""
-ROUTES = [pytest.param(entry, id=f"{entry.method} {entry.path}") for entry in ENTRIES if not entry.open]
+ROUTES = [
+    pytest.param(entry, id=f"{entry.method} {entry.path}") for entry in ENTRIES if not entry.open
+]
 
 
 def may(role: Role, entry: Entry) -> bool:

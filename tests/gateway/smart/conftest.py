@@ -162,6 +162,15 @@ class Smart:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
+    def make_app(self, client_id: str, **more: Any) -> App:
+        return App(client_id, **more)
+
+    def later(self, seconds: float) -> None:
+        """Let time pass for the store."""
+        database = self.gateway.store.database
+        before = database.now_us
+        object.__setattr__(database, "now_us", lambda: before() + int(seconds * 1_000_000))
+
     async def get(self, path: str, token: str) -> httpx.Response:
         return await self.outside.get(path, headers={"Authorization": f"Bearer {token}"})
 

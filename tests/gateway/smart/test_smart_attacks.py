@@ -216,7 +216,7 @@ async def test_a_code_is_for_its_own_client_alone_and_for_a_minute(smart: Any) -
     code = await smart.code(app, SCOPE)
     assert (await smart.exchange(other, code)).json()["error"] == "invalid_grant"
     code = await smart.code(app, SCOPE)
-    later(smart, 61)
+    smart.later(61)
     assert (await smart.exchange(app, code)).json()["error"] == "invalid_grant"
 
 
@@ -252,11 +252,11 @@ async def test_an_access_token_ends_in_time_and_with_its_account(smart: Any) -> 
     read = await smart.get("/fhir/Patient/p-1", tokens["access_token"])
     assert read.status_code == 200
     account = smart.gateway.accounts.by_name.pop(("north", "reader"))
-    later(smart, REMEMBERED_S + 1)
+    smart.later(REMEMBERED_S + 1)
     assert (await smart.get("/fhir/Patient/p-1", tokens["access_token"])).status_code == 401
     smart.gateway.accounts.by_name["north", "reader"] = account
     assert (await smart.get("/fhir/Patient/p-1", tokens["access_token"])).status_code == 200
-    later(smart, 901)
+    smart.later(901)
     refused = await smart.get("/fhir/Patient/p-1", tokens["access_token"])
     assert refused.status_code == 401
     assert 'error="invalid_token"' in refused.headers["www-authenticate"]
@@ -456,7 +456,7 @@ async def test_a_launch_is_for_its_client_and_physician_and_its_own_hospital(sma
     smart.http.cookies.clear()
     await smart.sign_in("second")
     assert (await smart.ask(app.request(scope, launch=launch))).status_code == 200
-    later(smart, 601)
+    smart.later(601)
     assert told(await smart.ask(app.request(scope, launch=launch))) == "invalid_request"
     wrong = [
         {"patient": "nobody"}, {"encounter": "e-1"}, {"patient": "../x"}, {"nonsense": 1},
@@ -535,10 +535,3 @@ def resolver(visited: list[str]) -> Any:
         return ["127.0.0.1"]
 
     return resolve
-
-
-def later(smart: Any, seconds: float) -> None:
-    """Let time pass for the store."""
-    database = smart.gateway.store.database
-    before = database.now_us
-    object.__setattr__(database, "now_us", lambda: before() + int(seconds * 1_000_000))
