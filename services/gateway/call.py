@@ -20,6 +20,7 @@ from services.gateway.access import trail
 from services.gateway.access.accounts import Accounts
 from services.gateway.access.principal import Principal
 from services.gateway.ehr.client import Ehrs
+from services.gateway.export.worker import ExportWorker
 from services.gateway.fhir.outcome import UnsupportedMediaType
 from services.gateway.outbound import Outbound
 from services.gateway.settings import Settings
@@ -109,6 +110,8 @@ class Gateway:
     hasher_for: Callable[[str], Awaitable[KeyedHash]]
     outbound: Outbound
     """The way to addresses that others wrote down."""
+    exports: ExportWorker
+    """Writes the files of $export, and where they lie."""
     ehrs: Ehrs = field(default_factory=Ehrs)
     """The EHRs that may launch dxmesh."""
 

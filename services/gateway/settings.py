@@ -67,6 +67,9 @@ class Settings(IdentitySettings):
     upload_timeout_s: float = 600.0
     """Deadline of a call that carries an upload."""
 
+    export_keep_s: float = 86_400.0
+    """Seconds that the files of a finished export can be fetched; their key dies with them."""
+
     session_s: float = 8 * 3600.0
     """Seconds a physician stays signed in; one shift."""
 

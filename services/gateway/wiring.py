@@ -13,6 +13,7 @@ from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
 from services.gateway.ehr.opening import open_ehrs
 from services.gateway.ehr.writeback import WriteBack
+from services.gateway.export.worker import ExportWorker
 from services.gateway.outbound import open_outbound
 from services.gateway.pdf import render_bundle
 from services.gateway.peers import GrpcPeers
@@ -39,6 +40,7 @@ async def build(mesh: process.Process[Settings]) -> None:
     await worker.start(mesh.settings.concurrency)
     mesh.background(worker.keep_measuring)
     mesh.background(WriteBack(gateway).keep_writing)
+    mesh.background(gateway.exports.run)
     register = rpc_pb.add_GatewayServiceServicer_to_server
     mesh.server.add(register, GatewayService(gateway), NAME, callers=("operator",))
     mesh.background(partial(server.run, server.make(app.make(gateway), mesh.settings)))
@@ -48,7 +50,8 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
     """Return the gateway's parts, which end with the process."""
     settings = mesh.settings
     known = accounts.parse(await asyncio.to_thread(settings.accounts_file.read_text, "utf-8"))
-    vault, analysis = blobs.open_identity(settings).vault, blobs.open_analysis(settings)
+    identity, analysis = blobs.open_identity(settings), blobs.open_analysis(settings)
+    vault = identity.vault
     engine = open_engine(settings.database_url)
     mesh.on_stop(engine.dispose)
     await migrations.upgrade(engine)
@@ -69,5 +72,6 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
         letters=DeadLetters(mesh.bus),
         hasher_for=vault.hasher,
         outbound=open_outbound(settings),
+        exports=ExportWorker(store, identity, settings.export_keep_s),
         ehrs=await open_ehrs(settings.ehr_file),
     )

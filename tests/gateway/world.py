@@ -26,6 +26,7 @@ from services.gateway import app
 from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
+from services.gateway.export.worker import ExportWorker
 from services.gateway.outbound import open_outbound
 from services.gateway.settings import Settings
 from services.gateway.store import migrations, open_store
@@ -95,7 +96,8 @@ async def open_world(folder: Path, url: str = "sqlite+aiosqlite") -> AsyncIterat
     database = folder / "gateway.sqlite"
     engine = open_engine(f"{url}:///{database}" if url.endswith("aiosqlite") else url)
     await migrations.upgrade(engine)
-    vault = memory_blobs("identity").vault
+    identity = memory_blobs("identity")
+    vault = identity.vault
     store = open_store(engine, vault, 3600, 1800)
     known = accounts.parse(accounts_text())
     peers, bus, analysis = FakePeers(), MemoryBus(), memory_blobs()
@@ -118,6 +120,7 @@ async def open_world(folder: Path, url: str = "sqlite+aiosqlite") -> AsyncIterat
         letters=FakeLetters(),
         hasher_for=vault.hasher,
         outbound=open_outbound(settings),
+        exports=ExportWorker(store, identity, settings.export_keep_s),
     )
     worker = GatewayWorker(gateway)
     await worker.start(4)

@@ -23,7 +23,7 @@ COMPRESSED_FROM = 1024
 LEVEL = 5
 PRETTY_BYTES_MAX = 2 << 20
 """A longer answer is sent as it is."""
-OPEN = ("/fhir", "/smart", "/.well-known", "/cds-services")
+OPEN = ("/fhir", "/smart", "/.well-known")
 """Where scripts of other origins may ask."""
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 ASKED = (

@@ -18,6 +18,7 @@ from services.gateway.store.cases import Cases
 from services.gateway.store.database import Database, now_us
 from services.gateway.store.ehr import EhrLaunches
 from services.gateway.store.ehr_writes import EhrWrites
+from services.gateway.store.export import Exports
 from services.gateway.store.hooks import Hooks
 from services.gateway.store.indexing import SearchIndexer
 from services.gateway.store.leases import Leases
@@ -53,6 +54,7 @@ class Store:
     audit: AuditTrail
     leases: Leases
     hooks: Hooks
+    exports: Exports
     smart: SmartStore
     ehr: EhrLaunches
     ehr_writes: EhrWrites
@@ -82,6 +84,7 @@ def open_store(
         trail,
         leases,
         Hooks(database, trail),
+        Exports(database, trail),
         open_smart(database),
         EhrLaunches(database, session_s, idle_s),
         EhrWrites(database),

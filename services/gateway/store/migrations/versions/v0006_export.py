@@ -20,6 +20,7 @@ def _number(name: str) -> sa.Column[int]:
 def upgrade() -> None:
     """Make the tables."""
     _hooks()
+    _exports()
 
 
 def _hooks() -> None:
@@ -56,3 +57,22 @@ def _hooks() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "card", "at_us"),
     )
+
+
+def _exports() -> None:
+    op.create_table(
+        "gateway_exports",
+        _text("tenant", 64),
+        _text("id", 64),
+        _text("owner", 64),
+        _text("status", 16),
+        _number("seq"),
+        _number("transaction_us"),
+        _number("created_us"),
+        _number("expires_us"),
+        _text("reason", 64),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("progress", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant", "id"),
+    )
+    op.create_index("gateway_exports_by_status", "gateway_exports", ["status", "created_us"])
