@@ -29,6 +29,9 @@ _LOCKS = {
     "sqlite": "BEGIN IMMEDIATE",  # sqlite3 itself begins none before a change of the schema
 }
 
+SQLITE_POOL = 16
+"""Connections to a SQLite file, each a thread; more would be opened and closed for each use."""
+
 AWAY = ("08", "53", "57P")
 """SQLSTATE classes: connection exception, insufficient resources, operator intervention."""
 
@@ -46,20 +49,23 @@ def _is_wrong(error: Exception) -> bool:
     return getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR
 
 
-errors.OUTAGES += [OperationalError, InterfaceError]
+errors.OUTAGES += [OperationalError, InterfaceError, sqlite3.OperationalError]
 errors.OUTAGE_SIGNS.append(_connection_ended)
 
 
 def open_engine(url: str) -> AsyncEngine:
     """Return an engine for `sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`."""
     if url.startswith("sqlite"):
-        engine = create_async_engine(url, connect_args={"timeout": 30})
+        engine = create_async_engine(
+            url, connect_args={"timeout": 30}, pool_size=SQLITE_POOL, max_overflow=0
+        )
         event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
         return engine
     driver = importlib.import_module("asyncpg")
     errors.OUTAGES += [
         driver.CannotConnectNowError,
-        driver.ConnectionDoesNotExistError,
+        driver.PostgresConnectionError,
+        driver.InterfaceError,
         driver.AdminShutdownError,
         driver.CrashShutdownError,
         driver.TooManyConnectionsError,

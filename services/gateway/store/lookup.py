@@ -1,15 +1,16 @@
-"""The current versions of resources, by type and id."""
+"""The current versions of resources, within a transaction or a query."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, select, tuple_
+from sqlalchemy import ColumnElement, and_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway.store import sql
 from services.gateway.store.database import Cipher
 from services.gateway.store.resource_tables import CURRENT, RESOURCES
-from services.gateway.store.stored import Key, Stored, unsealed
+from services.gateway.store.stored import Key, Stored, unsealed_row
 
 KEYS_MAX = 1000
 """Resources looked up by one statement."""
@@ -20,21 +21,22 @@ async def current_versions(
 ) -> dict[Key, Stored]:
     """Return the current versions of those that exist, deletions included."""
     found: dict[Key, Stored] = {}
-    unique = list(dict.fromkeys(keys))
-    for start in range(0, len(unique), KEYS_MAX):
-        part = unique[start : start + KEYS_MAX]
-        query = select(RESOURCES).join(CURRENT, same_version())
-        query = query.where(CURRENT.c.tenant == tenant, one_of(part))
-        for row in (await connection.execute(query)).mappings():
-            found[(row["type"], row["id"])] = unsealed(cipher, row)
+    for row in await rows_of(connection, sql.CURRENT_VERSIONS, tenant, keys):
+        stored = unsealed_row(cipher, row)
+        found[(stored.type, stored.id)] = stored
     return found
 
 
-def one_of(keys: Sequence[Key]) -> ColumnElement[bool]:
-    """Return the condition that `gateway_current` has one of these types and ids."""
-    if len(keys) == 1:
-        return and_(CURRENT.c.type == keys[0][0], CURRENT.c.id == keys[0][1])
-    return tuple_(CURRENT.c.type, CURRENT.c.id).in_(keys)
+async def rows_of(
+    connection: AsyncConnection, statement: sql.Statement, tenant: str, keys: Sequence[Key]
+) -> list[sql.Values]:
+    """Return what a statement on keys finds, so many keys at a time."""
+    unique = list(dict.fromkeys(keys))
+    rows: list[sql.Values] = []
+    for start in range(0, len(unique), KEYS_MAX):
+        part = [(tenant, *key) for key in unique[start : start + KEYS_MAX]]
+        rows += await sql.fetch_keys(connection, statement, part)
+    return rows
 
 
 def same_version() -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from services.gateway.store.audit import AuditTrail
 from services.gateway.store.database import Database
 from services.gateway.store.incoming import Incoming
 from services.gateway.store.lookup import current_versions, same_version
+from services.gateway.store.reading import ReadLane
 from services.gateway.store.resource_tables import CURRENT, RESOURCES
 from services.gateway.store.stored import Key, Resource, Stored, unsealed
 from services.gateway.store.values import Criterion, Place
@@ -42,6 +43,7 @@ class Resources:
         self._db = database
         self._trail = trail
         self._indexers = indexers
+        self._lane = ReadLane(database)
         self.observers = list(observers)
         """Told of every transaction before it is committed; added to when wired."""
 
@@ -85,8 +87,7 @@ class Resources:
 
     async def find(self, tenant: str, kind: str, resource_id: str) -> Stored | None:
         """Return the current version, a deletion included; None: there never was one."""
-        found = await self.find_many(tenant, [(kind, resource_id)])
-        return found[0] if found else None
+        return await self._lane.find(tenant, kind, resource_id)
 
     async def find_many(self, tenant: str, keys: Sequence[Key]) -> list[Stored]:
         """Return the current versions of those that exist, in the order asked for."""

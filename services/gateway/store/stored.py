@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,29 +42,45 @@ class Stored:
         return self.method == "DELETE"
 
 
-COLUMNS = tuple(c.name for c in RESOURCES.columns if c.name not in ("tenant", "sealed"))
-
-
 def context(tenant: str, kind: str, resource_id: str, version: int) -> str:
     """Return where a sealed version stands; it decrypts nowhere else."""
     return f"{RESOURCES.name}/{tenant}/{kind}/{resource_id}/{version}"
 
 
+COLUMNS = (
+    "type",
+    "id",
+    "version",
+    "seq",
+    "key",
+    "method",
+    "case_id",
+    "owned",
+    "updated_us",
+)
+"""Of `gateway_resources`, but for tenant and sealed."""
+
+
 def unsealed(cipher: Cipher, row: Mapping[str, Any] | RowMapping) -> Stored:
     """Return the version in a row of `gateway_resources`."""
+    return unsealed_row(cipher, [row["tenant"], *(row[name] for name in COLUMNS), row["sealed"]])
+
+
+def unsealed_row(cipher: Cipher, row: Sequence[Any]) -> Stored:
+    """Return the version in a row of `sql.CURRENT_VERSIONS`: tenant, `COLUMNS`, sealed."""
+    tenant, kind, resource_id, version, seq, key, method, case_id, owned, updated_us, sealed = row
     content = b""
-    if row["method"] != "DELETE":
-        where = context(row["tenant"], row["type"], row["id"], row["version"])
-        content = cipher.decrypt(row["sealed"], where)
+    if method != "DELETE":
+        content = cipher.decrypt(sealed, context(tenant, kind, resource_id, version))
     return Stored(
-        type=row["type"],
-        id=row["id"],
-        version=row["version"],
-        case_id=row["case_id"],
-        updated_us=row["updated_us"],
+        type=kind,
+        id=resource_id,
+        version=version,
+        case_id=case_id,
+        updated_us=updated_us,
         content=content,
-        seq=row["seq"],
-        key=row["key"],
-        method=row["method"],
-        owned=bool(row["owned"]),
+        seq=seq,
+        key=key,
+        method=method,
+        owned=bool(owned),
     )

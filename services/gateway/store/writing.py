@@ -6,36 +6,23 @@ Source: docs/adr/0012-one-writer-per-tenant.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.fhir.splice import splice
 from services.gateway.progress import to_instant
+from services.gateway.store import sql
 from services.gateway.store.audit import AuditEntry, AuditTrail
-from services.gateway.store.database import Cipher, Database, Row, upsert_many
+from services.gateway.store.database import Cipher, Database
 from services.gateway.store.incoming import Incoming, as_stored, key_of, unversioned
-from services.gateway.store.lookup import KEYS_MAX, current_versions, one_of
-from services.gateway.store.resource_tables import CURRENT, RESOURCES, TENANTS
+from services.gateway.store.lookup import current_versions, rows_of
 from services.gateway.store.stored import COLUMNS, Key, Resource, Stored, context
 from services.kernel import fhir
 from services.kernel.crypto import KeyedHash
 
 __all__ = ["Incoming", "Indexer", "WriteObserver", "Writing"]
-
-_TAKE = {
-    name: dialect.insert(TENANTS)
-    .on_conflict_do_update(index_elements=["tenant"], set_={"seq": TENANTS.c.seq})
-    .returning(TENANTS.c.seq, TENANTS.c.last_us)
-    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
-}
-_GIVE_BACK = (
-    update(TENANTS)
-    .where(TENANTS.c.tenant == bindparam("t"))
-    .values(seq=bindparam("s"), last_us=bindparam("l"))
-)
 
 
 class Indexer(Protocol):
@@ -58,6 +45,27 @@ class WriteObserver(Protocol):
 
     async def written(self, writing: Writing) -> None:
         """Look at `writing.changes`; what is written here is committed with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Where a resource stands, as `sql.STATES` finds it."""
+
+    version: int
+    key: int
+    deleted: bool
+    owned: bool
+    case_id: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A version to be written, and what it is found by (None: it is deleted)."""
+
+    stored: Stored
+    state: _State
+    resource: Resource | None
 
 
 class Writing:
@@ -130,22 +138,19 @@ class Writing:
         named = [(item, key_of(item)) for item in items]
         states = await self._states([key for _, key in named])
         found: list[tuple[Stored | None, bool]] = []
-        versions: list[Row] = []
-        indexed: list[tuple[Stored, Resource | None]] = []
+        changed: list[_Change] = []
         for item, key in named:
             before = states.get(key)
             plain = fhir.dump(unversioned(item.resource, key[1]))
             digest = self._hasher("resource", plain.decode())
-            if before and not before["deleted"] and before["digest"] == digest:
+            if before and not before.deleted and before.digest == digest:
                 found.append((None, False))
                 continue
             stored = self._next(key, before, item)
-            states[key] = self._state(stored, before, digest)
-            versions.append(self._row(stored))
-            indexed.append((stored, as_stored(item.resource, stored)))
-            found.append((stored, before is None or bool(before["deleted"])))
-        touched = dict.fromkeys((stored.type, stored.id) for stored, _ in indexed)
-        await self._write(versions, [states[key] for key in touched], indexed)
+            states[key] = _standing(stored, before, digest)
+            changed.append(_Change(stored, states[key], as_stored(item.resource, stored)))
+            found.append((stored, before is None or before.deleted))
+        await self._write(changed)
         same = [key for (stored, _), (_, key) in zip(found, named, strict=True) if stored is None]
         unchanged = await self.current_many(same)
         return [
@@ -157,23 +162,22 @@ class Writing:
         """Delete a resource: a version that says so; None when there is nothing to delete."""
         key = (kind, resource_id)
         before = (await self._states([key])).get(key)
-        if before is None or before["deleted"]:
+        if before is None or before.deleted:
             return None
         seq = self._number()
         stored = Stored(
             type=kind,
             id=resource_id,
-            version=before["version"] + 1,
-            case_id=before["case_id"],
+            version=before.version + 1,
+            case_id=before.case_id,
             updated_us=self.now_us,
             content=b"",
             seq=seq,
-            key=before["key"],
+            key=before.key,
             method="DELETE",
-            owned=bool(before["owned"]),
+            owned=before.owned,
         )
-        state = self._state(stored, before, "")
-        await self._write([self._row(stored)], [state], [(stored, None)])
+        await self._write([_Change(stored, _standing(stored, before, ""), None)])
         return stored
 
     def audit(self, entry: AuditEntry) -> None:
@@ -184,9 +188,10 @@ class Writing:
         """Take the tenant's lock, which ends with the transaction; first thing to do."""
         self.cipher = await self._db.cipher_for(self.tenant)
         self._hasher = await self._db.hasher_for(self.tenant)
-        row = {"tenant": self.tenant, "seq": 0, "last_us": 0, "indexed": self._rules()}
-        take = _TAKE[self.connection.dialect.name]
-        seq, last_us = (await self.connection.execute(take, row)).one()
+        place = (self.tenant, max((indexer.rules for indexer in self._indexers), default=0))
+        # Through SQLAlchemy, which begins the transaction; what follows goes to the driver.
+        take = sql.TAKE_LOCK.of(self.connection)
+        seq, last_us = (await self.connection.exec_driver_sql(take, place)).one()
         self._seq = seq
         self.now_us = max(self._db.now_us(), last_us + 1)
 
@@ -197,31 +202,21 @@ class Writing:
         await trail.write(self.connection, self.entries)
         self.entries = []
         if self.changes:
-            numbers = {"t": self.tenant, "s": self._seq, "l": self.now_us}
-            await self.connection.execute(_GIVE_BACK, numbers)
-
-    def _rules(self) -> int:
-        return max((indexer.rules for indexer in self._indexers), default=0)
+            await sql.fetch(self.connection, sql.GIVE_BACK, self.tenant, self._seq, self.now_us)
 
     def _number(self) -> int:
         self._seq += 1
         return self._seq
 
-    async def _states(self, keys: Sequence[Key]) -> dict[Key, Row]:
-        """Return the rows of `gateway_current` for those that exist."""
-        states: dict[Key, Row] = {}
-        unique = list(dict.fromkeys(keys))
-        for start in range(0, len(unique), KEYS_MAX):
-            part = unique[start : start + KEYS_MAX]
-            query = select(CURRENT).where(CURRENT.c.tenant == self.tenant, one_of(part))
-            for row in (await self.connection.execute(query)).mappings():
-                states[(row["type"], row["id"])] = dict(row)
-        return states
+    async def _states(self, keys: Sequence[Key]) -> dict[Key, _State]:
+        """Return where those that exist stand."""
+        rows = await rows_of(self.connection, sql.STATES, self.tenant, keys)
+        return {(kind, place): _State(*state) for kind, place, *state in rows}
 
-    def _next(self, key: Key, before: Row | None, item: Incoming) -> Stored:
+    def _next(self, key: Key, before: _State | None, item: Incoming) -> Stored:
         """Return the version that an incoming resource becomes."""
         seq = self._number()
-        version = before["version"] + 1 if before else 1
+        version = before.version + 1 if before else 1
         mark = {
             "resource_id": key[1],
             "version_id": str(version),
@@ -231,50 +226,54 @@ class Writing:
             type=key[0],
             id=key[1],
             version=version,
-            case_id=item.case_id or (before["case_id"] if before else ""),
+            case_id=item.case_id or (before.case_id if before else ""),
             updated_us=self.now_us,
             content=splice(item.content or fhir.dump(item.resource), **mark),
             seq=seq,
-            key=before["key"] if before else seq,
+            key=before.key if before else seq,
             method=item.method,
             owned=item.owned,
         )
 
-    def _state(self, stored: Stored, before: Row | None, digest: str) -> Row:
-        """Return the row of `gateway_current`; a case keeps what it was the first to have."""
-        return {
-            "tenant": self.tenant,
-            "type": stored.type,
-            "id": stored.id,
-            "version": stored.version,
-            "seq": stored.seq,
-            "key": stored.key,
-            "deleted": stored.deleted,
-            "owned": stored.owned,
-            "case_id": (before["case_id"] if before else "") or stored.case_id,
-            "updated_us": stored.updated_us,
-            "digest": digest,
-        }
+    def _current_row(self, stored: Stored, state: _State) -> sql.Values:
+        """Return the values of `sql.SET_CURRENT`."""
+        return (
+            self.tenant,
+            stored.type,
+            stored.id,
+            stored.version,
+            stored.seq,
+            stored.key,
+            stored.deleted,
+            stored.owned,
+            state.case_id,
+            stored.updated_us,
+            state.digest,
+        )
 
-    def _row(self, stored: Stored) -> Row:
-        """Return the row of `gateway_resources`."""
-        row: Row = {name: getattr(stored, name) for name in COLUMNS}
-        row |= {"tenant": self.tenant, "sealed": b""}
+    def _version_row(self, stored: Stored) -> sql.Values:
+        """Return the values of `sql.ADD_VERSION`."""
+        sealed = b""
         if not stored.deleted:
             where = context(self.tenant, stored.type, stored.id, stored.version)
-            row["sealed"] = self.cipher.encrypt(stored.content, where)
-        return row
+            sealed = self.cipher.encrypt(stored.content, where)
+        return (self.tenant, *(getattr(stored, name) for name in COLUMNS), sealed)
 
-    async def _write(
-        self,
-        versions: Sequence[Row],
-        states: Sequence[Row],
-        indexed: Sequence[tuple[Stored, Resource | None]],
-    ) -> None:
-        if not versions:
+    async def _write(self, changed: Sequence[_Change]) -> None:
+        if not changed:
             return
-        await self.connection.execute(insert(RESOURCES), list(versions))
-        await upsert_many(self.connection, CURRENT, states)
+        versions = [self._version_row(change.stored) for change in changed]
+        await sql.run_many(self.connection, sql.ADD_VERSION, versions)
+        last = {(change.stored.type, change.stored.id): change for change in changed}
+        rows = [self._current_row(change.stored, change.state) for change in last.values()]
+        await sql.run_many(self.connection, sql.SET_CURRENT, rows)
+        indexed = [(change.stored, change.resource) for change in changed]
         for indexer in self._indexers:
             await indexer.write(self.connection, self.tenant, indexed)
-        self.changes += [stored for stored, _ in indexed]
+        self.changes += [change.stored for change in changed]
+
+
+def _standing(stored: Stored, before: _State | None, digest: str) -> _State:
+    """Return where a resource stands now; it keeps the case that was the first to have it."""
+    case_id = (before.case_id if before else "") or stored.case_id
+    return _State(stored.version, stored.key, stored.deleted, stored.owned, case_id, digest)

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select, text
 
 from services.gateway.fhir.outcome import Gone
-from services.gateway.store import Store
+from services.gateway.store import Store, sql
 from services.gateway.store.audit import AuditEntry
 from services.gateway.store.incoming import Incoming
 from services.gateway.store.resource_tables import RESOURCES, TENANTS
@@ -299,3 +299,50 @@ async def test_official_examples_come_back_to_the_last_digit(store: Store) -> No
         contents, await store.resources.find_many("north", keys), strict=True
     ):
         assert _plain(stored.content) == _plain(content) | {"id": stored.id}
+
+
+@pytest.mark.requirement("DX-STO-10")
+async def test_reads_at_once_get_their_own_answers_also_one_after_the_other(store: Store) -> None:
+    async with store.resources.writing("north") as writing:
+        await writing.save_many([Incoming(resource=basic(n)) for n in range(100)])
+    await save(store, basic(3, language="en"), "south")
+
+    async def read(turn: int) -> None:
+        for step in range(6):
+            number = (turn * 7 + step) % 120
+            found = await store.resources.find("north", "Basic", f"b-{number}")
+            assert (found.id if found else "") == (f"b-{number}" if number < 100 else "")
+            if found:
+                assert "language" not in fhir.parse(found.content)
+
+    await asyncio.wait_for(asyncio.gather(*(read(turn) for turn in range(150))), 60)
+    theirs = await store.resources.find("south", "Basic", "b-3")
+    assert theirs and fhir.parse(theirs.content)["language"] == "en"
+
+
+@pytest.mark.requirement("DX-STO-10")
+async def test_read_that_cannot_be_asked_for_or_is_given_up_spoils_no_other(store: Store) -> None:
+    await save(store, basic())
+    find = store.resources.find
+    odd = ["\0", "\ud800", "b-0' OR '1'='1", '"]]', "x" * 10_000]
+    given_up = asyncio.create_task(find("north", "Basic", "b-0"))
+    tasks = [asyncio.create_task(find("north", "Basic", name)) for name in [*odd, "b-0"]]
+    await asyncio.sleep(0)
+    given_up.cancel()
+    *none, found = await asyncio.wait_for(asyncio.gather(*tasks), 20)
+    assert none == [None] * len(odd)
+    assert found and found.id == "b-0"
+
+
+@pytest.mark.requirement("DX-STO-10")
+async def test_reads_fail_together_while_the_database_is_away_and_then_work(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await save(store, basic())
+    with monkeypatch.context() as patch:
+        patch.setattr(sql.CURRENT_VERSIONS, "sqlite", "SELECT * FROM nothing")
+        patch.setattr(sql.CURRENT_VERSIONS, "postgresql", "SELECT * FROM nothing")
+        reads = [store.resources.find("north", "Basic", "b-0") for _ in range(5)]
+        errors = await asyncio.wait_for(asyncio.gather(*reads, return_exceptions=True), 20)
+        assert all(isinstance(error, Exception) for error in errors)
+    assert await store.resources.find("north", "Basic", "b-0")
