@@ -76,19 +76,22 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     folder = tmp_path_factory.mktemp("hospital")
     load("gateway_fakes", ROOT / "gateway" / "fakes.py")
     setting = load("gateway_world", ROOT / "gateway" / "world.py")
+    load("gateway_fake_fhir", ROOT / "gateway" / "ehr" / "fake_fhir.py")
     fake = load("gateway_fake_ehr", ROOT / "gateway" / "ehr" / "fake_ehr.py")
-    fake.certificate(folder)
+    charts = load("gateway_fake_chart", ROOT / "gateway" / "ehr" / "fake_chart.py")
+    charts.certificate(folder)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    ready, found = threading.Event(), {}
+    ready = threading.Event()
+    found: dict[str, Any] = {}
 
     async def serve() -> None:
         from services.gateway import app, server
         from services.gateway.ehr import opening
 
         ehr = fake.FakeEhr(clients={"dxmesh": {}})
-        ehr.put(*fake.chart("p-1"), *fake.chart("p-2", "Wu Fictional"))
+        ehr.put(*charts.chart("p-1"), *charts.chart("p-2", "Wu Fictional"))
         ehr.put(setting.PATIENT)  # whom the composed report is about
         staff = [{"system": "urn:test:staff", "value": "7"}]
         name = [{"text": "Dr Sun (fictional)"}]

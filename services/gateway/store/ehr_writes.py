@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.progress import Case
@@ -169,7 +169,7 @@ class EhrWrites:
         linked = select(EHR_CASES.c.case_id).where(
             EHR_CASES.c.tenant == tenant, EHR_CASES.c.patient_hash == patient_hash
         )
-        is_theirs = CASES.c.case_id.in_(linked)
+        is_theirs: ColumnElement[bool] = CASES.c.case_id.in_(linked)
         if subject_key:
             is_theirs |= CASES.c.subject_key == subject_key
         query = (

@@ -8,18 +8,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 
-def _fake() -> Any:
-    """Return fake_ehr.py; tests of one folder cannot import from another by name."""
-    full = "gateway_fake_ehr"
+def load(name: str) -> Any:
+    """Return a module beside this one; tests cannot import by name."""
+    full = f"gateway_{name}"
     if full not in sys.modules:
-        path = Path(__file__).parent / "fake_ehr.py"
-        spec = importlib.util.spec_from_file_location(full, path)
+        spec = importlib.util.spec_from_file_location(full, Path(__file__).parent / f"{name}.py")
         assert spec and spec.loader
         sys.modules[full] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[full])
@@ -27,9 +26,22 @@ def _fake() -> Any:
 
 
 @pytest.fixture(scope="session")
-def fake() -> Any:
+def charts() -> Any:
+    """The module fake_chart.py."""
+    return load("fake_chart")
+
+
+@pytest.fixture(scope="session")
+def fake(charts: Any) -> Any:
     """The module fake_ehr.py."""
-    return _fake()
+    load("fake_fhir")
+    return load("fake_ehr")
+
+
+@pytest.fixture(scope="session")
+def steps() -> Any:
+    """The module signing_steps.py."""
+    return load("signing_steps")
 
 
 EHR = """
@@ -98,11 +110,6 @@ class Scene:
         return await self.http.post(f"{root}{path}", data=form)
 
 
-def query_of(answer: httpx.Response) -> dict[str, str]:
-    query = urlsplit(answer.headers["location"]).query
-    return {name: values[0] for name, values in parse_qs(query).items()}
-
-
 def with_ehr(world: Any, folder: Path, issuer: str, more: str = "") -> Any:
     """Return the gateway with one EHR configured, as its operator would."""
     from services.gateway.ehr import opening
@@ -113,10 +120,10 @@ def with_ehr(world: Any, folder: Path, issuer: str, more: str = "") -> Any:
 
 
 @pytest.fixture
-async def ehr(fake: Any) -> AsyncIterator[Any]:
+async def ehr(fake: Any, charts: Any) -> AsyncIterator[Any]:
     """The EHR, with two patients."""
     made = fake.FakeEhr(clients={"dxmesh": {}})
-    made.put(*fake.chart("p-1"), *fake.chart("p-2", "Wu Fictional"))
+    made.put(*charts.chart("p-1"), *charts.chart("p-2", "Wu Fictional"))
     made.put(
         {
             "resourceType": "Practitioner",
