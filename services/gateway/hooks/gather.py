@@ -1,23 +1,30 @@
-"""What the store has on the patient an EHR asks about: keyed look-ups, nothing computed."""
+"""What the store has on the patient an EHR asks about: indexed look-ups, nothing computed.
+
+A CDS client sees what a reader sees: no resource that is labelled restricted, so no case whose
+report is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.gateway.fhir.parameters import PARAMETERS
+from services.gateway.access.rights import READING, Visibility
+from services.gateway.fhir import allowed
+from services.gateway.fhir.search.query import parse
 from services.gateway.hooks.clients import CdsClient
 from services.gateway.hooks.facts import CaseFacts, of_case
 from services.gateway.hooks.person import agree, identifiers, is_same
 from services.gateway.hooks.request import HookRequest
 from services.gateway.store import Store
-from services.gateway.store.resources import Criterion, Stored
+from services.gateway.store.resources import Stored
 from services.kernel import fhir
 from services.kernel.errors import NotFound
 
 CASES_MAX = 20
 """Newest cases of a patient that are looked at."""
 IDENTIFIERS_MAX = 8
+VISIBLE: Visibility = READING.visibility("r")
 
 Json = Mapping[str, Any]
 
@@ -25,10 +32,14 @@ Json = Mapping[str, Any]
 async def patients(store: Store, client: CdsClient, request: HookRequest) -> list[str]:
     """Return the ids of the Patients in the client's tenant that are the one asked about."""
     found: dict[str, Json] = {}
-    if client.patient_ids and (stored := await _find(store, client, request.patient_id)):
-        found[request.patient_id] = stored
+    if client.patient_ids:
+        references = [("Patient", request.patient_id)]
+        found |= {
+            key[1]: stored for key, stored in (await _read(store, client, references)).items()
+        }
     for system, value in identifiers(request.patient)[:IDENTIFIERS_MAX]:
-        for match in await _search(store, client.tenant, "Patient", "identifier", system, value):
+        wanted = f"{_escaped(system)}|{_escaped(value)}"
+        for match in await _search(store, client, "Patient", "identifier", wanted):
             found.setdefault(match.id, fhir.parse(match.content))
     same = [
         patient_id
@@ -59,43 +70,58 @@ async def cases(
     asked : the EHR's Patient; a case sent with another date of birth is left out
     with_orders : read each case's ServiceRequest as well, to know what was examined by its code
     """
-    tasks: list[Stored] = []
-    for patient_id in patient_ids:
-        tasks += await _search(store, client.tenant, "Task", "patient", "", f"Patient/{patient_id}")
-    facts: list[CaseFacts] = []
-    for task in sorted(tasks, key=lambda task: task.updated_us, reverse=True)[:CASES_MAX]:
+    if not patient_ids:
+        return []
+    wanted = ",".join(f"Patient/{patient_id}" for patient_id in patient_ids)
+    tasks = await _search(store, client, "Task", "patient", wanted)
+    labels: dict[str, Any] = {}
+    for task in tasks:
         try:
             case = await store.cases.get(client.tenant, task.id)
         except NotFound:
             continue  # a Task of the hospital's own
         born = case.label.get("patient", {}).get("birth_date", "")
-        if case.stopped or (asked and not agree(born, asked.get("birthDate"))):
-            continue
-        order = await _read(store, client, case.label.get("based_on", "")) if with_orders else None
-        report = await _read(store, client, case.label.get("report", ""))
-        facts.append(of_case(case, order, report))
+        if not case.stopped and (not asked or agree(born, asked.get("birthDate"))):
+            labels[task.id] = case
+    names = ("report", "based_on") if with_orders else ("report",)
+    references = [_key(case.label.get(name, "")) for case in labels.values() for name in names]
+    read = await _read(store, client, [key for key in references if key[1]])
+    facts = []
+    for case in labels.values():
+        report = _key(case.label.get("report", ""))
+        if case.report_version and report not in read:
+            continue  # it is restricted
+        order = read.get(_key(case.label.get("based_on", "")))
+        facts.append(of_case(case, order, read.get(report)))
     return sorted(facts, key=lambda each: each.time_us, reverse=True)
 
 
-async def _find(store: Store, client: CdsClient, patient_id: str) -> Json | None:
-    return await _read(store, client, f"Patient/{patient_id}")
-
-
-async def _read(store: Store, client: CdsClient, reference: str) -> Json | None:
+def _key(reference: str) -> tuple[str, str]:
     kind, _, resource_id = reference.partition("/")
-    if not resource_id:
-        return None
-    try:
-        stored = await store.resources.read(client.tenant, kind, resource_id)
-    except NotFound:
-        return None
-    return dict(fhir.parse(stored.content))
+    return kind, resource_id
+
+
+async def _read(
+    store: Store, client: CdsClient, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Json]:
+    """Return the resources that exist and may be seen."""
+    found = await store.resources.find_many(client.tenant, keys) if keys else []
+    return {
+        (stored.type, stored.id): dict(fhir.parse(stored.content))
+        for stored in found
+        if not stored.deleted and allowed.sees(VISIBLE, stored)
+    }
 
 
 async def _search(
-    store: Store, tenant: str, kind: str, name: str, system: str, value: str
+    store: Store, client: CdsClient, kind: str, name: str, value: str
 ) -> list[Stored]:
-    parameter = next(p for p in PARAMETERS[kind] if p.name == name)
-    wanted = f"{system}|{value}" if system else value
-    criterion = Criterion(parameter, (wanted,))
-    return await store.resources.search(tenant, kind, [criterion], count=CASES_MAX)
+    query = parse(kind, [(name, value), ("_count", str(CASES_MAX))])
+    return (await store.searches.page(client.tenant, query, VISIBLE)).matches
+
+
+def _escaped(text: str) -> str:
+    """Return text whose marks have no meaning in a search value (R4 search, 3.1.1.4.3)."""
+    for mark in ("\\", ",", "$", "|"):
+        text = text.replace(mark, f"\\{mark}")
+    return text

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from services.gateway.progress import Step
 from services.kernel import fhir
 
 
@@ -73,9 +75,9 @@ async def test_a_report_without_critical_results_waits(ehr: Any, setting: Any) -
 async def test_a_signed_report_is_only_information(ehr: Any, setting: Any) -> None:
     await with_report(ehr, setting)
     async with ehr.world.gateway.store.cases.change("north", setting.CASE_ID) as opened:
-        from services.gateway.commit import _as_signed
-
-        opened.case = _as_signed(opened.case, 1, 1_790_000_000_000_000)
+        signed = Step("signed", "done", 1_790_000_000_000_000, 1_790_000_000_000_000)
+        steps = {**opened.case.steps, signed.name: signed}
+        opened.case = replace(opened.case, signed_version=1, steps=steps)
     [card] = await ehr.view()
     assert card["indicator"] == "info"
     assert "reviewed and signed, 2026-09-21" in card["summary"]
@@ -161,3 +163,12 @@ async def test_a_call_is_audited_with_its_patient(ehr: Any, setting: Any) -> Non
     assert (entry.interaction, entry.patients) == ("patient-view", ("Patient/p-1",))
     assert entry.client_id == "https://ehr.example"
     assert fhir.dump(entry.outcome) == b'"0"'
+
+
+@pytest.mark.requirement("DX-CDS-04")
+async def test_a_case_whose_report_is_restricted_is_not_shown(ehr: Any, setting: Any) -> None:
+    report = setting.sample_report("en")
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    report["entry"][0]["resource"]["meta"]["security"].append(label)
+    await setting.compose(ehr.world, report)
+    assert await ehr.view() == []
