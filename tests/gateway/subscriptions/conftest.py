@@ -128,3 +128,9 @@ def asked() -> Any:
 def receivers() -> Any:
     """The module receiver.py."""
     return _load("receiver")
+
+
+@pytest.fixture
+def delivering_module() -> Any:
+    """The module delivering.py."""
+    return _load("delivering")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,13 @@ class Receiver:
             if not one.content or one.json["resourceType"] != "Bundle" or one.numbers
             for number in one.numbers
         ]
+
+    async def changed(self) -> None:
+        """Return when something more came, or after a while."""
+        self.first.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await self.first.wait()
 
     async def start(self) -> None:
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
