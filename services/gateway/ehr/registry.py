@@ -202,9 +202,9 @@ def _authority(url: str, where: str) -> str:
         port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
     except ValueError as error:
         raise BadSettings(f"{where}: not an address") from error
-    if not parts.hostname or not port:
+    if not re.fullmatch(r"[a-z0-9._:-]+", (parts.hostname or "").lower()) or not port:
         raise BadSettings(f"{where}: not an address")
-    return f"{parts.hostname.lower()}:{port}"
+    return f"{str(parts.hostname).lower()}:{port}"
 
 
 def _one_of(entry: Mapping[str, Any], name: str, allowed: tuple[str, ...], where: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import ipaddress
+import json
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,15 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 def ec_key() -> ECKey:
     return ECKey.generate_key("P-384")
+
+
+def private_jwk(key: ECKey) -> str:
+    return json.dumps(key.as_dict(private=True))
+
+
+def public_jwk(key: ECKey) -> str:
+    return json.dumps(key.as_dict(private=False))
+
+
+def weak_jwk() -> str:
+    return json.dumps(ECKey.generate_key("P-256").as_dict(private=True))
