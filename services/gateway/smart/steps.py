@@ -176,8 +176,15 @@ async def _practitioner(call: Call) -> str:
 
 
 def _page(call: Call, template: str, asked: Asked, **values: Any) -> Response:
+    """Return a page; changing its language leads back to the beginning of the request."""
     return pages.render(
-        call.request, template, call=call, asked=asked.text, client=asked.client, **values
+        call.request,
+        template,
+        call=call,
+        here=f"/smart/authorize?{asked.text}",
+        asked=asked,
+        client=asked.client,
+        **values,
     )
 
 

@@ -44,11 +44,11 @@ def render(
 ) -> Response:
     """Return a page."""
     values.setdefault("keys", PAGE_KEYS)
+    values.setdefault("here", here(request))
     page = _environment.get_template(template).render(
         t=words(request),
         user=call.principal if call else None,
         csrf=call.session.csrf if call and call.session else "",
-        here=here(request),
         root=call.root if call else root,
         proof=call.proof if call else "",
         **values,
