@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.store.database import Row, insert_absent
@@ -43,6 +43,13 @@ class Subscriptions(Progress):
         query = query.order_by(SUBSCRIPTIONS.c.id)
         rows = (await connection.execute(query)).mappings().all()
         return [await self._standing(dict(row)) for row in rows]
+
+    async def count(self, connection: AsyncConnection, tenant: str) -> int:
+        """Return how many are not off."""
+        query = select(func.count()).where(
+            SUBSCRIPTIONS.c.tenant == tenant, SUBSCRIPTIONS.c.status.in_(WAITING)
+        )
+        return int((await connection.execute(query)).scalar_one())
 
     async def registered(
         self, connection: AsyncConnection, tenant: str, subscription_id: str

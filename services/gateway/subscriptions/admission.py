@@ -86,12 +86,11 @@ async def keep(
         endpoint = resource.get("channel", {}).get("endpoint")
         kept = known.definition.headers if known.definition.endpoint == endpoint else ()
     definition = read(resource, kept)
-    if before is None or before.deleted:
-        live = await subscriptions.listening(writing.connection, writing.tenant)
-        if len(live) >= PER_TENANT_MAX:
-            raise InvalidInput(
-                f"there are {PER_TENANT_MAX} subscriptions already", reason="TOO_MANY_SUBSCRIPTIONS"
-            )
+    others = await subscriptions.count(writing.connection, writing.tenant)
+    if (before is None or before.deleted) and others >= PER_TENANT_MAX:
+        raise InvalidInput(
+            f"there are {PER_TENANT_MAX} subscriptions already", reason="TOO_MANY_SUBSCRIPTIONS"
+        )
     registration = Registration(definition, owner, call.base_url)
     await subscriptions.register(
         writing.connection, writing.tenant, subscription_id, registration, "requested"

@@ -14,6 +14,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 from services.gateway.call import Gateway
 from services.gateway.store.subscriptions import OFF, Event, Standing
@@ -36,6 +37,8 @@ FORGET_S = 3600.0
 DAY_US = 86_400 * 1_000_000
 US = 1_000_000
 NEVER_US = 1 << 62
+GOES_ON = "it is tried again, no event is lost"
+ENDED = "it is not tried any more; send the Subscription again, no event is lost"
 
 
 class Delivery:
@@ -94,7 +97,7 @@ class Delivery:
                 continue
             task = asyncio.create_task(self._serve(*key))
             self._serving[key] = task
-            task.add_done_callback(lambda _, key=key: self._served(key))  # type: ignore[misc]
+            task.add_done_callback(partial(self._served, key))
             begun += 1
         return begun
 
@@ -114,9 +117,12 @@ class Delivery:
         with suppress(Exception):  # it ends by itself
             await self._gateway.store.leases.release(LEASE)
 
-    def _served(self, key: tuple[str, str]) -> None:
+    def _served(self, key: tuple[str, str], task: asyncio.Task[None]) -> None:
         self._serving.pop(key, None)
         self._wake.set()
+        if not task.cancelled() and (error := task.exception()):
+            # Not left to asyncio, which would log its text: that may quote a value.
+            log.error("a subscription waits: %s", telemetry.frames(error))
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
@@ -230,20 +236,22 @@ class Delivery:
         wait_s = backoff.wait_s(failures, failure, longest_s, self._chance())
         since_us = standing.failing_us or now
         next_us = now + int(wait_s * US)
-        if now - since_us > self._settings.subscription_retry_days * DAY_US:
+        given_up = now - since_us > self._settings.subscription_retry_days * DAY_US
+        if given_up:
             next_us = NEVER_US
         telemetry.failure("gateway.subscriptions", failure.reason)
         reason = failure.reason
         in_error = failure.lasting or failures >= backoff.ERROR_AFTER
-        if not in_error or standing.status == "error":
+        if not given_up and (not in_error or standing.status == "error"):
             await self._subscriptions.failed(standing, reason, now, next_us)
             return
-        async with self._turning(standing, "error", reason) as writing:
+        said = f"{reason}: {ENDED if given_up else GOES_ON}"
+        async with self._turning(standing, "error", said) as writing:
             await self._subscriptions.failed(standing, reason, now, next_us, writing=writing)
 
     @asynccontextmanager
     async def _turning(
-        self, standing: Standing, status: str, reason: str = ""
+        self, standing: Standing, status: str, said: str = ""
     ) -> AsyncIterator[Writing]:
         """Set the state here and in the resource, so that its owner can read it.
 
@@ -259,8 +267,8 @@ class Delivery:
                 return
             resource = dict(fhir.parse(found.content)) | {"status": status}
             resource.pop("error", None)
-            if status == "error":
-                resource["error"] = f"{reason}: it is tried again, no event is lost"
+            if said:
+                resource["error"] = said
             await writing.save(resource, resource_id=standing.id)
 
     async def _postpone(self, tenant: str, subscription_id: str) -> None:

@@ -36,8 +36,7 @@ class Listener:
         """Return the listener of a registration."""
         definition = registration.definition
         criteria = tuple(
-            (c.kind, _conditions(c, f"{registration.base_url}/fhir"))
-            for c in definition.criteria
+            (c.kind, _conditions(c, f"{registration.base_url}/fhir")) for c in definition.criteria
         )
         topic = BY_URL[definition.topic] if definition.topic else None
         return cls(subscription_id, registration, topic, criteria)

@@ -25,6 +25,7 @@ from services.kernel.errors import Forbidden, InvalidInput, MeshError, NotFound,
 
 EVENTS_MAX = 100
 """Events of one answer of `$events`."""
+PARAMETERS_BYTES_MAX = 64 << 10
 Pairs = list[tuple[str, str]]
 
 
@@ -173,9 +174,12 @@ async def _parameters(call: Call) -> Pairs:
     pairs = [p for p in call.request.query_params.multi_items() if p[0] not in ("_format",)]
     if call.request.method != "POST" or not content.media_type(call):
         return pairs
-    resource = await content.read_resource(call, "Parameters", 64 << 10)
+    _, resource = await content.read_json(call, PARAMETERS_BYTES_MAX)
+    content.require_type(resource, "Parameters")
     found = resource.get("parameter", [])
     for parameter in found if isinstance(found, list) else []:
+        if not isinstance(parameter, dict):
+            continue
         values = [v for k, v in parameter.items() if k.startswith("value")]
         if len(values) == 1 and isinstance(values[0], str | int):
             pairs.append((str(parameter.get("name", "")), str(values[0])))

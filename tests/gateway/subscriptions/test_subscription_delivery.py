@@ -166,6 +166,7 @@ async def test_after_the_last_day_an_update_by_its_owner_brings_every_event(
     post.clock.pass_s(5 * DAY_S)
     await post.deliver()
     assert len(post.receiver.got) == sent  # given up, but not forgotten
+    assert "send the Subscription again" in (await post.read(name))["error"]
     answer = await post.send("GET", "/ops/status", name="operator")
     (shown,) = answer.json()["subscriptions"]
     assert (shown["id"], shown["status"], shown["waiting"]) == (name, "error", 2)
@@ -225,10 +226,9 @@ async def test_one_replica_delivers_at_a_time(post: Any, asked: Any) -> None:
     from services.gateway.store.leases import Leases
 
     assert await Leases(post.gateway.store.database).hold("subscriptions", 30)
-    second = post.again()
-    running = asyncio.create_task(second.run())
     await post.put(asked.observation())
-    await asyncio.sleep(0.3)
+    running = asyncio.create_task(post.again().run())
+    await post.receiver.changed()
     assert post.receiver.got == []
     running.cancel()
 
