@@ -6,6 +6,7 @@ from services.gateway.access.gate import Entry
 from services.gateway.access.principal import Action
 from services.gateway.dicomweb import stow
 from services.gateway.export.routes import ENTRIES as EXPORT
+from services.gateway.fhir.conformance import ENTRIES as CONFORMANCE
 from services.gateway.fhir.routes import FHIR
 from services.gateway.ops import audit, cases, cds, dead, ehr, status
 from services.gateway.smart import launch, registry
@@ -49,4 +50,4 @@ WEB = (
     Entry("/sign-out", "POST", Action.REVIEW, session.sign_out),
 )
 
-ENTRIES = (*EXPORT, *SUBSCRIPTIONS, *FHIR, *DICOMWEB, *OPS, *SMART, *WEB)
+ENTRIES = (*EXPORT, *CONFORMANCE, *SUBSCRIPTIONS, *FHIR, *DICOMWEB, *OPS, *SMART, *WEB)

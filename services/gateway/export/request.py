@@ -61,7 +61,10 @@ def parse(level: str, pairs: Pairs, *, lenient: bool = False) -> Asked:
     wrong: list[Violation] = []
     extra: list[Violation] = []
     asked: dict[str, Any] = {"level": level}
-    kinds, elements, filters, patients = [], [], [], []
+    kinds: list[str] = []
+    elements: list[tuple[str, str] | None] = []
+    filters: list[Filter | None] = []
+    patients: list[str] = []
     for name, value in pairs:
         if name == "_outputFormat":
             if value.replace(" ", "+") not in FORMATS:
@@ -81,7 +84,7 @@ def parse(level: str, pairs: Pairs, *, lenient: bool = False) -> Asked:
     for kind in kinds:
         if kind not in TYPES or (level != SYSTEM and kind not in members("Patient")):
             extra.append(Violation("http._type", "not a type that this export can hold"))
-    if max(map(len, (kinds, elements, filters, patients))) > VALUES_MAX:
+    if max(len(kinds), len(elements), len(filters), len(patients)) > VALUES_MAX:
         wrong.append(Violation("http", f"at most {VALUES_MAX} values of a parameter"))
     if wrong or (extra and not lenient):
         raise InvalidInput(

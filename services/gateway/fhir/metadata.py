@@ -33,8 +33,14 @@ DEFINITIONS = {
     "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
     "everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
     "document": "http://hl7.org/fhir/OperationDefinition/Composition-document",
+    "export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
+    "Patient/export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
+    "Group/export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
 }
-"""Canonical urls of operations; one that is not here is our own."""
+"""Canonical urls of operations, of a type before those of any; one not here is our own."""
+SUPPORTED: dict[str, list[str]] = {}
+"""By type: canonical addresses of our profiles; filled by the routes that serve them."""
+BULK_DATA = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
 EXTENSIONS: dict[str, list[Json]] = {}
 """By type: what its entry says besides; filled by the routes that serve it."""
 
@@ -78,6 +84,7 @@ def statement(base: str, interactions: Pairs, *, cors: bool = False) -> bytes:
         "date": PUBLISHED,
         "publisher": "dxmesh",
         "kind": "instance",
+        "instantiates": [BULK_DATA],
         "software": {"name": "dxmesh", "version": _version()},
         "implementation": {
             "description": "AI-assisted diagnosis, for reference only; not a medical device",
@@ -124,8 +131,10 @@ def _resource(kind: str, pairs: Sequence[tuple[str, str]]) -> Json:
     entry["searchParam"] = [
         {"name": code, "type": definition.kind} for code, definition in known.items()
     ]
-    if operations := _operations(codes):
+    if operations := _operations(codes, kind):
         entry["operation"] = operations
+    if kind in SUPPORTED:
+        entry["supportedProfile"] = SUPPORTED[kind]
     if kind in EXTENSIONS:
         entry["extension"] = EXTENSIONS[kind]
     return entry
@@ -142,10 +151,14 @@ def _revincludes() -> dict[str, list[str]]:
     return found
 
 
-def _operations(codes: Iterable[str]) -> list[Json]:
+def _operations(codes: Iterable[str], kind: str = "") -> list[Json]:
     names = [code[1:] for code in codes if code.startswith("$")]
     ours = "urn:dxmesh:fhir:OperationDefinition:"
-    return [{"name": name, "definition": DEFINITIONS.get(name, ours + name)} for name in names]
+    made: list[Json] = []
+    for name in names:
+        known = DEFINITIONS.get(f"{kind}/{name}") or DEFINITIONS.get(name, ours + name)
+        made.append({"name": name, "definition": known})
+    return made
 
 
 def _version() -> str:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet, RSAKey
+from joserfc.jwk import ECKey, Key, KeySet, RSAKey
 
 from services.kernel.errors import InvalidInput
 from services.kernel.settings import BadSettings
@@ -91,7 +91,7 @@ def key_set(document: Any) -> KeySet:
     entries = document.get("keys") if isinstance(document, Mapping) else None
     if not isinstance(entries, list) or len(entries) > KEYS_MAX:
         raise InvalidInput("not a JSON Web Key Set", reason="BAD_JWKS")
-    keys: list[RSAKey | ECKey] = []
+    keys: list[Key] = []
     for entry in entries:
         if not isinstance(entry, Mapping) or "d" in entry or entry.get("use", "sig") != "sig":
             continue
