@@ -144,7 +144,7 @@ async def _by_key(
     reading: Reading, wanted: Pass, after: Place | None, limit: int, phase: int
 ) -> list[Candidate]:
     statement = reading.statement()
-    place, _ = await _lead(reading, wanted.filters)
+    place, _ = await leading(reading.connection, reading.statement, wanted.filters)
     rest = rest_of(wanted.filters, place)
     keys = source(statement, wanted.filters[place])
     where = "".join(f" AND {probe(statement, found, 'd.key')}" for found in rest)
@@ -169,7 +169,7 @@ async def _by_range(
     of the value is walked. Both give the same order, so pages may change between them.
     """
     statement = reading.statement()
-    place, size = await _lead(reading, wanted.filters, always=True)
+    place, size = await leading(reading.connection, reading.statement, wanted.filters, sized=True)
     tenant, term = (
         statement.bind(reading.tenant),
         statement.bind(reading.term(order.term or ("",) * 3)),
@@ -179,14 +179,16 @@ async def _by_range(
     rest, keys = [one for one in wanted.filters if not is_listing(one)], ""
     if size <= COUNT_MAX:
         rest = rest_of(wanted.filters, place)
-        keys = f"({source(statement, wanted.filters[place])}) d JOIN "
+        joined = "CROSS JOIN" if statement.dialect == "sqlite" else "JOIN"
+        keys = f"({source(statement, wanted.filters[place])}) d {joined} "
     where = f"o.tenant = {tenant} AND o.term = {term}"
     where += " AND o.key = d.key" if keys else ""
     where += "".join(f" AND {probe(statement, found, 'o.key')}" for found in rest)
     if after is not None:
         bound = ", ".join(statement.bind(int(value)) for value in after[1:4])
         where += f" AND (o.{first}, o.{second}, o.key) {beyond} ({bound})"
-    table = f"{keys}gateway_ranges o" + (f" ON {where}" if keys else f" WHERE {where}")
+    plain = not keys or statement.dialect == "sqlite"
+    table = f"{keys}gateway_ranges o {'WHERE' if plain else 'ON'} {where}"
     names = (first, second, "key")
     hits = (
         f"SELECT o.low AS low, o.high AS high, o.key AS key FROM {table}"
@@ -200,31 +202,26 @@ async def _by_range(
 
 def _contents(statement: Statement, hits: str, order: str, places: str) -> str:
     tenant = statement.bind(statement.tenant)
-    return (
-        f"SELECT {_COLUMNS}, {places} FROM ({hits}) h"
-        f" JOIN gateway_current c ON c.tenant = {tenant} AND c.key = h.key"
-        f" JOIN gateway_resources r ON r.tenant = {tenant} AND r.type = c.type AND r.id = c.id"
-        f" AND r.version = c.version ORDER BY {order}"
-    )
+    # SQLite takes CROSS JOIN as the order to follow; else it may read a table from its end.
+    joined = "CROSS JOIN" if statement.dialect == "sqlite" else "JOIN"
+    tables = f"({hits}) h {joined} gateway_current c "
+    current = f"c.tenant = {tenant} AND c.key = h.key"
+    version = f"r.tenant = {tenant} AND r.type = c.type AND r.id = c.id AND r.version = c.version"
+    if statement.dialect == "sqlite":
+        tables += f"{joined} gateway_resources r WHERE {current} AND {version}"
+    else:
+        tables += f"ON {current} {joined} gateway_resources r ON {version}"
+    return f"SELECT {_COLUMNS}, {places} FROM {tables} ORDER BY {order}"
 
 
 def _stored(reading: Reading, row: Sequence[Any]) -> Stored:
     return unsealed_row(reading.cipher, row[:_WIDTH])
 
 
-async def _lead(
-    reading: Reading, filters: Sequence[Filter], *, always: bool = False
-) -> tuple[int, int]:
-    """Return which filter leads; its size only where it is needed."""
-    if len(filters) == 1 and not always:
-        return 0, 0
-    return await leading(reading.connection, reading.statement, filters)
-
-
 async def count(reading: Reading, wanted: Pass) -> int:
     """Return how many resources pass the filters."""
     statement = reading.statement()
-    place, _ = await _lead(reading, wanted.filters)
+    place, _ = await leading(reading.connection, reading.statement, wanted.filters)
     rest = rest_of(wanted.filters, place)
     keys = source(statement, wanted.filters[place])
     where = "".join(f" AND {probe(statement, found, 'd.key')}" for found in rest)

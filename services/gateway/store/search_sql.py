@@ -20,7 +20,7 @@ from services.gateway.fhir.search.extract import EVERY, Term
 from services.gateway.fhir.search.narrow import All, Either, Filter, Not, Only, Ranges, Terms
 from services.gateway.fhir.search.ranges import HIGHEST, LOWEST, Bounds
 
-COUNT_MAX = 10_000
+COUNT_MAX = 5_000
 """Rows up to which a condition's size is counted; one with more is walked, not collected."""
 FIRST_COUNT_MAX = 500
 
@@ -53,8 +53,11 @@ class Statement:
         return f"{column} IN ({', '.join(self.bind(value) for value in values)})"
 
     async def run(self, connection: AsyncConnection, sql: str) -> Sequence[Any]:
-        """Return the rows."""
-        return (await connection.exec_driver_sql(sql, tuple(self.values))).all()
+        """Return the rows; the driver is asked directly, which costs a fourth of the time."""
+        driver = (await connection.get_raw_connection()).driver_connection
+        if self.dialect == "postgresql":
+            return list(await driver.fetch(sql, *self.values))  # type: ignore[union-attr]
+        return list(await driver.execute_fetchall(sql, self.values))  # type: ignore[union-attr]
 
 
 def source(statement: Statement, found: Filter) -> str:
@@ -62,18 +65,12 @@ def source(statement: Statement, found: Filter) -> str:
     own = f"tenant = {statement.bind(statement.tenant)}"
     if isinstance(found, Terms):
         terms = [statement.term(term) for term in found.any_of]
-        once = "" if len(terms) == 1 else "DISTINCT "
-        where = statement.one_of("term", terms, "bytea")
-        return f"SELECT {once}key FROM gateway_terms WHERE {own} AND {where}"
+        where = f"{own} AND {statement.one_of('term', terms, 'bytea')}"
+        return _keys("gateway_terms", [where], once=len(terms) > 1)
     if isinstance(found, Ranges):
-        where = f"{own} AND term = {statement.bind(statement.term(found.term))}"
-        parts = [
-            f"SELECT key FROM gateway_ranges WHERE {where}{_bounds(statement, bounds)}"
-            for bounds in found.any_of
-        ]
-        return (
-            " UNION ".join(parts) if len(parts) > 1 else parts[0].replace("key", "DISTINCT key", 1)
-        )
+        term = f"{own} AND term = {statement.bind(statement.term(found.term))}"
+        wheres = [term + _bounds(statement, bounds) for bounds in found.any_of]
+        return _keys("gateway_ranges", wheres, once=True)
     if isinstance(found, Only):
         where = statement.one_of("key", found.keys, "bigint") if found.keys else "1 = 0"
         return f"SELECT key FROM gateway_current WHERE {own} AND {where}"
@@ -85,6 +82,12 @@ def source(statement: Statement, found: Filter) -> str:
     if isinstance(found, Either):
         return " UNION ".join(f"SELECT key FROM ({source(statement, p)}) e" for p in found.parts)
     raise TypeError("what is left out leads to nothing")
+
+
+def _keys(table: str, wheres: Sequence[str], *, once: bool) -> str:
+    """Return a query for keys; the plus keeps SQLite from reading a whole index in their order."""
+    column = "DISTINCT (+key) AS key" if once and len(wheres) == 1 else "key"
+    return " UNION ".join(f"SELECT {column} FROM {table} WHERE {where}" for where in wheres)
 
 
 def leads(found: Filter) -> bool:
@@ -138,9 +141,15 @@ def _bounds(statement: Statement, bounds: Bounds, prefix: str = "") -> str:
 
 
 async def leading(
-    connection: AsyncConnection, blank: Callable[[], Statement], filters: Sequence[Filter]
+    connection: AsyncConnection,
+    blank: Callable[[], Statement],
+    filters: Sequence[Filter],
+    *,
+    sized: bool = False,
 ) -> tuple[int, int]:
     """Return which filter leads, and how many rows it has: COUNT_MAX + 1 means more than that.
+
+    Without `sized` the only one that can lead is not counted where its order is that of a page.
 
     The smallest leads. Where all are large, one in the order of a page is walked: it ends when
     the page is full.
@@ -150,6 +159,8 @@ async def leading(
     if few is not None:
         return few, 0
     narrow = [place for place in able if not is_listing(filters[place])] or able
+    if len(narrow) == 1 and in_order(filters[narrow[0]]) and not sized:
+        return narrow[0], COUNT_MAX + 1
     size, place = 0, narrow[0]
     for most in (FIRST_COUNT_MAX, COUNT_MAX):
         statement = blank()
@@ -206,7 +217,11 @@ def _loose(statement: Statement, found: Filter) -> str:
         return " UNION ALL ".join(
             f"SELECT key FROM ({_loose(statement, part)}) u" for part in found.parts
         )
-    return source(statement, found).replace("DISTINCT ", "").replace(" UNION ", " UNION ALL ")
+    return (
+        source(statement, found)
+        .replace("DISTINCT (+key) AS key", "key")
+        .replace(" UNION ", " UNION ALL ")
+    )
 
 
 def in_order(found: Filter) -> bool:

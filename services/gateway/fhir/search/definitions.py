@@ -52,6 +52,23 @@ class Definition:
         """Where its values stand in a resource."""
         return _paths(self.base, self.expression)
 
+    @property
+    def folds(self) -> frozenset[bool]:
+        """Whether case matters to its tokens (False), or not (True), or either."""
+        return _folds(self.base, self.expression)
+
+
+CASELESS = frozenset({"string", "markdown", "ContactPoint"})
+"""Types whose values, as tokens, are compared without case."""
+
+
+@cache
+def _folds(base: str, expression: str) -> frozenset[bool]:
+    kinds = set()
+    for path in _paths(base, expression):
+        kinds |= {key[1] for key in path.steps[-1].keys} if path.steps else {path.kind}
+    return frozenset(kind in CASELESS for kind in kinds)
+
 
 @cache
 def _paths(base: str, expression: str) -> tuple[Path, ...]:

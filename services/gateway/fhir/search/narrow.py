@@ -187,7 +187,8 @@ def _of(definition: Definition, modifier: str, want: Wanted) -> Narrowed:
             for component, part in zip(definition.components, want.parts, strict=True)
         ]
         return Narrowed(All(tuple(parts)), exact=False)
-    return Narrowed(Terms(tuple(_term(definition, form) for form in _forms(modifier, want))))
+    found = _forms(definition, modifier, want)
+    return Narrowed(Terms(tuple(_term(definition, form) for form in found)))
 
 
 def _unit(want: Amount) -> str:
@@ -218,10 +219,11 @@ def _string(definition: Definition, modifier: str, want: Text) -> Narrowed:
     return Narrowed(Terms((term,)), exact=length == len(want.normal))
 
 
-def _forms(modifier: str, want: Wanted) -> Iterator[str]:
+def _forms(definition: Definition, modifier: str, want: Wanted) -> Iterator[str]:
     if isinstance(want, Code):
-        mark = "I" if modifier == "identifier" else ""
-        yield from (f"{mark}{form}" for form in _code(want))
+        identifier = modifier == "identifier"
+        for folded in sorted({False} if identifier else definition.folds):
+            yield f"{'I' if identifier else ''}{_code(want, folded=folded)}"
     elif isinstance(want, Typed):
         yield f"o{want.system}|{want.code}|{want.value}"
     elif isinstance(want, Target):
@@ -233,18 +235,14 @@ def _forms(modifier: str, want: Wanted) -> Iterator[str]:
         yield from _uri(modifier, want.uri)
 
 
-def _code(want: Code) -> Iterator[str]:
-    """Yield the forms of a token in either case sensitivity: the element decides which it has."""
+def _code(want: Code, *, folded: bool) -> str:
+    """Return the form of a token, of an element where case matters or does not."""
+    marks, code = ("CTN", normal(want.code)) if folded else ("csn", want.code)
     if not want.code:
-        yield f"S{want.system}"
-        return
-    for marks, code in (("csn", want.code), ("CTN", normal(want.code))):
-        if want.system is None:
-            yield f"{marks[0]}{code}"
-        elif want.system:
-            yield f"{marks[1]}{want.system}|{code}"
-        else:
-            yield f"{marks[2]}{code}"
+        return f"S{want.system}"
+    if want.system is None:
+        return f"{marks[0]}{code}"
+    return f"{marks[1]}{want.system}|{code}" if want.system else f"{marks[2]}{code}"
 
 
 def _uri(modifier: str, uri: str) -> Iterator[str]:
