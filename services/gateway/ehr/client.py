@@ -28,7 +28,7 @@ FORM = "application/x-www-form-urlencoded"
 CACHE_S = 300.0
 """How long what an EHR says of itself is believed."""
 DOCUMENT_BYTES_MAX = 256 << 10
-RESOURCE_BYTES_MAX = 16 << 20
+RESOURCE_BYTES_MAX = 8 << 20
 TIMEOUT_S = 15.0
 
 

@@ -15,7 +15,7 @@ from services.gateway.dicomweb.multipart import Multipart, boundary
 from services.gateway.ehr.chart import Chart, study_uid
 from services.gateway.ehr.client import EhrClient, EhrRefused
 from services.gateway.ehr.tokens import Tokens
-from services.kernel.errors import MeshError, TooLarge, Unavailable
+from services.kernel.errors import MeshError, TooLarge
 
 WADO = "dicom-wado-rs"
 ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -68,7 +68,7 @@ async def retrieve(gateway: Gateway, client: EhrClient, held: Tokens, address: s
         headers["Authorization"] = f"Bearer {held.access}"
     try:
         stored = await _stream(gateway, client, address, headers)
-    except (EhrRefused, Unavailable, TooLarge) as error:
+    except MeshError as error:
         raise ImagesNotRetrieved(error.reason) from error
     if not stored:
         raise ImagesNotRetrieved("NOTHING_STORED")

@@ -21,7 +21,7 @@ from services.gateway.fhir import outcome, submit
 from services.gateway.web import pages
 from services.gateway.web.words import LANGUAGES
 from services.kernel import fhir
-from services.kernel.errors import MeshError, Violation
+from services.kernel.errors import InvalidInput, MeshError, Violation
 
 CHOSEN_MAX = 500
 NOTES_AT_ONCE = 4
@@ -84,7 +84,15 @@ async def _with_content(
 
     async def one(document: chart.Json) -> dict[str, object]:
         async with turns:
-            return await reader.with_content(visit.client, held, document)
+            try:
+                return await reader.with_content(visit.client, held, document)
+            except EhrRefused as error:
+                if error.retry_after_s is not None:
+                    raise
+                which = Violation(_reference(document), error.reason)
+                raise InvalidInput(
+                    "the EHR does not give a note's content", [which], reason="NOTE_UNREADABLE"
+                ) from error
 
     return list(await asyncio.gather(*map(one, documents)))
 

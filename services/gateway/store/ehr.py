@@ -8,15 +8,18 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from services.gateway.store.database import Database, Row
 from services.gateway.store.ehr_tables import EHR_LAUNCHES, EHR_STATES
 from services.kernel import fhir
+from services.kernel.errors import Unavailable
 
 US = 1_000_000
 STATE_S = 600
 """How long a physician may take to sign in at the EHR."""
+STATES_MAX = 5000
+"""Launches of one EHR that may be under way at once: anybody may begin one."""
 LAUNCHES_OF_PATIENT_MAX = 20
 KEEP_DAYS = 30
 """How long the tokens of a launch are kept for writing back."""
@@ -65,6 +68,9 @@ class EhrLaunches:
         async with self._db.begin() as connection:
             old = EHR_STATES.c.created_us < now - STATE_S * US
             await connection.execute(delete(EHR_STATES).where(old))
+            under_way = select(func.count()).where(EHR_STATES.c.ehr == ehr)
+            if (await connection.execute(under_way)).scalar_one() >= STATES_MAX:
+                raise Unavailable("too many launches are under way", reason="EHR_TOO_MANY_LAUNCHES")
             await connection.execute(insert(EHR_STATES).values(**row, sealed=sealed))
         return state
 

@@ -299,3 +299,13 @@ async def test_tokens_and_patient_lie_sealed(scene: Any) -> None:
     assert tokens and not any(token.encode() in content for token in tokens)
     for text in (b"Chen Fictional", b"MRN-p-1"):
         assert text not in content
+
+
+@pytest.mark.requirement("DX-EHR-04")
+async def test_launches_that_nobody_ends_do_not_fill_the_store(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from services.gateway.store import ehr as module
+
+    monkeypatch.setattr(module, "STATES_MAX", 2)
+    assert [(await scene.begin()).status_code for _ in range(3)] == [303, 303, 503]

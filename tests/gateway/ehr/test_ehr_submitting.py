@@ -258,3 +258,13 @@ def _archive(address: str) -> dict[str, Any]:
         "connectionType": {"code": "dicom-wado-rs"},
         "address": address,
     }
+
+
+@pytest.mark.requirement("DX-EHR-07")
+async def test_a_note_whose_content_is_not_given_is_named(scene: Any) -> None:
+    del scene.ehr.resources["Binary", "p-1-text"]
+    root = await scene.launch()
+    answer = await scene.post(root, "/submit", **EVERYTHING)
+    assert answer.status_code == 422 and "DocumentReference/p-1-note" in answer.text
+    assert scene.world.peers.submitted == []
+    await submitted(scene, root, use=["Observation/p-1-lab-0"])
