@@ -94,6 +94,8 @@ class FakePeers:
         return answer
 
     async def record_consent(self, tenant: str, subject_key: str, content: bytes) -> str:
+        if self.fails:
+            raise self.fails
         self.consents.append((subject_key, content))
         return "consent/1"
 

@@ -32,7 +32,7 @@ async def test_unknown_address_and_method_need_a_credential_too(world: Any) -> N
     assert (await world.http.get("/fhir/Nothing/1/2/3")).status_code == 401
     assert (await world.http.delete("/fhir/Task/1")).status_code == 401
     assert (await world.get("/nowhere")).status_code == 404
-    answer = await world.http.delete("/fhir/Task/1", headers=world.bearer())
+    answer = await world.http.delete("/fhir/Task/1/_history", headers=world.bearer())
     assert answer.status_code == 405
     assert answer.json()["resourceType"] == "OperationOutcome"
 

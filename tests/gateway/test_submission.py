@@ -135,16 +135,24 @@ async def test_a_consent_is_recorded_for_the_patient_of_a_case(world: Any, setti
     }
     content = orjson.dumps(consent)
     unknown = await world.http.put("/fhir/Consent/c-1", content=content, headers=headers)
-    assert unknown.status_code == 422
-    assert unknown.json()["issue"][0]["expression"] == ["Consent.patient"]
+    assert unknown.status_code == 201 and world.peers.consents == [], "stored, and no more"
     await world.submit(bundle(setting))
-    created = await world.http.put("/fhir/Consent/c-1", content=content, headers=headers)
-    assert created.status_code == 201
-    assert world.peers.consents[0][0] == "subject-1"
     again = await world.http.put("/fhir/Consent/c-1", content=content, headers=headers)
-    assert again.status_code == 200
+    assert again.status_code == 200, "the same content, but now its patient is known"
+    assert world.peers.consents[0][0] == "subject-1"
     posted = await world.http.post("/fhir/Consent", content=content, headers=headers)
     assert posted.status_code == 201
+    sent = orjson.loads(world.peers.consents[1][1])
+    assert sent["id"] == posted.json()["id"], "told under the id it is stored under"
     other = await world.http.put("/fhir/Consent/other", content=content, headers=headers)
     assert other.status_code == 400
+    world.peers.fails = Unavailable("consent is away")
+    failed = await world.http.put(
+        "/fhir/Consent/c-1", content=content.replace(b"inactive", b"active"), headers=headers
+    )
+    assert failed.status_code == 503, "what consent does not know is not stored either"
+    world.peers.fails = None
+    await world.http.delete("/fhir/Consent/c-1", headers=world.bearer())
+    assert orjson.loads(world.peers.consents[-1][1])["status"] == "inactive"
+    await world.http.put("/fhir/Consent/c-1", content=content, headers=headers)
     assert (await world.get("/fhir/Consent/c-1")).json()["status"] == "inactive"

@@ -21,7 +21,7 @@ from services.gateway.fhir.outcome import UnsupportedMediaType
 from services.gateway.fhir.types import TYPES
 from services.gateway.store.resources import Stored
 from services.kernel import fhir
-from services.kernel.errors import InvalidInput, NotFound, Violation
+from services.kernel.errors import InvalidInput, Violation
 
 CONTENT_BYTES_MAX = content.RESOURCE_BYTES_MAX * 3 // 4
 """Base64 makes four bytes of three."""
@@ -58,17 +58,15 @@ async def from_request(call: Call) -> dict[str, Any]:
 async def require_seen(call: Call, visibility: Visibility, stored: Stored) -> None:
     """Let a Binary pass that may be read: one with a security context as that resource may.
 
+    A context that is not here decides nothing; the Binary is then one like any other.
+
     Raises
     ------
     NotFound
     """
     context = b"securityContext" in stored.content and _context(fhir.parse(stored.content))
-    if not context:
-        allowed.require_seen(visibility, stored)
-        return
-    found = await call.store.resources.find(call.tenant, *context)
-    if found is None or found.deleted or not allowed.sees(visibility, found):
-        raise NotFound("there is no such resource")
+    found = await call.store.resources.find(call.tenant, *context) if context else None
+    allowed.require_seen(visibility, stored if found is None or found.deleted else found)
 
 
 def wants_content(request: Request) -> bool:

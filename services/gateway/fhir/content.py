@@ -18,6 +18,7 @@ from services.kernel.errors import InvalidInput, NotFound, Violation
 
 RESOURCE_BYTES_MAX = 16 << 20
 """Largest single resource, bytes."""
+PARAMETERS_BYTES_MAX = 64 << 10
 NUMBER_CHARS_MAX = 64
 """Longest number; R4 asks for 18 significant digits to be kept."""
 JSON_TYPES = frozenset({"application/fhir+json", "application/json"})
@@ -48,16 +49,30 @@ async def read_json(call: Call, limit: int = RESOURCE_BYTES_MAX) -> tuple[bytes,
     return content, as_object(await run_heavy(len(content), parse, content))
 
 
-async def read_resource(call: Call, kind: str, limit: int = RESOURCE_BYTES_MAX) -> Json:
-    """Return the resource of this type in the request.
+async def read_parameters(call: Call) -> list[tuple[str, Any]]:
+    """Return names and values of the Parameters in a POST; none where it has no content.
 
     Raises
     ------
     UnsupportedMediaType, TooLarge, InvalidInput
     """
-    _, resource = await read_json(call, limit)
-    require_type(resource, kind)
-    return resource
+    if call.request.method != "POST":
+        return []
+    came = await body(call.request, PARAMETERS_BYTES_MAX)
+    if not came.strip():
+        return []
+    if media_type(call) not in JSON_TYPES:
+        raise UnsupportedMediaType("the content must be application/fhir+json")
+    parameters = as_object(parse(came))
+    require_type(parameters, "Parameters")
+    listed = parameters.get("parameter", [])
+    found: list[tuple[str, Any]] = []
+    for item in listed if isinstance(listed, list) else [None]:
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+            problem = Violation("Parameters.parameter", "each has a name")
+            raise InvalidInput("the parameters cannot be read", [problem], reason="BAD_REQUEST")
+        found += [(item["name"], item[name]) for name in item if name.startswith("value")]
+    return found
 
 
 async def run_heavy(size: int, work: Any, *arguments: Any) -> Any:
@@ -144,7 +159,7 @@ def id_of(text: str, kind: str = "Resource") -> str:
     ------
     InvalidInput
     """
-    if not _ID.fullmatch(text):
+    if not _ID.fullmatch(text) or not text.strip("."):  # a path may not step out of its folder
         problem = Violation(f"{kind}.id", "1 to 64 letters, digits, '-' and '.'")
         raise InvalidInput("not a FHIR id", [problem], reason="BAD_REQUEST")
     return text

@@ -61,12 +61,9 @@ async def document(call: Call) -> Response:
 
 async def _persist(call: Call) -> bool:
     text = call.request.query_params.get("persist", "false")
-    if call.request.method == "POST" and content.media_type(call):
-        _, value = await content.read_json(call, 64 << 10)
-        content.require_type(value, "Parameters")
-        for item in value.get("parameter", []):
-            if item.get("name") == "persist":
-                text = "true" if item.get("valueBoolean") is True else "false"
+    for name, value in await content.read_parameters(call):
+        if name == "persist":
+            text = "true" if value is True else "false"
     if text not in ("true", "false"):
         problem = Violation("http.persist", "true or false")
         raise InvalidInput("persist cannot be used", [problem], reason="BAD_REQUEST")

@@ -62,12 +62,7 @@ async def everything(call: Call) -> Response:
 async def _asked(call: Call) -> dict[str, str]:
     """Return the parameters, from the address or from Parameters in the content."""
     pairs = list(call.request.query_params.multi_items())
-    if call.request.method == "POST" and content.media_type(call):
-        _, value = await content.read_json(call, 64 << 10)
-        content.require_type(value, "Parameters")
-        for item in value.get("parameter", []):
-            given = [item[name] for name in item if name.startswith("value")]
-            pairs += [(str(item.get("name")), str(text)) for text in given]
+    pairs += [(name, str(value)) for name, value in await content.read_parameters(call)]
     unknown = [Violation(f"http.{n[:64]}", "not served here") for n, _ in pairs if n not in _KNOWN]
     if unknown:
         raise InvalidInput("a parameter is not served", unknown, reason="BAD_REQUEST")

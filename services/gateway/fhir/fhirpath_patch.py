@@ -145,6 +145,8 @@ def _drop_empty(node: dict[str, Json]) -> None:
         for inner in value if isinstance(value, list) else [value]:
             if isinstance(inner, dict):
                 _drop_empty(inner)
+        if isinstance(value, list):
+            value[:] = [inner for inner in value if inner != {}]
         if value in ({}, []):
             node.pop(name)
 

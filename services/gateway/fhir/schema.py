@@ -32,6 +32,10 @@ class Element:
     """Name of a primitive type, such as Uri or Canonical."""
 
 
+OPEN = frozenset({("CapabilityStatement", "format"), ("Expression", "language")})
+"""Codes of which the models list only some, without saying so."""
+
+
 @lru_cache(maxsize=512)
 def model_of(kind: str) -> type[Any] | None:
     """Return the model of a resource type; None where R4B differs too much to say."""
@@ -62,7 +66,7 @@ def elements(model: type[Any]) -> dict[str, Element]:
             get_model() if callable(get_model) and not is_resource else None,
             str(extra.get("one_of_many") or ""),
             () if "Resource" in targets else targets,
-            () if "+" in codes else codes,
+            () if "+" in codes or (model.__name__, name) in OPEN else codes,
             primitive,
         )
     return found

@@ -80,7 +80,9 @@ async def prepare(call: Call, step: Step) -> None:
     step.warnings = draft.warnings
 
 
-async def identify(call: Call, writing: Writing, steps: Sequence[Step]) -> None:
+async def identify(
+    call: Call, writing: Writing, steps: Sequence[Step], deletions: Sequence[Step]
+) -> None:
     """Give every entry the id of the resource it is about; refuse two about the same."""
     for number, step in enumerate(steps):
         if step.query:
@@ -89,7 +91,7 @@ async def identify(call: Call, writing: Writing, steps: Sequence[Step]) -> None:
         if not step.id:
             own = (step.draft.resource if step.draft else {}).get("id")
             step.id = str(own or uuid.uuid4())
-    taken: dict[tuple[str, str], Step] = {}
+    taken = {step.key: step for step in deletions}
     for step in steps:
         if step.done:  # a conditional create that found its resource changes nothing
             continue
@@ -100,10 +102,6 @@ async def identify(call: Call, writing: Writing, steps: Sequence[Step]) -> None:
                 )
             )
         taken[step.key] = step
-    for change in writing.changes:  # deletions
-        if step_there := taken.get((change.type, change.id)):
-            place = f"{step_there.asked.at}.request"
-            raise refused(Violation(place, "is deleted by the same transaction"))
 
 
 async def _by_condition(call: Call, writing: Writing, step: Step, earlier: Sequence[Step]) -> None:

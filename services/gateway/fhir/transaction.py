@@ -49,11 +49,11 @@ async def run(call: Call, bundle: Json) -> Response:
     for step in steps:
         await steps_of.prepare(call, step)
     async with writes.changing(call) as writing:
-        for step in steps:
-            if step.asked.method == "DELETE":
-                await at(step, _delete(call, writing, step))
+        deletions = [step for step in steps if step.asked.method == "DELETE"]
+        for step in deletions:
+            await at(step, _delete(call, writing, step))
         rest = [step for step in steps if step.asked.method != "DELETE"]
-        await steps_of.identify(call, writing, rest)
+        await steps_of.identify(call, writing, rest, deletions)
         await _patch(call, writing, rest)
         await _relink(call, writing, rest)
         await _save(call, writing, rest)

@@ -70,17 +70,66 @@ def _tolerated(violation: Violation) -> bool:
 
 
 def _modelled(kind: str, resource: Json) -> list[Violation]:
-    if kind not in NOT_IN_R4B | CHANGED:
-        return fhir.problems(resource)
+    if kind in NOT_IN_R4B | CHANGED:
+        return _common(kind, resource)
+    found: list[Violation] = []
+    plain = _without_foreign(resource, kind, found, inside=False)
+    try:
+        return found or fhir.problems(plain)
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        # The models break on some shapes instead of naming what is wrong.
+        return [Violation(kind, "cannot be read as R4")]
+
+
+def _common(kind: str, resource: Json) -> list[Violation]:
+    """Return what is wrong in what every resource has, of a type whose model is not known."""
     common = {name: resource[name] for name in _COMMON if name in resource}
     # Basic has what every resource has, and besides needs its code alone.
     found = fhir.problems({"resourceType": "Basic", "code": {"text": "-"}, **common})
     found = [Violation(v.path.replace("Basic", kind, 1), v.problem) for v in found]
-    for number, inner in enumerate(resource.get("contained", [])):
-        if isinstance(inner, Mapping):
-            at = f"{kind}.contained[{number}]"
-            found += [Violation(f"{at}: {v.path}", v.problem) for v in problems(inner)]
+    contained = resource.get("contained", [])
+    for number, inner in enumerate(contained if isinstance(contained, list) else []):
+        at = f"{kind}.contained[{number}]"
+        if not isinstance(inner, Mapping) or "resourceType" not in inner:
+            found.append(Violation(at, "must be a resource"))
+            continue
+        found += [Violation(f"{at}: {v.path}", v.problem) for v in problems(inner)]
     return found
+
+
+def _without_foreign(node: Any, path: str, found: list[Violation], *, inside: bool) -> Any:
+    """Return the same with a stand-in for each inner resource that R4B has no model of.
+
+    What is wrong in those is added to `found`.
+    """
+    if isinstance(node, list):
+        return [
+            _without_foreign(item, f"{path}[{number}]", found, inside=True)
+            for number, item in enumerate(node)
+        ]
+    if not isinstance(node, Mapping):
+        return node
+    kind = node.get("resourceType")
+    if inside and kind is not None:
+        if not isinstance(kind, str) or (kind not in TYPES and kind != "Parameters"):
+            found.append(Violation(path, "not a resource type of FHIR R4"))
+        elif kind in NOT_IN_R4B | CHANGED:
+            found += [Violation(f"{path}: {v.path}", v.problem) for v in problems(node)]
+        else:
+            kind = None
+        if kind is not None:
+            identity = {name: node[name] for name in ("id", "meta") if name in node}
+            return {"resourceType": "Basic", "code": {"text": "-"}, **identity}
+    contained = node.get("contained")
+    for number, item in enumerate(contained if isinstance(contained, list) else ()):
+        if not isinstance(item, Mapping) or "resourceType" not in item:
+            found.append(Violation(f"{path}.contained[{number}]", "must be a resource"))
+    return {
+        name: value
+        if isinstance(value, str)
+        else _without_foreign(value, f"{path}.{name[:64]}", found, inside=True)
+        for name, value in node.items()
+    }
 
 
 def _form(node: Any, path: str, depth: int) -> Iterator[Violation]:

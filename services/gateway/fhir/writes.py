@@ -109,8 +109,8 @@ async def save(call: Call, writing: Writing, drafts: Sequence[Draft]) -> list[tu
     saved = await writing.save_many(
         [Incoming(resource=d.resource, content=d.content, id=d.id, method=d.method) for d in drafts]
     )
-    changed = [d.resource for d, (s, _) in zip(drafts, saved, strict=True) if s in writing.changes]
-    await consent.tell(call, writing, [r for r in changed if r["resourceType"] == "Consent"])
+    # Told even where nothing changed: its patient may not have been known before.
+    await consent.tell(call, writing, [d.resource for d in drafts if d.kind == "Consent"])
     return saved
 
 
