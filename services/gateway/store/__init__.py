@@ -28,7 +28,6 @@ from services.gateway.store.resources import Resources
 from services.gateway.store.search import Searches
 from services.gateway.store.smart import SmartStore, open_smart
 from services.gateway.store.subscriptions import Subscriptions
-from services.gateway.store.values import ValueIndex
 from services.kernel.crypto import FieldCipher, KeyedHash
 
 
@@ -74,7 +73,7 @@ def open_store(
     database = Database(engine, keys.cipher, keys.hasher, clock_us)
     trail, indexer = AuditTrail(database), SearchIndexer(database)
     leases = Leases(database)
-    resources = Resources(database, trail, [indexer, ValueIndex(database)])
+    resources = Resources(database, trail, [indexer])
     return Store(
         database,
         resources,

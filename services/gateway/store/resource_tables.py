@@ -68,15 +68,3 @@ CURRENT = Table(
     sqlite_with_rowid=False,
 )
 """Which version is current, and the keyed hash of its content. `owned`: made by the mesh."""
-
-SEARCH = Table(
-    "gateway_search",
-    metadata,
-    key_column("tenant", 64),
-    key_column("type", 64),
-    key_column("param", 32),
-    key_column("value", 256),
-    key_column("id", 64),
-    Index("gateway_search_by_resource", "tenant", "type", "id"),
-)
-"""Search values of the current version; those that could identify as keyed hashes."""

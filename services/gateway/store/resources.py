@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.fhir.outcome import Gone
-from services.gateway.store import values
 from services.gateway.store.audit import AuditTrail
 from services.gateway.store.database import Database
 from services.gateway.store.incoming import Incoming
@@ -18,11 +17,10 @@ from services.gateway.store.lookup import current_versions, same_version
 from services.gateway.store.reading import ReadLane
 from services.gateway.store.resource_tables import CURRENT, RESOURCES
 from services.gateway.store.stored import Key, Resource, Stored, unsealed
-from services.gateway.store.values import Criterion, Place
 from services.gateway.store.writing import Indexer, WriteObserver, Writing
 from services.kernel.errors import NotFound
 
-__all__ = ["Criterion", "Place", "Resources", "Stored"]
+__all__ = ["Resources", "Stored"]
 
 SENT = frozenset(
     {"Patient", "ServiceRequest", "ImagingStudy", "Encounter", "Practitioner", "Consent"}
@@ -139,20 +137,6 @@ class Resources:
         query = query.where(*(limit for wanted, limit in limits if wanted))
         order = RESOURCES.c.seq if after_seq else RESOURCES.c.seq.desc()
         return await self._all(tenant, query.order_by(order).limit(count))
-
-    async def search(
-        self,
-        tenant: str,
-        kind: str,
-        criteria: Sequence[Criterion],
-        *,
-        count: int,
-        after: Place | None = None,
-    ) -> list[Stored]:
-        """Return at most `count` current resources that meet every criterion, newest first."""
-        hasher = await self._db.hasher_for(tenant)
-        query = values.search(tenant, kind, criteria, hasher, count=count, after=after)
-        return await self._all(tenant, query)
 
     @asynccontextmanager
     async def writing(

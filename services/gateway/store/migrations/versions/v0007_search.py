@@ -10,7 +10,11 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Make them; they are filled when the gateway starts (`store.refilling`)."""
+    """Make them; they are filled when the gateway starts (`store.refilling`).
+
+    What they replace held some values as they were written.
+    """
+    op.drop_table("gateway_search")
     op.create_table(
         "gateway_terms",
         sa.Column("tenant", sa.String(64), nullable=False),
