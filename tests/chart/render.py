@@ -34,6 +34,7 @@ EVERYTHING: Document = {
         "gatewayFrom": [{"cidr": "198.51.100.0/24"}],
         "operatorFrom": [{"namespace": "operations", "podLabels": {"app": "console"}}],
         "metricsFrom": [{"namespace": "monitoring"}],
+        "gatewayTo": [{"cidr": "198.51.100.7/32", "port": 443}],
         "storage": {"analysis": [{"namespace": "minio", "port": 9000}]},
         "telemetry": [{"namespace": "monitoring", "port": 4317}],
     },
@@ -50,6 +51,8 @@ EVERYTHING: Document = {
     "services": {
         "gateway": {
             "httpTlsSecret": "gateway-http",
+            "ehrSecret": "gateway-ehr",
+            "cdsClientsSecret": "gateway-cds-clients",
             "settings": {"upload_bytes_max": 8589934592, "session_s": 3600.5},
             "autoscaling": {"enabled": True},
         },

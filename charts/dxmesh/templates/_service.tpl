@@ -38,6 +38,17 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- if .service.httpTlsSecret }}
 - {name: DX_GATEWAY_HTTP_TLS_DIR, value: /etc/dxmesh/http-tls}
 {{- end }}
+{{- with $values.trust }}
+{{- if .configMap }}
+- {name: DX_GATEWAY_OUTBOUND_CA_FILE, value: /etc/dxmesh/trust/{{ .key }}}
+{{- end }}
+{{- end }}
+{{- if .service.ehrSecret }}
+- {name: DX_GATEWAY_EHR_FILE, value: /etc/dxmesh/ehr/ehr.toml}
+{{- end }}
+{{- if .service.cdsClientsSecret }}
+- {name: DX_GATEWAY_CDS_CLIENTS_FILE, value: /etc/dxmesh/cds-clients/cds-clients.toml}
+{{- end }}
 {{- end }}
 {{- if and (eq .name "labs") .service.criticalLimitsConfigMap }}
 - {name: DX_LABS_CRITICAL_LIMITS_DIR, value: /etc/dxmesh/critical-limits}
@@ -111,6 +122,12 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- if .service.httpTlsSecret }}
 - {name: http-tls, mountPath: /etc/dxmesh/http-tls, readOnly: true}
 {{- end }}
+{{- if .service.ehrSecret }}
+- {name: ehr, mountPath: /etc/dxmesh/ehr, readOnly: true}
+{{- end }}
+{{- if .service.cdsClientsSecret }}
+- {name: cds-clients, mountPath: /etc/dxmesh/cds-clients, readOnly: true}
+{{- end }}
 {{- end }}
 {{- if and (eq .name "labs") .service.criticalLimitsConfigMap }}
 - {name: critical-limits, mountPath: /etc/dxmesh/critical-limits, readOnly: true}
@@ -145,6 +162,14 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
   secret: {secretName: {{ .service.accountsSecret }}, defaultMode: 0440}
 {{- with .service.httpTlsSecret }}
 - name: http-tls
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with .service.ehrSecret }}
+- name: ehr
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with .service.cdsClientsSecret }}
+- name: cds-clients
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 {{- end }}
