@@ -47,16 +47,11 @@ def build(
     Precondition
         There is no active Consent.
     """
-    by_reference = {f"{r['resourceType']}/{r['id']}": r for r in chart.of("ServiceRequest")}
-    if order not in by_reference:
-        raise InvalidInput("choose an order", reason="ORDER_MISSING")
+    request = _order(chart, order, priority)
     part = chart.parts.get("Consent")
     consents = list(part.resources) if part else []
     if not any(consent.get("status") == "active" for consent in consents):
         raise Precondition("the EHR has no active Consent", reason="CONSENT_MISSING")
-    request = dict(by_reference[order])
-    if priority in PRIORITIES:
-        request["priority"] = priority
     kept = [
         resource
         for kind in ("Observation", "ImagingStudy")
@@ -79,6 +74,14 @@ def references(bundle: Mapping[str, Any]) -> list[str]:
     """Return "Type/id" of everything in a Bundle: what the EHR knows by this name."""
     resources = [entry["resource"] for entry in bundle["entry"]]
     return [f"{r['resourceType']}/{r['id']}" for r in resources]
+
+
+def _order(chart: Chart, order: str, priority: str) -> Json:
+    orders = {f"ServiceRequest/{r['id']}": r for r in chart.of("ServiceRequest")}
+    if order not in orders:
+        raise InvalidInput("choose an order", reason="ORDER_MISSING")
+    changed = {"priority": priority} if priority in PRIORITIES else {}
+    return {**orders[order], **changed}
 
 
 def _entry(issuer: str, resource: Mapping[str, Any]) -> Json:

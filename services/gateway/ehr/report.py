@@ -130,9 +130,8 @@ class _Writer:
             if name not in left_out and (value := self._value(item, depth)) is not DROP
         }
         meta = resource.get("meta", {})
-        kept = (
-            {n: meta[n] for n in ("security", "tag", "profile") if n in meta} if not depth else {}
-        )
+        # Not the profiles: they are ours, and this is no longer the report they describe.
+        kept = {n: meta[n] for n in ("security", "tag") if n in meta} if not depth else {}
         rewritten.pop("meta", None)
         return rewritten | ({"meta": kept} if kept else {})
 

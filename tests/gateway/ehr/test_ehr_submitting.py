@@ -268,3 +268,23 @@ async def test_a_note_whose_content_is_not_given_is_named(scene: Any) -> None:
     assert answer.status_code == 422 and "DocumentReference/p-1-note" in answer.text
     assert scene.world.peers.submitted == []
     await submitted(scene, root, use=["Observation/p-1-lab-0"])
+
+
+@pytest.mark.requirement("DX-EHR-06")
+async def test_ingest_takes_what_is_sent(scene: Any) -> None:
+    """Held against ingest's own reading, with relative and absolute references mixed."""
+    from services.ingest import bundle as admission
+
+    for kind, number in list(scene.ehr.resources):
+        resource = scene.ehr.resources[kind, number]
+        if kind == "Observation" and "subject" in resource:
+            reference = f"{scene.ehr.url}/{resource['subject']['reference']}"
+            resource["subject"] = {"reference": reference}
+    scene.ehr.ignores = {"patient"}
+    for kind, number in list(scene.ehr.resources):
+        if number.startswith("p-2"):
+            del scene.ehr.resources[kind, number]
+    root = await scene.launch()
+    await submitted(scene, root)
+    read = admission.read(scene.world.peers.submitted[-1], 5000)
+    assert len(read["entry"]) == 7
