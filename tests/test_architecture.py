@@ -27,7 +27,7 @@ OWN_EDGES = {
     # The gateway's HTTP surface: a folder per interface, and the steps they share.
     "gateway": {
         "access", "call", "commit", "ehr", "export", "fhir", "hooks", "ops", "outbound", "routes",
-        "server", "signing", "smart", "subscriptions", "web", "wiring",
+        "server", "signing", "smart", "subscriptions", "table", "web", "wiring",
     },
     "ingest": {"admission"},
 }  # fmt: skip

@@ -22,6 +22,7 @@ from services.gateway.fhir import outcome, transport
 from services.gateway.hooks import handlers as hooks
 from services.gateway.routes import ENTRIES
 from services.gateway.smart import routes as smart
+from services.gateway.table import Table
 from services.gateway.web import pages, session
 from services.kernel.errors import MeshError, Unauthenticated
 
@@ -46,7 +47,7 @@ def make(gateway: Gateway) -> Starlette:
         *smart.routes(gateway, lambda r, error: refuse(r, outcome.as_mesh_error(error))),
         *ehr.routes(gateway),
     ]
-    routes += [Route(e.path, gate.endpoint(e), methods=[e.method]) for e in ENTRIES]
+    routes.append(Table([Route(e.path, gate.endpoint(e), methods=[e.method]) for e in ENTRIES]))
 
     async def unrouted(request: Request, error: Exception) -> Response:
         """Answer for an address that is not there, to those who may know."""

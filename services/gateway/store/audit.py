@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway.store import sql
 from services.gateway.store.audit_tables import JOURNAL
 from services.gateway.store.database import Database, Row
 
@@ -101,24 +102,16 @@ class AuditTrail:
         """Write entries inside the transaction of the change they tell of."""
         if not entries:
             return
-        rows: list[Row] = []
+        rows: list[sql.Values] = []
         for tenant in dict.fromkeys(entry.tenant for entry in entries):
             cipher = await self._db.cipher_for(tenant)
             for entry in entries:
                 if entry.tenant != tenant:
                     continue
-                timed = replace(entry, time_us=entry.time_us or self._db.now_us())
+                timed = entry if entry.time_us else replace(entry, time_us=self._db.now_us())
                 sealed = cipher.encrypt(dump(timed), context(tenant, timed.id))
-                rows.append(
-                    {
-                        "tenant": tenant,
-                        "time_us": timed.time_us,
-                        "event": timed.id,
-                        "settled": 0,
-                        "sealed": sealed,
-                    }
-                )
-        await connection.execute(insert(JOURNAL), rows)
+                rows.append((tenant, timed.time_us, timed.id, sealed))
+        await sql.add_entries(connection, rows)
 
     async def rows(self, tenant: str, *, after: int = 0, limit: int = 200) -> list[JournalRow]:
         """Return entries after a number, oldest first."""

@@ -83,6 +83,14 @@ ADD_RANGES = Statement(
     "SELECT $1, * FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[])",
 )
 
+ADD_ENTRY = Statement(
+    "INSERT INTO gateway_journal (tenant, time_us, event, settled, sealed) "
+    "VALUES ($1, $2, $3, 0, $4)",
+    "INSERT INTO gateway_journal (tenant, time_us, event, settled, sealed) "
+    "SELECT t, u, e, 0, s FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bytea[]) "
+    "AS j (t, u, e, s)",
+)
+
 Values = Sequence[Any]
 
 
@@ -130,3 +138,12 @@ async def add_columns(
         await fetch(connection, statement, tenant, *map(list, zip(*rows, strict=True)))
     else:
         await run_many(connection, statement, [(tenant, *row) for row in rows])
+
+
+async def add_entries(connection: AsyncConnection, rows: Sequence[Values]) -> None:
+    """Insert entries of the journal; may be the first statement of a transaction."""
+    if connection.dialect.name == "postgresql":
+        arrays = tuple(map(list, zip(*rows, strict=True)))
+        await connection.exec_driver_sql(ADD_ENTRY.postgresql, arrays)
+    else:
+        await run_many(connection, ADD_ENTRY, rows)
