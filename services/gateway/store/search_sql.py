@@ -108,7 +108,7 @@ def probe(statement: Statement, found: Filter, key: str) -> str:
         return _exists(statement, f"gateway_terms p WHERE {where}")
     if isinstance(found, Ranges):
         where = f"{own} AND p.key = {key} AND p.term = {statement.bind(statement.term(found.term))}"
-        parts = [f"(1 = 1{_bounds(statement, bounds, 'p.')})" for bounds in found.any_of]
+        parts = [f"(1 = 1{_bounds(statement, bounds, '+p.')})" for bounds in found.any_of]
         return _exists(statement, f"gateway_ranges p WHERE {where} AND ({' OR '.join(parts)})")
     if isinstance(found, Only):
         return statement.one_of(key, found.keys, "bigint") if found.keys else "1 = 0"
@@ -127,6 +127,7 @@ def _exists(statement: Statement, rest: str) -> str:
 
 
 def _bounds(statement: Statement, bounds: Bounds, prefix: str = "") -> str:
+    """Return conditions on a range; a plus before a column keeps its index from being used."""
     low_max = min(bounds.low_max, bounds.high_max)  # low <= high: lets an index end sooner
     high_min = max(bounds.high_min, bounds.low_min)
     parts = [
@@ -159,8 +160,12 @@ async def leading(
     if few is not None:
         return few, 0
     narrow = [place for place in able if not is_listing(filters[place])] or able
-    if len(narrow) == 1 and in_order(filters[narrow[0]]) and not sized:
-        return narrow[0], COUNT_MAX + 1
+    if (
+        len(narrow) == 1
+        and in_order(filters[narrow[0]])
+        and (not sized or is_listing(filters[narrow[0]]))
+    ):
+        return narrow[0], COUNT_MAX + 1  # it is walked, whatever its size
     size, place = 0, narrow[0]
     for most in (FIRST_COUNT_MAX, COUNT_MAX):
         statement = blank()
