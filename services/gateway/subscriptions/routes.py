@@ -38,6 +38,6 @@ ENTRIES = (
         )
         for method in ("GET", "POST")
     ),
-    Entry("/fhir/SubscriptionTopic", "GET", Action.METADATA, operations.list_topics),
-    Entry("/fhir/SubscriptionTopic/{id}", "GET", Action.METADATA, operations.show_topic),
+    Entry("/fhir/SubscriptionTopic", "GET", Action.READ, operations.list_topics),
+    Entry("/fhir/SubscriptionTopic/{id}", "GET", Action.READ, operations.show_topic),
 )
