@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from services.gateway.access.rights import ANY, Permission, Rights
+from services.gateway.fhir.search import query
 from services.gateway.fhir.types import TYPES
+from services.kernel.errors import InvalidInput
 
 FLAGS = frozenset(
     {
@@ -108,16 +110,18 @@ def parse_scope(text: str) -> Scope | None:
     criteria = _criteria(match["query"] or "")
     if criteria is None or (criteria and match["kind"] == ANY):
         return None
+    if criteria and not _is_searchable(match["kind"], criteria):
+        return None
     letters = V1[match["v1"]] if match["v1"] else match["v2"]
     return Scope(text, match["level"], match["kind"], frozenset(letters), criteria)
 
 
-def _criteria(query: str) -> tuple[tuple[str, str], ...] | None:
+def _criteria(text: str) -> tuple[tuple[str, str], ...] | None:
     """Return the conditions in order, or None where one cannot be held against a resource."""
-    if not query:
+    if not text:
         return ()
     pairs = []
-    for part in query.split("&"):
+    for part in text.split("&"):
         name, equals, value = part.partition("=")
         name, value = unquote(name), unquote(value)
         known = _PARAMETER.fullmatch(name) and name.partition(":")[0] not in _RESULTS
@@ -125,6 +129,14 @@ def _criteria(query: str) -> tuple[tuple[str, str], ...] | None:
             return None
         pairs.append((name, value))
     return tuple(pairs) if len(pairs) <= CRITERIA_MAX else None
+
+
+def _is_searchable(kind: str, criteria: tuple[tuple[str, str], ...]) -> bool:
+    """Tell whether search knows every condition; one it does not would mean nothing."""
+    try:
+        return not query.parse(kind, criteria).unknown
+    except InvalidInput:
+        return False
 
 
 def as_rights(scopes: Iterable[Scope]) -> Rights:
@@ -147,10 +159,10 @@ def cap(asked: Sequence[Scope], limit: Rights) -> tuple[Scope, ...]:
 
 def _spelled(level: str, permission: Permission) -> Scope:
     letters = "".join(letter for letter in ORDER if letter in permission.letters)
-    query = "&".join(
+    conditions = "&".join(
         f"{name}={quote(value, safe='/:|,.-_')}" for name, value in permission.criteria
     )
-    text = f"{level}/{permission.kind}.{letters}" + (f"?{query}" if query else "")
+    text = f"{level}/{permission.kind}.{letters}" + (f"?{conditions}" if conditions else "")
     return Scope(text, level, permission.kind, permission.letters, permission.criteria)
 
 

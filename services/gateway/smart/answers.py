@@ -1,6 +1,7 @@
 """Answers of OAuth endpoints: JSON, never kept by a cache, open to any origin.
 
-No cookie is read at these endpoints, so that any page may call them (a browser app must).
+No cookie is read at these endpoints, so any page may call them with a plain form, as a browser
+app does; `fhir/transport.py` answers what browsers ask before more than that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
+from opentelemetry.trace import SpanKind
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +21,7 @@ from services.gateway.call import form_of
 from services.gateway.fhir import outcome
 from services.gateway.smart.errors import InvalidClient, OAuthError
 from services.gateway.smart.server import Server
+from services.kernel import telemetry
 from services.kernel.errors import MeshError
 
 FORM_BYTES_MAX = 64 << 10
@@ -36,8 +39,10 @@ def endpoint(server: Server, handler: Handler) -> Callable[[Request], Awaitable[
     """Return an endpoint whose errors are OAuth errors."""
 
     async def run(request: Request) -> Response:
+        name = f"gateway {request.method} {request.url.path}"
         try:
-            return await handler(request, server)
+            with telemetry.span(name, kind=SpanKind.SERVER, parent=dict(request.headers)):
+                return await handler(request, server)
         except OAuthError as error:
             return _refusal(error)
         except Exception as error:  # noqa: BLE001 - every error is answered, none is shown raw
@@ -94,13 +99,3 @@ def basic(header: str) -> tuple[str, str]:
     if scheme.lower() != "basic" or not colon:
         raise InvalidClient("the Authorization header is not Basic")
     return unquote_plus(name), unquote_plus(secret)
-
-
-async def preflight(request: Request, server: Server) -> Response:
-    """Tell a browser that any page may call this."""
-    allowed = {
-        "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type",
-        "Access-Control-Max-Age": "600",
-    }
-    return Response(status_code=204, headers={**CORS, **allowed})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from opentelemetry.trace import SpanKind
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -11,10 +12,11 @@ from starlette.routing import BaseRoute, Route
 from services.gateway.call import Gateway
 from services.gateway.smart import authorize, configuration, lookup
 from services.gateway.smart import token as tokens
-from services.gateway.smart.answers import Handler, endpoint, preflight
+from services.gateway.smart.answers import Handler, endpoint
 from services.gateway.smart.asked import NotOurs
 from services.gateway.smart.server import Server, make
 from services.gateway.web import pages
+from services.kernel import telemetry
 
 Page = Callable[[Request, Server], Awaitable[Response]]
 Refuse = Callable[[Request, Exception], Response]
@@ -47,7 +49,6 @@ def routes(gateway: Gateway, refuse: Refuse) -> list[BaseRoute]:
     for method, table in (("GET", DOCUMENTS), ("POST", FORMS)):
         for path, handler in table:
             found.append(Route(path, endpoint(server, handler), methods=[method]))
-            found.append(Route(path, endpoint(server, preflight), methods=["OPTIONS"]))
     for path, method, page in PAGES:
         found.append(Route(path, _page(server, page, refuse), methods=[method]))
     return found
@@ -55,8 +56,10 @@ def routes(gateway: Gateway, refuse: Refuse) -> list[BaseRoute]:
 
 def _page(server: Server, page: Page, refuse: Refuse) -> Callable[[Request], Awaitable[Response]]:
     async def run(request: Request) -> Response:
+        name = f"gateway {request.method} {request.url.path}"
         try:
-            return await page(request, server)
+            with telemetry.span(name, kind=SpanKind.SERVER, parent=dict(request.headers)):
+                return await page(request, server)
         except NotOurs as error:
             t = pages.words(request)
             text = t(f"smart.error.{error.reason}")

@@ -11,8 +11,11 @@ from services.gateway.settings import Settings
 from services.gateway.smart.key_sets import KeySets
 from services.gateway.smart.site import Site, site_of
 from services.gateway.store.smart import SmartStore
+from services.kernel.settings import BadSettings
 
 US = 1_000_000
+ACCESS_S = (300, 3600)
+"""Seconds an access token may be valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +45,13 @@ class Server:
 
 
 def make(gateway: Gateway) -> Server:
-    """Return the server of a gateway."""
+    """Return the server of a gateway.
+
+    Raises
+    ------
+    BadSettings
+        Access tokens would live too long, or too short to be of use.
+    """
+    if not ACCESS_S[0] <= gateway.settings.smart_access_token_s <= ACCESS_S[1]:
+        raise BadSettings(f"DX_GATEWAY_SMART_ACCESS_TOKEN_S must be {ACCESS_S[0]} to {ACCESS_S[1]}")
     return Server(gateway, KeySets(gateway.outbound))

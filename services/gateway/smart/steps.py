@@ -55,10 +55,9 @@ async def next_page(call: Call, server: Server, asked: Asked, answers: Answers) 
         if patient is None:
             return await _pick_patient(call, asked, _one(answers, "q"))
         encounter = said.get("encounter") or _one(answers, "encounter")
-        if asked.needs_encounter and not encounter and not asked.launch:
-            found = await choices.encounters(call, patient.id)
-            if found:
-                return _page(call, "smart_encounter.html", asked, patient=patient, encounters=found)
+        open_choice = asked.needs_encounter and not encounter and not asked.launch
+        if open_choice and (found := await choices.encounters(call, patient.id)):
+            return await _pick_encounter(call, asked, patient, found)
         context = Context(patient, "" if encounter == NONE else encounter, said)
     else:
         context = Context(more=said)
@@ -88,7 +87,17 @@ async def _launched(call: Call, server: Server, asked: Asked) -> dict[str, Any]:
 
 async def _pick_patient(call: Call, asked: Asked, text: str) -> Response:
     found = await choices.patients(call, text)
+    seen = [f"Patient/{each.id}" for each in found]
+    await call.audit("pick-patient", "Patient", patient=seen, seen=seen, query=text)
     return _page(call, "smart_patient.html", asked, patients=found, q=text)
+
+
+async def _pick_encounter(
+    call: Call, asked: Asked, patient: Choice, found: list[Choice]
+) -> Response:
+    seen = [f"Encounter/{each.id}" for each in found]
+    await call.audit("pick-encounter", "Encounter", patient=f"Patient/{patient.id}", seen=seen)
+    return _page(call, "smart_encounter.html", asked, patient=patient, encounters=found)
 
 
 async def _consent(

@@ -21,7 +21,7 @@ from services.gateway.smart.clients import SmartClient, role_of
 from services.gateway.smart.errors import OAuthError
 from services.gateway.smart.server import Server
 from services.gateway.smart.site import Site
-from services.gateway.store.smart_grants import Approval, Grant, Token
+from services.gateway.store.smart_grants import Approval, Grant, Reused, Token
 
 BACKEND_S = 300.0
 """Seconds a backend's access token is valid (SMART Backend Services: not more)."""
@@ -41,7 +41,11 @@ async def token(request: Request, server: Server) -> Response:
     if kind not in grants:
         raise OAuthError("unsupported_grant_type", f"grant_type is one of {', '.join(grants)}")
     client = await client_of(request, server, fields)
-    return await grants[kind](request, server, client, fields)
+    try:
+        return await grants[kind](request, server, client, fields)
+    except Reused as error:
+        await trails.record(request, server, error.grant, "token", succeeded=False)
+        raise OAuthError("invalid_grant", "used before: all that came of it ends") from error
 
 
 async def _by_code(
@@ -49,12 +53,13 @@ async def _by_code(
 ) -> Response:
     taken = await server.store.grants.redeem(fields.get("code", ""))
     if taken is None:
-        raise OAuthError("invalid_grant", "the code is not known, too old, or was used before")
+        raise OAuthError("invalid_grant", "the code is not known or too old")
     code, grant = taken
     proved = pkce.proves(fields.get("code_verifier", ""), code.challenge)
     same = code.redirect_uri == fields.get("redirect_uri", "")
     if code.client_id != client.client_id or not same or not proved:
         await server.store.grants.revoke(grant.grant_id, "CODE_MISUSED")
+        await trails.record(request, server, grant, "token", succeeded=False)
         raise OAuthError(
             "invalid_grant", "client, redirect_uri or code_verifier are not those of the request"
         )
@@ -85,7 +90,6 @@ async def _by_refresh_token(
     seconds = server.settings.smart_access_token_s
     pair = await server.store.grants.rotate(given, client.client_id, scope, seconds)
     if pair is None:
-        await trails.record(request, server, found.grant, "token", succeeded=False)
         raise refused
     await trails.record(request, server, found.grant, "token")
     content = _answer(server, found.grant, scope, pair, seconds)

@@ -66,6 +66,14 @@ class Token:
     used_us: int
 
 
+class Reused(Exception):
+    """A code or refresh token came a second time; its grant is ended."""
+
+    def __init__(self, grant: Grant) -> None:
+        super().__init__("used before")
+        self.grant = grant
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """What the consent page was answered with."""
@@ -128,21 +136,28 @@ class SmartGrants:
         return _grant(row, approval.content)
 
     async def redeem(self, code: str) -> tuple[Code, Grant] | None:
-        """Take a code; None when there is none. A second try ends its grant."""
+        """Take a code; None when there is none.
+
+        Raises
+        ------
+        Reused
+            It was taken before.
+        """
         now, mine = self._db.now_us(), SMART_CODES.c.code_hash == hashed(code)
-        async with self._db.begin() as connection:
-            first = await connection.execute(
-                update(SMART_CODES).where(mine, SMART_CODES.c.used_us == 0).values(used_us=now)
-            )
+        async with self._db.read() as connection:  # a guess shall not hold up those who write
             found = (await connection.execute(select(SMART_CODES).where(mine))).mappings()
             row = found.one_or_none()
-            if row is None:
-                return None
-            if not first.rowcount:
-                await self._end(connection, row["grant_id"], "CODE_REPLAYED")
-                return None
-            grant = await self._find(connection, row["grant_id"])
-        if grant is None or grant.revoked_us or row["expires_us"] <= now:
+            grant = await self._find(connection, row["grant_id"]) if row else None
+        if row is None or grant is None:
+            return None
+        async with self._db.begin() as connection:
+            taken = update(SMART_CODES).where(mine, SMART_CODES.c.used_us == 0)
+            first = (await connection.execute(taken.values(used_us=now))).rowcount
+            if not first:
+                await self._end(connection, grant.grant_id, "CODE_REPLAYED")
+        if not first:
+            raise Reused(grant)
+        if grant.revoked_us or row["expires_us"] <= now:
             return None
         return Code(
             *(row[n] for n in ("grant_id", "client_id", "redirect_uri", "challenge"))
@@ -158,9 +173,12 @@ class SmartGrants:
     async def rotate(
         self, token: str, client_id: str, scope: str, access_s: float
     ) -> tuple[str, str] | None:
-        """Take a refresh token and return the next pair; None when it was taken before.
+        """Take a refresh token and return the next pair; None when it is not good.
 
-        The second use of a refresh token ends the family: one of its two users stole it.
+        Raises
+        ------
+        Reused
+            It was taken before: one of its two users stole it, and the family is ended.
         """
         now, mine = self._db.now_us(), SMART_TOKENS.c.token_hash == hashed(token)
         fresh = (SMART_TOKENS.c.used_us == 0, SMART_TOKENS.c.refresh.is_(True))
@@ -172,10 +190,10 @@ class SmartGrants:
             grant = await self._find(connection, grant_id or "")
             if grant is None or grant.client_id != client_id or grant.revoked_us:
                 return None
-            if not first:
-                await self._end(connection, grant.grant_id, "REFRESH_REUSED")
-                return None
-            return await self._issue(connection, grant, scope, access_s, refresh=True)
+            if first:
+                return await self._issue(connection, grant, scope, access_s, refresh=True)
+            await self._end(connection, grant.grant_id, "REFRESH_REUSED")
+        raise Reused(grant)
 
     async def token(self, token: str) -> Token | None:
         """Return what a token stands for, whatever has become of it."""

@@ -45,6 +45,8 @@ def test_scopes_of_both_versions_are_read(text: str, kind: str, letters: str) ->
         "patient/Observation.rs?", "patient/Observation.rs?category", "patient/Observation.rs?=a",
         "patient/Observation.rs?_count=5", "patient/Observation.rs?_has:Group:member:_id=1",
         "patient/Observation.rs?subject.name=a", "patient/Observation.rs?category=",
+        "patient/Observation.rs?nonsense=1",
+        "patient/Observation.rs?date=not-a-date", "patient/Patient.rs?category=a",
         "patient/Observation.rs?" + "a" * 600, "patient/observation.rs", "patient/Observation.RS",
     ],
 )  # fmt: skip

@@ -292,6 +292,25 @@ async def test_a_request_sent_as_a_form_goes_on_as_a_link(smart: Any) -> None:
     assert page.status_code == 200 and 'name="decision"' in page.text
 
 
+async def test_a_page_of_another_origin_may_ask_for_tokens(smart: Any) -> None:
+    form = {"grant_type": "authorization_code", "client_id": "nobody"}
+    answer = await smart.outside.post(
+        "/smart/token", data=form, headers={"Origin": "https://app.example"}
+    )
+    assert answer.status_code == 401 and answer.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.requirement("DX-SMT-02")
+async def test_who_was_looked_at_in_the_picker_is_in_the_trail(smart: Any) -> None:
+    app = await smart.app("launch/patient patient/Patient.rs")
+    await smart.sign_in()
+    await smart.ask(app.request("launch/patient patient/Patient.rs"))
+    rows = await smart.outside.get("/ops/audit", headers=smart.world.bearer("auditor"))
+    assert "pick-patient" in rows.text and "Patient/p-2" in rows.text
+
+
 async def test_pages_are_in_chinese_too(smart: Any) -> None:
     app = await smart.app("launch/patient patient/Observation.rs")
     await smart.sign_in()
