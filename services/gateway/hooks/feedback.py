@@ -63,7 +63,10 @@ def _entry(entry: Any, where: str, found: list[Violation]) -> Feedback | None:
         found.append(Violation(f"{where}.acceptedSuggestions", "needed with accepted"))
     if len(found) > before:
         return None
-    detail: dict[str, object] = {"suggestions": [i for i in ids if isinstance(i, str)], "comment": comment}
+    detail: dict[str, object] = {
+        "suggestions": [i for i in ids if isinstance(i, str)],
+        "comment": comment,
+    }
     return Feedback(card, str(outcome), at_us or 0, reason, detail)
 
 

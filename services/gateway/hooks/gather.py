@@ -16,10 +16,10 @@ from services.gateway.hooks.clients import CdsClient
 from services.gateway.hooks.facts import CaseFacts, of_case
 from services.gateway.hooks.person import agree, identifiers, is_same
 from services.gateway.hooks.request import HookRequest
+from services.gateway.progress import Case
 from services.gateway.store import Store
 from services.gateway.store.resources import Stored
 from services.kernel import fhir
-from services.kernel.errors import NotFound
 
 CASES_MAX = 20
 """Newest cases of a patient that are looked at."""
@@ -74,20 +74,17 @@ async def cases(
         return []
     wanted = ",".join(f"Patient/{patient_id}" for patient_id in patient_ids)
     tasks = await _search(store, client, "Task", "patient", wanted)
-    labels: dict[str, Any] = {}
-    for task in tasks:
-        try:
-            case = await store.cases.get(client.tenant, task.id)
-        except NotFound:
-            continue  # a Task of the hospital's own
+    known: dict[str, Case] = {}
+    # A Task of the hospital's own has no case.
+    for case in await store.cases.get_many(client.tenant, [task.id for task in tasks]):
         born = case.label.get("patient", {}).get("birth_date", "")
         if not case.stopped and (not asked or agree(born, asked.get("birthDate"))):
-            labels[task.id] = case
+            known[case.case_id] = case
     names = ("report", "based_on") if with_orders else ("report",)
-    references = [_key(case.label.get(name, "")) for case in labels.values() for name in names]
+    references = [_key(case.label.get(name, "")) for case in known.values() for name in names]
     read = await _read(store, client, [key for key in references if key[1]])
     facts = []
-    for case in labels.values():
+    for case in known.values():
         report = _key(case.label.get("report", ""))
         if case.report_version and report not in read:
             continue  # it is restricted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
@@ -79,6 +79,13 @@ class Cases:
                 raise NotFound("there is no such case")
             return await self._from_row(connection, dict(row))
 
+    async def get_many(self, tenant: str, case_ids: Sequence[str]) -> list[Case]:
+        """Return those cases that there are."""
+        query = select(CASES).where(CASES.c.tenant == tenant, CASES.c.case_id.in_(case_ids))
+        async with self._db.read() as connection:
+            rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+            return await self._from_rows(connection, tenant, rows)
+
     async def latest(self, tenant: str, status: str = "", limit: int = 200) -> list[Case]:
         """Return cases, newest first."""
         query = select(CASES).where(CASES.c.tenant == tenant)
@@ -86,8 +93,8 @@ class Cases:
             query = query.where(CASES.c.status == status)
         query = query.order_by(CASES.c.received_us.desc(), CASES.c.case_id).limit(limit)
         async with self._db.read() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-            return [await self._from_row(connection, dict(row)) for row in rows]
+            rows = [dict(row) for row in (await connection.execute(query)).mappings()]
+            return await self._from_rows(connection, tenant, rows)
 
     async def open_of_subject(self, tenant: str, subject_key: str) -> list[Case]:
         """Return a subject's cases that have not ended."""
@@ -111,20 +118,27 @@ class Cases:
         return oldest
 
     async def _from_row(self, connection: AsyncConnection, row: Row) -> Case:
-        tenant, case_id = row["tenant"], row["case_id"]
-        query = select(STEPS).where(STEPS.c.tenant == tenant, STEPS.c.case_id == case_id)
-        steps = {
-            s["step"]: Step(s["step"], s["state"], s["started_us"], s["finished_us"], s["reason"])
-            for s in (await connection.execute(query)).mappings()
-        }
-        label = {}
-        if row["label"] is not None:
-            cipher = await self._db.cipher_for(tenant)
-            label = fhir.parse(cipher.decrypt(row["label"], _context(tenant, case_id)))
-        plain = {name: row[name] for name in _PLAIN}
-        return Case(
-            tenant, case_id, **plain, updated_us=row["updated_us"], steps=steps, label=label
-        )
+        return (await self._from_rows(connection, row["tenant"], [row]))[0]
+
+    async def _from_rows(
+        self, connection: AsyncConnection, tenant: str, rows: Sequence[Row]
+    ) -> list[Case]:
+        """Return cases of a tenant; their steps are asked for at once."""
+        ids = [row["case_id"] for row in rows]
+        query = select(STEPS).where(STEPS.c.tenant == tenant, STEPS.c.case_id.in_(ids))
+        steps: dict[str, dict[str, Step]] = {case_id: {} for case_id in ids}
+        for s in (await connection.execute(query)).mappings():
+            step = Step(s["step"], s["state"], s["started_us"], s["finished_us"], s["reason"])
+            steps[s["case_id"]][step.name] = step
+        cipher = await self._db.cipher_for(tenant)
+        cases: list[Case] = []
+        for row in rows:
+            case_id, label = row["case_id"], {}
+            if row["label"] is not None:
+                label = fhir.parse(cipher.decrypt(row["label"], _context(tenant, case_id)))
+            plain = {name: row[name] for name in _PLAIN} | {"updated_us": row["updated_us"]}
+            cases.append(Case(tenant, case_id, **plain, steps=steps[case_id], label=label))
+        return cases
 
     async def _write(self, connection: AsyncConnection, case: Case) -> None:
         case = replace(case, updated_us=self._db.now_us())

@@ -18,6 +18,9 @@ from services.kernel.errors import NotFound, Unauthenticated
 
 CARDS_KEPT_S = 90 * 86_400
 """How long feedback on a card is taken."""
+TOKENS_KEPT_S = 3600
+"""How long after it expired a token is remembered: more than any clock is wrong by."""
+TIDY_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Hooks:
     def __init__(self, database: Database, audit: AuditTrail) -> None:
         self._db = database
         self._audit = audit
+        self._tidied_us = 0
 
     async def answered(
         self,
@@ -165,12 +169,13 @@ class Hooks:
         return [FeedbackCount(*row) for row in rows]
 
     async def _use(self, connection: AsyncConnection, token: UsedToken, now_us: int) -> None:
-        """Note the token; forget those that have expired and cards nobody may answer to."""
+        """Note the token; now and then forget expired ones, and cards nobody may answer to."""
         row = {"token_hash": _hash(token), "exp_s": token.exp_s}
-        await connection.execute(delete(TOKENS).where(TOKENS.c.exp_s < now_us // 1_000_000 - 3600))
-        await connection.execute(
-            delete(CARDS).where(CARDS.c.issued_us < now_us - CARDS_KEPT_S * 1_000_000)
-        )
+        if now_us - self._tidied_us > TIDY_S * 1_000_000:
+            self._tidied_us, old = now_us, now_us - CARDS_KEPT_S * 1_000_000
+            past = TOKENS.c.exp_s < now_us // 1_000_000 - TOKENS_KEPT_S
+            await connection.execute(delete(TOKENS).where(past))
+            await connection.execute(delete(CARDS).where(CARDS.c.issued_us < old))
         try:
             await connection.execute(insert(TOKENS), [row])
         except IntegrityError as error:
