@@ -29,6 +29,7 @@ class Answers:
             "services": {},
             "queues": {},
             "oldest_open_case_s": None,
+            "ehr_writes": {"waiting": 0, "failed": 0},
             "subscriptions": [failing, healthy],
         }
 
