@@ -138,7 +138,9 @@ def principal_of(gateway: Gateway, ehr: Ehr, launch: Launch) -> Principal | None
     """Return the physician of a launch, as the accounts and the EHR file have it now."""
     user = launch.content["user"]
     if not user["provisioned"]:
-        account = gateway.accounts.by_name.get((launch.tenant, launch.reviewer))
+        named = {ehr.users.get(mark) for mark in launch.content["marks"]}
+        key = (launch.tenant, launch.reviewer)
+        account = gateway.accounts.by_name.get(key) if launch.reviewer in named else None
         return account if account and account.role is Role.PHYSICIAN else None
     if not set(launch.content["marks"]) & set(ehr.allow):
         return None
