@@ -7,7 +7,7 @@ import sys
 
 from benchmarks import machine, results
 
-NAMES = ["case", "inference_hop", "bus", "deidentification"]
+NAMES = ["case", "inference_hop", "bus", "deidentification", "search", "fhir_server"]
 
 
 def main(wanted: list[str]) -> int:

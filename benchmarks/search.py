@@ -15,7 +15,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,9 +118,7 @@ async def _measure(name: str, url: str, found: Found) -> None:
             )
             found.rows[name, size] = int((await connection.execute(text(count))).scalar_one())
         for search, asked in SEARCHES.items():
-            found.ms[name, size, search] = await _time(
-                lambda n, asked=asked: _search(store, asked(n % (size // EACH)))  # type: ignore[misc]
-            )
+            found.ms[name, size, search] = await _time(store, asked, size // EACH)
             print(
                 name, size, found.rows[name, size], search, found.ms[name, size, search], flush=True
             )
@@ -140,11 +138,13 @@ async def _search(store: Store, pairs: list[tuple[str, str]]) -> None:
     assert page.matches
 
 
-async def _time(work: Callable[[int], Awaitable[None]]) -> tuple[float, float]:
+async def _time(
+    store: Store, asked: Callable[[int], list[tuple[str, str]]], patients: int
+) -> tuple[float, float]:
     times = []
     for number in range(ROUNDS):
         started = time.perf_counter()
-        await work(number * 7)
+        await _search(store, asked(number * 7 % patients))
         times.append((time.perf_counter() - started) * 1e3)
     return statistics.median(times), statistics.quantiles(times, n=100)[98]
 
@@ -183,6 +183,6 @@ def verdict(found: Found) -> str:
         f"{name} {1e3 / found.ms[name, sizes[-1], search][0]:.0f}" for name in ratios
     )
     return (
-        f"Aim: time of a search of two parameters on the largest table to the smallest: at most 2.0."
-        f" Measured: {worst:.2f}, {reached}.\n\nSearches a second on the largest: {per_second}."
+        "Aim: time of a search of two parameters on the largest table to the smallest: at most 2. "
+        f"Measured: {worst:.2f}, {reached}.\n\nSearches a second on the largest: {per_second}."
     )

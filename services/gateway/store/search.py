@@ -53,6 +53,7 @@ from services.gateway.store.search_scan import (
     parsed,
 )
 from services.gateway.store.search_sort import in_memory, sorted_page
+from services.gateway.store.search_value_sets import PLAIN, listed
 from services.gateway.store.stored import Stored
 
 
@@ -206,6 +207,8 @@ class Searches:
         wanted = Pass(kind, (), rules=None if sight.exact else rules)
         for condition in conditions:
             if isinstance(condition, Criterion):
+                if condition.modifier in PLAIN:
+                    condition = await listed(self, reading, condition)
                 found = narrowed(condition)
                 filters += flat(found.filter)
                 if not found.exact:

@@ -168,7 +168,7 @@ async def test_who_may_not_search_a_type_is_told_so(served: Any) -> None:
         ("_query=x", "named queries"),
         ("colour=red", "searched by: _id"),
         ("name:soundslike=x", "takes no such modifier; served: :exact, :contains, :missing"),
-        ("gender:in=http://x", "no value set is loaded"),
+        ("gender:in=http://x", "no value set with this url is loaded here"),
         ("family=", "is empty"),
         ("_count=1&_count=2", "given twice"),
         ("organization.colour=x", "searched by"),

@@ -416,7 +416,7 @@ def test_parts_of_a_composite_belong_together() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "value"),
     [
-        ("Patient", "gender:in", "http://hl7.org/fhir/ValueSet/x"),
+        ("Patient", "general-practitioner:below", "Organization/1"),
         ("Patient", "gender:above", "male"),
         ("Patient", "name:text", "x"),
         ("Patient", "birthdate:exact", "2013"),

@@ -359,3 +359,52 @@ def test_a_compartment_is_searched_by_type_and_whole(bench: Any) -> None:
     assert bench.run(found("*", ALL)) == {"Patient/a", "Observation/o1", "Condition/c"}
     conditions = seen_by(may("Condition", "a"), may("Patient", "b"))
     assert bench.run(found("*", conditions)) == {"Condition/c"}
+
+
+@pytest.mark.requirement("DX-SEA-03")
+def test_in_takes_the_codes_of_a_value_set_that_is_stored(bench: Any) -> None:
+    def value_set(name: str, **more: Any) -> dict[str, Any]:
+        head = {"resourceType": "ValueSet", "status": "active", "id": name}
+        return head | {"url": f"http://x/{name}", **more}
+
+    rule = {"system": "urn:c", "filter": [{"property": "p", "op": "=", "value": "v"}]}
+    tenant = filled(
+        bench,
+        observation("ox"),
+        observation("oy", code="y"),
+        observation("oz", code="z"),
+        value_set(
+            "composed",
+            compose={
+                "include": [{"system": "urn:c", "concept": [{"code": "x"}, {"code": "y"}]}],
+                "exclude": [{"system": "urn:c", "concept": [{"code": "y"}]}],
+            },
+        ),
+        value_set(
+            "expanded",
+            expansion={
+                "contains": [
+                    {"system": "urn:c", "code": "x", "contains": [{"system": "urn:c", "code": "z"}]}
+                ]
+            },
+        ),
+        value_set(
+            "other", compose={"include": [{"system": "urn:other", "concept": [{"code": "x"}]}]}
+        ),
+        value_set("rule", compose={"include": [rule]}),
+    )
+    for name, value, expected in (
+        ("code:in", "http://x/composed", ["ox"]),
+        ("code:not-in", "http://x/composed", ["oz", "oy"]),
+        ("code:in", "http://x/expanded", ["oz", "ox"]),
+        ("code:in", "ValueSet/expanded", ["oz", "ox"]),
+        ("code:in", "http://x/other", []),
+        ("code:in", "http://x/other,http://x/composed", ["ox"]),
+    ):
+        assert bench.run(bench.ids(tenant, "Observation", [(name, value)])) == expected
+    for value in ("http://x/rule", "http://x/none"):
+        with pytest.raises(InvalidInput):
+            bench.run(bench.ids(tenant, "Observation", [("code:in", value)]))
+    blind = seen_by(may("Observation"))
+    with pytest.raises(InvalidInput):
+        bench.run(bench.ids(tenant, "Observation", [("code:in", "http://x/composed")], blind))

@@ -16,13 +16,13 @@ VALUES_MAX = 100
 
 MODIFIERS = {
     "string": ("exact", "contains"),
-    "token": ("not", "text", "of-type"),
+    "token": ("not", "text", "of-type", "in", "not-in"),
     "reference": ("identifier",),
     "uri": ("above", "below"),
 }
 """Modifiers that are served, by type; `:missing` is served on every type but composite."""
 
-NEEDS_TERMINOLOGY = frozenset({"in", "not-in", "above", "below"})
+NEEDS_TERMINOLOGY = frozenset({"above", "below"})
 
 
 class UnknownParameter(ValueError):
@@ -121,8 +121,8 @@ def _served(definition: Definition, modifier: str) -> None:
         return
     if kind in ("token", "reference") and modifier in NEEDS_TERMINOLOGY:
         raise Unusable(
-            f":{modifier} needs a terminology server, and no value set is loaded here; "
-            "list the codes with commas"
+            f":{modifier} needs a hierarchy of codes or resources, which is not known here; "
+            "list the values with commas"
         )
     served = [f":{one}" for one in MODIFIERS.get(kind, ())]
     if kind == "reference":

@@ -18,6 +18,8 @@ INCLUDED_MAX = 1_000
 """Resources that `_include` and `_revinclude` may add to a page."""
 ROUNDS_MAX = 8
 """Times that `:iterate` follows what it included."""
+VALUE_SET_MAX = 2_000
+"""Codes of a value set that `:in` may look up."""
 
 
 class TooCostly(MeshError):

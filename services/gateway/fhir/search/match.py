@@ -103,10 +103,10 @@ def holds(condition: Condition, resource: Resource) -> bool:
     Raises
     ------
     TypeError
-        The condition follows references.
+        The condition follows references, or names a value set.
     """
-    if not isinstance(condition, Criterion):
-        raise TypeError("a chain cannot be decided from one resource")
+    if not isinstance(condition, Criterion) or condition.modifier in ("in", "not-in"):
+        raise TypeError("this needs other resources, and cannot be decided from one")
     definition, modifier = condition.definition, condition.modifier
     if definition.kind == "composite":
         return any(

@@ -121,8 +121,9 @@ def parse_criteria(kind: str, pairs: Pairs, *, base_url: str = "") -> tuple[Cond
     plain = {name for name, _ in query.used if results.is_result_parameter(name)}
     wrong += [Violation(f"http.{_named(name)}", "is no condition") for name in sorted(plain)]
     for name, _ in query.used:
-        if "." in name or name.startswith("_has:"):
-            wrong.append(Violation(f"http.{_named(name)}", "may not follow references here"))
+        if "." in name or name.startswith("_has:") or name.endswith((":in", ":not-in")):
+            problem = "may not follow references or name a value set here"
+            wrong.append(Violation(f"http.{_named(name)}", problem))
     if wrong:
         raise InvalidInput("a condition cannot be used", wrong, reason="BAD_REQUEST")
     return query.criteria

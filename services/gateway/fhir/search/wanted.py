@@ -83,6 +83,8 @@ def wanted(definition: Definition, modifier: str, text: str, setting: Setting) -
         raise Unusable("is empty")
     if modifier == "text":
         return _text(text)
+    if modifier in ("in", "not-in"):
+        return Uri(unescaped(text))
     if modifier == "of-type":
         parts = [unescaped(part) for part in split(text, "|")]
         if len(parts) != 3 or not all(parts):
