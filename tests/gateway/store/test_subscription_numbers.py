@@ -148,3 +148,38 @@ async def test_delivered_events_are_kept_for_their_days_and_waiting_ones_always(
     await store.subscriptions.forget_events(store.database.now_us() + 1_000_000)
     left = await store.subscriptions.events("north", "s-1", after=0, limit=9)
     assert [event.number for event in left] == [3]
+
+
+@pytest.mark.requirement("DX-SUB-04")
+async def test_what_is_due_and_what_an_owner_overtook(store: Store) -> None:
+    number(store)
+    subscriptions = store.subscriptions
+    await subscribe(store, "s-1")
+    assert await subscriptions.due(10, 9) == [("north", "s-1")]  # not greeted yet
+    standing = await subscriptions.standing("north", "s-1")
+    assert standing
+    await subscriptions.taken(standing, 0, 10)
+    assert await subscriptions.due(10, 9) == []
+    await write(store, basic("b-1"))
+    assert await subscriptions.due(10, 9) == [("north", "s-1")]
+    standing = await subscriptions.standing("north", "s-1")
+    assert standing and standing.waiting == 1
+    await subscriptions.failed(standing, "HTTP_503", 10, 500)
+    assert await subscriptions.due(499, 9) == []
+    assert await subscriptions.due(500, 9) == [("north", "s-1")]
+    await subscribe(store, "s-1")  # written by its owner: what was sent before says nothing
+    async with store.resources.writing("north") as writing:
+        assert not await subscriptions.set_status(writing.connection, standing, "error")
+    await subscriptions.taken(standing, 1, 600)
+    after = await subscriptions.standing("north", "s-1")
+    assert after and (after.waiting, after.failures, after.greeted) == (1, 0, False)
+    async with store.resources.writing("north") as writing:
+        await subscriptions.turn_off(writing.connection, "north", "s-1")
+    assert await subscriptions.due(10_000, 9) == []
+    await write(store, basic("b-2"))
+    off = await subscriptions.standing("north", "s-1")
+    assert off and (off.status, off.numbered) == ("off", 1)
+    async with store.resources.writing("north") as writing:
+        await subscriptions.drop(writing.connection, "north", "s-1")
+    assert await subscriptions.standing("north", "s-1") is None
+    assert await subscriptions.events("north", "s-1", after=0, limit=9) == []

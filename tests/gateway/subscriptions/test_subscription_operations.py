@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from services.gateway.subscriptions import topics
@@ -95,6 +96,22 @@ async def test_topics_can_be_read(post: Any) -> None:
     one = await post.send("GET", "/fhir/SubscriptionTopic/report-ready")
     assert one.json()["url"] == url
     assert (await post.send("GET", "/fhir/SubscriptionTopic/none")).status_code == 404
+
+
+@pytest.mark.requirement("DX-SUB-03")
+async def test_the_guides_example_is_served(
+    post: Any, setting: Any, request: pytest.FixtureRequest
+) -> None:
+    guide = (request.config.rootpath / "docs/guides/subscriptions.md").read_text("utf-8")
+    body = guide[guide.index("-d '") + 4 :]
+    example = orjson.loads(body[: body.index("}'") + 1])
+    example["channel"]["endpoint"] = post.receiver.url
+    name = await post.subscribe(example)
+    await setting.compose(post.world, setting.sample_report())
+    assert (await post.standing(name)).numbered == 0  # nobody has signed it
+    await post.deliver()
+    (greeting,) = post.receiver.got
+    assert greeting.headers["authorization"] == "Bearer of-your-endpoint"
 
 
 @pytest.mark.requirement("DX-SUB-10")
