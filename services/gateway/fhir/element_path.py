@@ -19,6 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from services.gateway.fhir import schema
+from services.gateway.fhir.schema import Model
 from services.kernel.errors import InvalidInput, Violation
 
 PATH_CHARS_MAX = 1000
@@ -38,8 +39,8 @@ class Place:
 
     container: Json
     key: Any
-    model: type[Any] | None
-    owner: type[Any] | None = None
+    model: Model | None
+    owner: Model | None = None
     """Model of the object it stands in; None in a list."""
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 from services.gateway.fhir import schema
 from services.gateway.fhir.element_path import Place, find
 from services.gateway.fhir.json_patch import OPERATIONS_MAX, duplicate
+from services.gateway.fhir.schema import Model
 from services.kernel.errors import InvalidInput, Violation
 
 Json = Any
@@ -164,17 +165,17 @@ def _list_of(places: list[Place]) -> list[Json]:
     return held
 
 
-def _model(places: list[Place]) -> type[Any] | None:
+def _model(places: list[Place]) -> Model | None:
     return places[0].model if places else None
 
 
-def _value(parts: Parts, model: type[Any] | None) -> Json:
+def _value(parts: Parts, model: Model | None) -> Json:
     if "value" not in parts:
         raise _refused("a value is needed", "value")
     return _of_part(parts["value"], model)
 
 
-def _of_part(part: Mapping[str, Json], model: type[Any] | None) -> Json:
+def _of_part(part: Mapping[str, Json], model: Model | None) -> Json:
     """Return the value of a part: a value[x], a resource, or an element made of parts."""
     given = [name for name in part if name.startswith("value") or name == "resource"]
     if len(given) == 1 and "part" not in part:

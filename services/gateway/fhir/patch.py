@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from services.gateway.call import Call, body
 from services.gateway.fhir import (
+    allowed,
     answers,
     conditions,
     content,
@@ -68,7 +69,7 @@ async def patch(call: Call) -> Response:
             call, writing, (kind, resource_id), change, dict(call.request.headers)
         )
         await call.audit("patch", answers.address(stored), writing=writing)
-    return answers.written(call.request, call.base_url, stored, created=False)
+    return _answer(call, stored)
 
 
 async def conditional_patch(call: Call) -> Response:
@@ -83,7 +84,7 @@ async def conditional_patch(call: Call) -> Response:
             raise NotFound("no resource meets the condition")
         stored = await change_in(call, writing, found, change, dict(call.request.headers))
         await call.audit("patch", answers.address(stored), writing=writing)
-    return answers.written(call.request, call.base_url, stored, created=False)
+    return _answer(call, stored)
 
 
 async def change_in(
@@ -118,6 +119,13 @@ async def drafted(
     conditions.require(headers, before.version)
     changed = change.apply(fhir.parse(before.content))
     return await writes.prepare(call, Draft(key[0], changed, id=key[1]))
+
+
+def _answer(call: Call, stored: Stored) -> Response:
+    """Answer with the result, but to those who may not read it with its version alone."""
+    if not allowed.sees(call.principal.rights.visibility("r"), stored):
+        return Response(None, 200, answers.version_headers(stored))
+    return answers.written(call.request, call.base_url, stored, created=False)
 
 
 async def _from_request(call: Call) -> Patch:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from services.gateway.fhir import schema
+from services.gateway.fhir.schema import Model
 from services.gateway.fhir.types import TYPES
 
 Json = Any
@@ -47,7 +48,7 @@ def literals(node: Json, path: str) -> Iterator[tuple[str, str]]:
                 yield from literals(value, f"{path}.{name[:64]}")
 
 
-def _object(node: Mapping[str, Json], model: type[Any] | None, resolve: Resolve) -> dict[str, Json]:
+def _object(node: Mapping[str, Json], model: Model | None, resolve: Resolve) -> dict[str, Json]:
     known = schema.elements(model) if model else {}
     made: dict[str, Json] = {}
     for name, value in node.items():
@@ -64,7 +65,7 @@ def _object(node: Mapping[str, Json], model: type[Any] | None, resolve: Resolve)
     return made
 
 
-def _value(value: Json, model: type[Any] | None, resolve: Resolve) -> Json:
+def _value(value: Json, model: Model | None, resolve: Resolve) -> Json:
     if isinstance(value, list):
         return [_value(item, model, resolve) for item in value]
     if not isinstance(value, Mapping):

@@ -12,6 +12,9 @@ from typing import Any
 
 from services.gateway.fhir.types import CHANGED, NOT_IN_R4B, TYPES
 
+Model = Any
+"""A class of `fhir.resources`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Element:
@@ -20,7 +23,7 @@ class Element:
     name: str
     """As JSON writes it: valueQuantity."""
     many: bool
-    model: type[Any] | None
+    model: Model | None
     """Class of a complex type; None for a primitive, and for a contained resource."""
     choice: str = ""
     """Name of the choice it is a form of: value for valueQuantity."""
@@ -37,17 +40,17 @@ OPEN = frozenset({("CapabilityStatement", "format"), ("Expression", "language")}
 
 
 @lru_cache(maxsize=512)
-def model_of(kind: str) -> type[Any] | None:
+def model_of(kind: str) -> Model | None:
     """Return the model of a resource type; None where R4B differs too much to say."""
     from fhir.resources.R4B import get_fhir_model_class  # slow to import
 
     if kind in NOT_IN_R4B | CHANGED or (kind not in TYPES and kind != "Parameters"):
         return None
-    return typing.cast("type[Any]", get_fhir_model_class(kind))
+    return get_fhir_model_class(kind)
 
 
 @lru_cache(maxsize=2048)
-def elements(model: type[Any]) -> dict[str, Element]:
+def elements(model: Model) -> dict[str, Element]:
     """Return a type's elements by their names in JSON, primitive extensions left out."""
     found: dict[str, Element] = {}
     for field in model.model_fields.values():
@@ -72,7 +75,7 @@ def elements(model: type[Any]) -> dict[str, Element]:
     return found
 
 
-def choices(model: type[Any], name: str) -> list[Element]:
+def choices(model: Model, name: str) -> list[Element]:
     """Return the forms of a choice, such as valueQuantity and valueString of "value"."""
     return [element for element in elements(model).values() if element.choice == name]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -118,7 +118,7 @@ class _Answer:
         self._start: Message | None = None
         self._held = bytearray()
         self._compressor: zlib._Compress | None = None
-        self.cross_origin = lambda: ""
+        self.cross_origin: Callable[[], str] = str
 
     async def send(self, message: Message) -> None:
         """Pass a message on, changed where it has to be."""

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from services.gateway.fhir import schema
+from services.gateway.fhir.schema import Model
 from services.gateway.fhir.types import CHANGED, NOT_IN_R4B, TYPES
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput, Violation
@@ -154,9 +155,7 @@ def _form(node: Any, path: str, depth: int) -> Iterator[Violation]:
         yield Violation(path, "a string may not be empty")
 
 
-def _beyond(
-    node: Json, model: type[Any], path: str, root: Json
-) -> Iterator[tuple[Violation, bool]]:
+def _beyond(node: Json, model: Model, path: str, root: Json) -> Iterator[tuple[Violation, bool]]:
     """Yield codes and reference targets that R4 does not allow, and whether it is a target."""
     known = schema.elements(model)
     for name, value in node.items():

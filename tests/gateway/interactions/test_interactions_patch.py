@@ -92,6 +92,17 @@ async def test_a_json_patch_that_does_not_fit_changes_nothing(server: Any) -> No
     assert (await server("GET", "Observation/w")).headers["etag"] == 'W/"1"'
 
 
+@pytest.mark.requirement("DX-INT-05")
+async def test_a_patch_does_not_show_what_may_not_be_read(server: Any, only_patient: Any) -> None:
+    about = fhir.parse(WEIGHT) | {"subject": {"reference": "Patient/p"}}
+    await server("PUT", "Observation/w", fhir.dump(about))
+    blind = server.with_rights(only_patient("p", "u"))
+    change = b'[{"op":"replace","path":"/status","value":"amended"}]'
+    answer = await blind("PATCH", "Observation/w", change, content_type=JSON_PATCH)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert (await server("GET", "Observation/w")).json()["status"] == "amended"
+
+
 @pytest.mark.requirement("DX-INT-08")
 async def test_fhirpath_patch_over_http(server: Any) -> None:
     await server("PUT", "Observation/w", WEIGHT)
