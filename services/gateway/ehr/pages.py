@@ -16,7 +16,7 @@ from services.gateway.call import Call, form_of
 from services.gateway.commit import signer
 from services.gateway.ehr.gate import Visit, put_cookie
 from services.gateway.progress import Case
-from services.gateway.store.ehr_writes import Write
+from services.gateway.store.ehr_writes import LINKED, Write
 from services.gateway.web import pages, review
 from services.gateway.web.words import LANGUAGES
 from services.gateway.web.worklist import FILTERS, make_row, ordered, shown
@@ -65,7 +65,8 @@ async def cases_of(call: Call, visit: Visit) -> list[Case]:
     store, patient_hash = call.store, await hash_of(call, visit)
     subject = await store.ehr_writes.subject_of(call.tenant, visit.launch.content["names"])
     ids = await store.ehr_writes.cases_of(call.tenant, patient_hash, subject)
-    return [await store.cases.get(call.tenant, case_id) for case_id in ids]
+    found = {case.case_id: case for case in await store.cases.get_many(call.tenant, ids)}
+    return [found[case_id] for case_id in ids if case_id in found]
 
 
 async def hash_of(call: Call, visit: Visit) -> str:
@@ -188,5 +189,7 @@ async def set_language(call: Call, visit: Visit) -> Response:
 
 
 async def _writes(call: Call, cases: list[Case]) -> list[tuple[str, Write]]:
-    found = [(c.case_id, await call.store.ehr_writes.get(call.tenant, c.case_id)) for c in cases]
-    return [(case_id, write) for case_id, write in found if write and write.state != "linked"]
+    """Return what is written back, or was, of these cases."""
+    ids = [case.case_id for case in cases]
+    found = await call.store.ehr_writes.get_many(call.tenant, ids)
+    return [(write.case_id, write) for write in found if write.state != LINKED]

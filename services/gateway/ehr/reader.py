@@ -112,7 +112,8 @@ async def _part(client: EhrClient, held: Tokens, wanted: Wanted, patient_id: str
         async with asyncio.timeout(READ_S):
             resources, whole = await _search(client, held, wanted, patient_id)
     except MeshError as error:
-        return Part(wanted.kind, chart.FAILED, error.reason)
+        slow = error.reason == "UNAVAILABLE"
+        return Part(wanted.kind, chart.FAILED, "EHR_SLOW" if slow else error.reason)
     except Exception as error:  # noqa: BLE001 - the others are shown all the same
         if as_outage(error) is None:
             log.error("reading an EHR failed: %s", telemetry.frames(error))

@@ -128,6 +128,15 @@ class EhrWrites:
             row = (await connection.execute(query)).mappings().one_or_none()
         return await self._write(dict(row)) if row else None
 
+    async def get_many(self, tenant: str, case_ids: Sequence[str]) -> list[Write]:
+        """Return those of some cases that belong to an EHR."""
+        query = select(EHR_CASES).where(
+            EHR_CASES.c.tenant == tenant, EHR_CASES.c.case_id.in_(case_ids)
+        )
+        async with self._db.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [await self._write(dict(row)) for row in rows]
+
     async def listed(self, tenant: str, states: Collection[str], limit: int = 200) -> list[Write]:
         """Return a tenant's cases in some states, longest waiting first."""
         query = (

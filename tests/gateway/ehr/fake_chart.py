@@ -113,6 +113,16 @@ def chart(number: str = "p-1", name: str = "Chen Fictional") -> list[dict[str, A
     ]
 
 
+def archive(address: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Endpoint",
+        "id": "archive",
+        "status": "active",
+        "connectionType": {"code": "dicom-wado-rs"},
+        "address": address,
+    }
+
+
 def certificate(folder: Path) -> tuple[Path, Path]:
     """Return certificate and key for localhost and 127.0.0.1, made now and signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())

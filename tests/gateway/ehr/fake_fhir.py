@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
@@ -30,6 +31,8 @@ class FakeFhir:
     after: Callable[[str, str], Any] | None = None
     """Called after a change was made and before it is answered: (method, "Kind/id")."""
     down: bool = False
+    slow_s: dict[str, float] = field(default_factory=dict)
+    """Kind → seconds an answer takes."""
     conditional: bool = True
     """Whether it understands If-None-Exist."""
     page: int = 50
@@ -64,6 +67,7 @@ class FakeFhir:
 
     async def _type(self, request: Request) -> Response:
         kind = request.path_params["kind"]
+        await asyncio.sleep(self.slow_s.get(kind, 0.0))
         if refusal := self._refusal(request, kind):
             return refusal
         if request.method == "POST":

@@ -1,4 +1,4 @@
-"""A launch's session: one patient's, shown in its EHR's frame alone, of users the operator named."""
+"""A launch's session: one patient's, in its EHR's frame alone, of users the operator named."""
 
 from __future__ import annotations
 

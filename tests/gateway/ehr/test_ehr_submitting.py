@@ -153,6 +153,20 @@ async def test_one_type_that_fails_does_not_hide_the_others(scene: Any) -> None:
 
 
 @pytest.mark.requirement("DX-EHR-07")
+async def test_one_type_that_hangs_does_not_hold_the_page(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from services.gateway.ehr import client
+
+    root = await scene.launch()
+    monkeypatch.setattr(client, "TIMEOUT_S", 2.0)
+    scene.ehr.slow_s = {"ImagingStudy": 8.0}
+    page = await scene.page(f"{root}/submit")
+    assert "Potassium" in page.text and "Imaging studies: could not be read." in page.text
+    assert "the EHR does not answer" in page.text
+
+
+@pytest.mark.requirement("DX-EHR-07")
 async def test_what_is_not_granted_is_not_asked_for(scene: Any) -> None:
     grant = scene.ehr._grant
     scene.ehr._grant = lambda asked: grant(
@@ -219,8 +233,8 @@ async def test_an_ended_token_is_refreshed_and_a_revoked_one_is_said(scene: Any)
 
 
 @pytest.mark.requirement("DX-EHR-08")
-async def test_images_are_fetched_from_the_ehrs_archive(scene: Any) -> None:
-    scene.ehr.put(_archive(f"{scene.ehr.origin}/wado"))
+async def test_images_are_fetched_from_the_ehrs_archive(scene: Any, charts: Any) -> None:
+    scene.ehr.put(charts.archive(f"{scene.ehr.origin}/wado"))
     part = b"--edge\r\nContent-Type: application/dicom\r\n\r\nGOOD1\r\n"
     scene.ehr.archive = part + part + b"--edge--\r\n"
     root = await scene.launch()
@@ -230,8 +244,8 @@ async def test_images_are_fetched_from_the_ehrs_archive(scene: Any) -> None:
 
 
 @pytest.mark.requirement("DX-EHR-08")
-async def test_when_images_do_not_come_nothing_is_submitted(scene: Any) -> None:
-    scene.ehr.put(_archive(f"{scene.ehr.origin}/wado"))
+async def test_when_images_do_not_come_nothing_is_submitted(scene: Any, charts: Any) -> None:
+    scene.ehr.put(charts.archive(f"{scene.ehr.origin}/wado"))
     scene.ehr.archive = b"--edge\r\nContent-Type: application/dicom\r\n\r\nNOT\r\n--edge--\r\n"
     root = await scene.launch()
     answer = await scene.post(root, "/submit", **EVERYTHING)
@@ -241,23 +255,13 @@ async def test_when_images_do_not_come_nothing_is_submitted(scene: Any) -> None:
 
 
 @pytest.mark.requirement("DX-EHR-08")
-async def test_an_archive_on_another_host_is_never_asked(scene: Any) -> None:
+async def test_an_archive_on_another_host_is_never_asked(scene: Any, charts: Any) -> None:
     for address in ("http://169.254.169.254/wado", "https://archive.example/wado"):
-        scene.ehr.put(_archive(address))
+        scene.ehr.put(charts.archive(address))
         root = await scene.launch()
         assert "cannot be fetched from here" in (await scene.page(f"{root}/submit")).text
         await submitted(scene, root)
     assert scene.world.peers.uploads == []
-
-
-def _archive(address: str) -> dict[str, Any]:
-    return {
-        "resourceType": "Endpoint",
-        "id": "archive",
-        "status": "active",
-        "connectionType": {"code": "dicom-wado-rs"},
-        "address": address,
-    }
 
 
 @pytest.mark.requirement("DX-EHR-07")
