@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import and_, case, delete, exists, func, insert, or_, select, update
 
 from services.gateway.export.job import (
     CANCELLED,
@@ -88,11 +88,14 @@ class Exports:
             "progress": dump_progress(job.progress),
         }
         running = (EXPORTS.c.tenant == job.tenant, EXPORTS.c.status == RUNNING)
-        mine = func.sum((EXPORTS.c.owner == job.owner).cast(EXPORTS.c.seq.type))
+        mine = func.sum(case((EXPORTS.c.owner == job.owner, 1), else_=0))
         async with self._db.begin() as connection:
-            # The insert comes first: it takes SQLite's only place for writers, and what is
-            # counted after it in PostgreSQL may be one too many, never one too few.
+            # The insert takes SQLite's only place for writers; the tenant's row keeps two who
+            # come at once from each counting without the other.
             await connection.execute(insert(EXPORTS).values(row))
+            await connection.execute(
+                select(TENANTS.c.seq).where(TENANTS.c.tenant == job.tenant).with_for_update()
+            )
             counted = select(func.count(), func.coalesce(mine, 0)).where(*running)
             total, own = (await connection.execute(counted)).one()
             if total > of_tenant_max or own > of_owner_max:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
-from services.gateway.hooks import clients
+from services.gateway.hooks import clients, token
 from services.gateway.hooks.clients import CdsClient
 from services.gateway.hooks.keys import AGAIN_S, KEPT_S, ClientKeys
 from services.gateway.outbound import Answer
-from services.kernel.errors import InvalidInput, Unavailable
+from services.kernel.errors import InvalidInput, Unauthenticated, Unavailable
 from services.kernel.settings import BadSettings
 
 VIEW = "dxmesh-patient-view"
@@ -223,3 +223,22 @@ def test_an_issuer_may_serve_several_tenants() -> None:
         assert found.tenant == tenant
     assert clients.find(known, "i", "c") is None
     assert clients.find(known, "i", "") is None
+
+
+@pytest.mark.requirement("DX-CDS-02")
+def test_an_address_of_keys_in_the_token_is_never_followed(cds_keys: dict[str, ECKey]) -> None:
+    """A `jku` must be the configured address; with inline keys it means nothing."""
+    url = "https://ehr.example/jwks"
+    fetched = clients.parse(f'[[clients]]\niss = "i"\ntenant = "north"\njwks_url = "{url}"')
+    inline = clients.parse(
+        '[[clients]]\niss = "i"\ntenant = "north"\njwks = '
+        + f"'{json.dumps({'keys': [cds_keys['https://ehr.example'].as_dict(private=False)]})}'"
+    )
+    for jku, refused in ((url, False), ("https://evil.example/jwks", True)):
+        made = signed({"alg": "ES384", "jku": jku}, {"iss": "i"})
+        assert token.issuer(made, inline).iss == "i"
+        if refused:
+            with pytest.raises(Unauthenticated):
+                token.issuer(made, fetched)
+        else:
+            assert token.issuer(made, fetched).iss == "i"
