@@ -52,7 +52,7 @@ async def status_of_many(call: Call) -> Response:
 
 async def events(call: Call) -> Response:
     """Answer `$events`: what was missed, as a notification Bundle of type query-event."""
-    answers.accept_json(call.request)
+    _require_reader(call)
     standing = await _own(call)
     pairs = await _parameters(call)
     _only(pairs, ("eventsSinceNumber", "eventsUntilNumber", "content"))
@@ -79,12 +79,13 @@ async def events(call: Call) -> Response:
 
 async def websocket_token(call: Call) -> Response:
     """Refuse `$get-ws-binding-token`."""
+    _require_reader(call)
     raise NotServed("there is no websocket channel; subscribe with a rest-hook")
 
 
 async def list_topics(call: Call) -> Response:
     """Return the topics as a searchset of SubscriptionTopics, in the shape of R4B."""
-    answers.accept_json(call.request)
+    _require_reader(call)
     pairs = list(call.request.query_params.multi_items())
     _only(pairs, ("url", "_format"))
     urls = {text for name, text in pairs if name == "url"}
@@ -110,7 +111,7 @@ async def list_topics(call: Call) -> Response:
 
 async def show_topic(call: Call) -> Response:
     """Return one topic."""
-    answers.accept_json(call.request)
+    _require_reader(call)
     for topic in topics.TOPICS:
         if topic.id == call.path("id"):
             return answers.json_resource(topics.definition(topic))
@@ -120,7 +121,7 @@ async def show_topic(call: Call) -> Response:
 async def _statuses(
     call: Call, ids: Sequence[str] | None, wanted: set[str] | None = None, *, require: bool = False
 ) -> Response:
-    answers.accept_json(call.request)
+    _require_reader(call)
     standings = [
         standing
         for standing in await call.store.subscriptions.standings(call.tenant, ids)
@@ -136,9 +137,19 @@ async def _statuses(
     return answers.json_resource(notification.searchset(said, call.base_url))
 
 
+def _require_reader(call: Call) -> None:
+    """Let a caller pass that takes JSON and may read Subscriptions at all.
+
+    Raises
+    ------
+    NotAcceptable, Forbidden
+    """
+    answers.accept_json(call.request)
+    call.principal.rights.covering("Subscription", "r")
+
+
 async def _visible(call: Call, ids: Sequence[str]) -> set[str]:
     """Return which Subscriptions the caller may read."""
-    call.principal.rights.covering("Subscription", "r")
     visibility = call.principal.rights.visibility("r")
     keys = [("Subscription", one) for one in ids]
     found = await call.store.resources.find_many(call.tenant, keys)

@@ -85,6 +85,23 @@ async def test_websockets_are_refused_clearly(post: Any, asked: Any) -> None:
 
 
 @pytest.mark.requirement("DX-SUB-10")
+async def test_who_may_read_no_subscription_is_refused_everywhere(post: Any, asked: Any) -> None:
+    name = await post.subscribe(asked.topic(post.receiver.url))
+    for path in (
+        "Subscription/$status",
+        f"Subscription/{name}/$status",
+        f"Subscription/{name}/$events",
+        "Subscription/none/$events",
+        f"Subscription/{name}/$get-ws-binding-token",
+        "SubscriptionTopic",
+        "SubscriptionTopic/report-ready",
+    ):
+        for other in ("auditor", "operator"):
+            answer = await post.send("GET", f"/fhir/{path}", name=other)
+            assert answer.status_code == 403, (path, other)
+
+
+@pytest.mark.requirement("DX-SUB-10")
 async def test_topics_can_be_read(post: Any) -> None:
     bundle = (await post.send("GET", "/fhir/SubscriptionTopic")).json()
     assert {e["resource"]["url"] for e in bundle["entry"]} == set(topics.BY_URL)
