@@ -39,6 +39,12 @@ def fake(charts: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def writer() -> Any:
+    """The module writing.py."""
+    return load("writing")
+
+
+@pytest.fixture(scope="session")
 def steps() -> Any:
     """The module signing_steps.py."""
     return load("signing_steps")
