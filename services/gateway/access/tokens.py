@@ -65,10 +65,7 @@ class Tokens:
         found = await self._store.grants.token(token)
         if found is None or found.refresh or not is_live(found, now_us):
             return None
-        client = await self._store.clients.find(found.grant.client_id)
-        if client is None or client.client.tenant != found.grant.tenant:
-            return None
-        principal = principal_of(found.grant, found.scope, self._accounts, client.client.role)
+        principal = principal_of(found.grant, found.scope, self._accounts)
         return Known(principal, found.expires_us, now_us) if principal else None
 
 
@@ -78,16 +75,15 @@ def is_live(token: Token, now_us: int) -> bool:
     return not ended and now_us < token.expires_us and not (token.refresh and token.used_us)
 
 
-def principal_of(
-    grant: Grant, scope: str, accounts: Accounts, backend_role: str
-) -> Principal | None:
-    """Return whom a grant speaks for; None when the account is gone or may not use apps."""
+def principal_of(grant: Grant, scope: str, accounts: Accounts) -> Principal | None:
+    """Return whom a grant speaks for; None when the account is gone or may not use apps.
+
+    The grants of a client end with the client, so it need not be asked for.
+    """
     asked = scopes.parse(scope)
     patient = str(grant.content.get("patient", ""))
     if not grant.account:
-        if not backend_role:
-            return None
-        role = Role(backend_role)
+        role = Role(grant.content["role"])
         rights = scopes.rights(asked.of("system"), RESOURCES[role], "")
         return Principal(
             grant.tenant, grant.client_id, role, scopes=rights, client_id=grant.client_id

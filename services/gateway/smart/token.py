@@ -112,7 +112,7 @@ async def _by_credentials(
         tenant=client.tenant,
         client_id=client.client_id,
         account="",
-        content={"scope": scope},
+        content={"scope": scope, "role": client.role},
         seconds=BACKEND_S,
     )
     grant = await server.store.grants.grant(approval)

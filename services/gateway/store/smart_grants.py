@@ -197,15 +197,23 @@ class SmartGrants:
 
     async def token(self, token: str) -> Token | None:
         """Return what a token stands for, whatever has become of it."""
-        query = select(SMART_TOKENS).where(SMART_TOKENS.c.token_hash == hashed(token))
+        columns = [column for column in SMART_TOKENS.c if column.name not in ("grant_id", "sealed")]
+        own = SMART_TOKENS.c.sealed.label("token_sealed")
+        same = SMART_TOKENS.c.grant_id == SMART_GRANTS.c.grant_id
+        query = (
+            select(*columns, own, SMART_GRANTS)
+            .join(SMART_GRANTS, same)
+            .where(SMART_TOKENS.c.token_hash == hashed(token))
+        )
         async with self._db.read() as connection:
             row = (await connection.execute(query)).mappings().one_or_none()
-            grant = await self._find(connection, row["grant_id"]) if row else None
-        if row is None or grant is None:
+        if row is None:
             return None
-        opened = await self._sealed.open(grant.tenant, f"token/{row['token_hash']}", row["sealed"])
+        tenant, place = row["tenant"], f"token/{row['token_hash']}"
+        opened = await self._sealed.open(tenant, place, row["token_sealed"])
+        content = await self._sealed.open(tenant, f"grant/{row['grant_id']}", row["sealed"])
         times = (row["issued_us"], row["expires_us"], row["used_us"])
-        return Token(grant, row["refresh"], opened["scope"], *times)
+        return Token(_grant(dict(row), content), row["refresh"], opened["scope"], *times)
 
     async def revoke(self, grant_id: str, reason: str) -> None:
         """End a family."""
