@@ -17,6 +17,8 @@ from services.gateway.store.search_links import Finder, keys_of, pointers
 from services.gateway.store.search_scan import Candidate, Reading, reference_terms
 
 Key = tuple[str, str]
+TERMS_MAX = 2_000
+"""Terms of one statement."""
 
 
 async def included(
@@ -97,12 +99,14 @@ async def _back(
             reading, definition.base, definition.code, one.stored.type, [one.stored.id]
         )
     ]
-    if not terms:
-        return []
-    found = await finder.first(
-        reading, include.kind, Terms(tuple(terms)), limit=INCLUDED_MAX + 1 + len(seen)
-    )
-    return _unseen(found, seen)
+    fresh: list[Candidate] = []
+    for start in range(0, len(terms), TERMS_MAX):
+        part = Terms(tuple(terms[start : start + TERMS_MAX]))
+        limit = INCLUDED_MAX + 1 + len(seen)
+        fresh += _unseen(await finder.first(reading, include.kind, part, limit=limit), seen)
+        if len(fresh) > INCLUDED_MAX:
+            break
+    return fresh
 
 
 def _unseen(found: Sequence[Candidate], seen: set[Key]) -> list[Candidate]:

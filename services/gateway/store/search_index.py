@@ -18,6 +18,8 @@ from services.kernel.crypto import KeyedHash
 __all__ = ["RULES", "IndexRows", "Terms", "indexed"]
 
 TERM_BYTES = 16
+KNOWN_MAX, KNOWN_CHARS_MAX = 20_000, 120
+"""Terms of a tenant that are kept, since codes and systems come again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,19 @@ class Terms:
 
     def __init__(self, hasher: KeyedHash) -> None:
         self._key = hasher.digest("search")
+        self._known: dict[Term, bytes] = {}
 
     def term(self, term: Term) -> bytes:
         """Return the 16 bytes for (resource type, parameter, form)."""
+        if (found := self._known.get(term)) is not None:
+            return found
         text = "\0".join(term).encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(text, key=self._key, digest_size=TERM_BYTES).digest()
+        found = hashlib.blake2b(text, key=self._key, digest_size=TERM_BYTES).digest()
+        if len(text) <= KNOWN_CHARS_MAX:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            self._known[term] = found
+        return found
 
 
 def indexed(terms: Terms, resource: Mapping[str, Any]) -> IndexRows:

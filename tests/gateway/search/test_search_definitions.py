@@ -98,6 +98,31 @@ def test_an_expression_that_is_not_known_is_refused_at_once(expression: str) -> 
         compile_expression(expression, "Patient")
 
 
+SAMPLES = {
+    "string": "x",
+    "token": "urn:x|1",
+    "reference": "http://x/Patient/1",
+    "date": "ge2013",
+    "number": "5",
+    "quantity": "5||mg",
+    "uri": "http://x",
+}
+
+
+@pytest.mark.requirement("DX-SEA-02")
+def test_every_parameter_of_every_type_can_be_asked_for() -> None:
+    for kind in sorted(TYPES):
+        for definition in parameters(kind).values():
+            parts = [SAMPLES[part.definition.kind] for part in definition.components]
+            text = "$".join(parts) if parts else SAMPLES[definition.kind]
+            query = parse(kind, [(definition.code, text)])
+            (criterion,) = query.criteria
+            assert isinstance(criterion, Criterion)
+            narrowed(criterion)
+            assert not matches(query, {"resourceType": kind})
+    assert parse("Location", [("near", "1|2")]).unknown
+
+
 def test_compartments_name_their_members() -> None:
     assert {"Patient", "Observation", "Condition", "ImagingStudy"} <= members("Patient")
     assert "Organization" not in members("Patient")

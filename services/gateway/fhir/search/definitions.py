@@ -21,6 +21,7 @@ REFUSED = {
     "_list": "lists are not searched by; read the List and search by _id",
     "_filter": "filter expressions are not served; use the parameters of the type",
     "_query": "there are no named queries; use the parameters of the type",
+    "near": "positions are not indexed; search a Location by its address",
 }
 """Parameters of the standard that are refused by name, with what to do instead."""
 
@@ -91,6 +92,8 @@ def parameters(kind: str) -> dict[str, Definition]:
     found: dict[str, Definition] = {}
     composites = []
     for row in rows if kind in TYPES else ():
+        if row["code"] in REFUSED:
+            continue
         code, targets = str(row["code"]), row.get("target", ())
         made = Definition(kind, code, str(row["type"]), str(row["expression"]), tuple(targets))
         found[code] = made
