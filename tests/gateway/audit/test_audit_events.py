@@ -90,6 +90,13 @@ async def test_each_interaction_leaves_one_audit_event(trail: Trail) -> None:
     for event in events[:5]:
         assert "Patient/p-1" in references(event)
     assert f"Observation/{name}/_history/1" in references(events[0])
+    ids = {event["id"] for event in events}
+    assert ids <= {e["id"] for e in await trail.events("&patient=Patient/p-1")}
+    found_by = {e["id"] for e in await trail.events(f"&entity=Observation/{name}")}
+    assert {events[4]["id"], events[5]["id"]} <= found_by
+    answer = await trail.send("GET", "/fhir/Patient/p-1/AuditEvent?_count=100", name="auditor")
+    assert ids <= {entry["resource"]["id"] for entry in answer.json()["entry"]}
+    assert await trail.events("&patient=Patient/p-2") == []
 
 
 @pytest.mark.requirement("DX-AUD-02")

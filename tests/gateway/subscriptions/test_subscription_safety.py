@@ -131,6 +131,25 @@ async def test_masked_header_keeps_its_value_for_the_same_endpoint_and_owner_alo
 
 
 @pytest.mark.requirement("DX-SUB-08")
+async def test_masked_header_of_somebody_else_is_not_sent_for_the_one_who_takes_over(
+    post: Any, asked: Any
+) -> None:
+    name = await post.subscribe(
+        asked.rest_hook(post.receiver.url, header=[f"Authorization: {SECRET}"])
+    )
+    standing = await post.standing(name)
+    theirs = replace(standing.registration, owner=Owner("another-client", "ehr"))
+    async with post.gateway.store.resources.writing("north") as writing:
+        await post.gateway.store.subscriptions.register(
+            writing.connection, "north", name, theirs, "active"
+        )
+    shown = await post.read(name)
+    answer = await post.send("PUT", f"/fhir/Subscription/{name}", shown)
+    assert answer.status_code == 422
+    assert "masked" in answer.text
+
+
+@pytest.mark.requirement("DX-SUB-08")
 async def test_header_cannot_change_what_the_request_is(post: Any, asked: Any) -> None:
     lines = (
         "Host: inside",
