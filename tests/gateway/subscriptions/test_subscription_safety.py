@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from services.gateway.access.principal import Principal, Role
 from services.gateway.access.rights import Permission, Rights
 from services.gateway.subscriptions.registration import Owner
 
@@ -239,6 +241,24 @@ async def test_what_left_its_owners_sight_before_delivery_is_not_told(
     else:
         assert [r.numbers for r in later if r.kind == "event-notification"] == [[1]]
     assert (await post.standing(name)).waiting == 0
+
+
+@pytest.mark.requirement("DX-SUB-09")
+async def test_app_subscribes_to_what_its_scopes_let_it_read(post: Any, asked: Any) -> None:
+    letters = frozenset("cruds")
+    scopes = Rights((Permission("Subscription", letters), Permission("Task", frozenset("rs"))))
+    app = Principal("north", "app-1", Role.EHR, scopes=scopes, client_id="app-1")
+    post.gateway.accounts.by_token[hashlib.sha256(b"app").hexdigest()] = app
+    bearer = {"Authorization": "Bearer app"}
+    for wanted, status in (
+        (asked.rest_hook(post.receiver.url), 403),
+        (asked.topic(post.receiver.url, "critical-result"), 403),
+        (asked.topic(post.receiver.url), 201),
+    ):
+        answer = await post.send("POST", "/fhir/Subscription", wanted, **bearer)
+        assert answer.status_code == status, answer.text
+    standing = await post.standing(answer.json()["id"])
+    assert standing.registration.owner == Owner("app-1", "ehr", "app-1", scopes)
 
 
 @pytest.mark.requirement("DX-SUB-09")
