@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.gateway.fhir.search.costs import VALUE_SET_MAX, TooCostly
-from services.gateway.fhir.search.criteria import Criterion, Uri
+from services.gateway.fhir.search.criteria import Code, Criterion, Uri
 from services.gateway.fhir.search.query import parse_criteria
 from services.gateway.fhir.search.value_sets import NotListed, codes_of
 from services.gateway.store.search_links import Finder
@@ -25,7 +25,7 @@ async def listed(finder: Finder, reading: Reading, criterion: Criterion) -> Crit
         There is no such value set that the caller may see, or it does not list its codes.
     TooCostly
     """
-    codes = []
+    codes: list[Code] = []
     for wanted in criterion.wanted:
         if isinstance(wanted, Uri):
             conditions = parse_criteria("ValueSet", _where(wanted.uri))

@@ -69,42 +69,48 @@ def parse(
     """
     _limit(pairs)
     setting = Setting(base_url, now_us)
-    shown = results.Shown()
-    criteria: list[Condition] = []
-    unknown: list[Violation] = []
-    wrong: list[Violation] = []
-    used: list[tuple[str, str]] = []
-    after = ""
+    shown, read = results.Shown(), _Read()
     for name, value in pairs:
+        if name == AFTER:
+            read.after = value
+            continue
         try:
-            if name == AFTER:
-                after = value
-                continue
             if not results.read(shown, kind, name, value):
-                criteria.append(condition(kind, name, value, setting))
-            used.append((name, value))
+                read.criteria.append(condition(kind, name, value, setting))
+            read.used.append((name, value))
         except UnknownParameter as error:
-            unknown.append(Violation(f"http.{_named(name)}", str(error)))
+            read.unknown.append(Violation(f"http.{_named(name)}", str(error)))
         except Unusable as error:
-            wrong.append(Violation(f"http.{_named(name)}", str(error)))
-    if wrong:
-        raise InvalidInput("a search parameter cannot be used", wrong, reason="BAD_REQUEST")
+            read.wrong.append(Violation(f"http.{_named(name)}", str(error)))
+    if read.wrong:
+        raise InvalidInput("a search parameter cannot be used", read.wrong, reason="BAD_REQUEST")
     return Query(
-        kind,
-        tuple(criteria),
-        compartment,
-        tuple(shown.includes),
-        tuple(shown.revincludes),
-        tuple(shown.sort),
-        shown.count,
-        shown.total,
-        shown.summary,
-        tuple(shown.elements),
-        after,
-        tuple(unknown),
-        tuple(used),
-        setting,
+        kind=kind,
+        criteria=tuple(read.criteria),
+        compartment=compartment,
+        includes=tuple(shown.includes),
+        revincludes=tuple(shown.revincludes),
+        sort=tuple(shown.sort),
+        count=shown.count,
+        total=shown.total,
+        summary=shown.summary,
+        elements=tuple(shown.elements),
+        after=read.after,
+        unknown=tuple(read.unknown),
+        used=tuple(read.used),
+        setting=setting,
     )
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read so far."""
+
+    criteria: list[Condition] = field(default_factory=list)
+    unknown: list[Violation] = field(default_factory=list)
+    wrong: list[Violation] = field(default_factory=list)
+    used: list[tuple[str, str]] = field(default_factory=list)
+    after: str = ""
 
 
 def parse_criteria(kind: str, pairs: Pairs, *, base_url: str = "") -> tuple[Condition, ...]:
