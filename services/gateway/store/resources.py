@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.fhir.outcome import Gone
 from services.gateway.store.audit import AuditTrail
+from services.gateway.store.convoy import Convoy
 from services.gateway.store.database import Database
 from services.gateway.store.incoming import Incoming
 from services.gateway.store.lookup import current_versions, same_version
@@ -42,6 +43,7 @@ class Resources:
         self._trail = trail
         self._indexers = indexers
         self._lane = ReadLane(database)
+        self._convoys: dict[str, Convoy] = {}
         self.observers = list(observers)
         """Told of every transaction before it is committed; added to when wired."""
 
@@ -142,13 +144,19 @@ class Resources:
     async def writing(
         self, tenant: str, *, connection: AsyncConnection | None = None
     ) -> AsyncIterator[Writing]:
-        """Open a transaction under the tenant's lock; it is committed when the body ends.
+        """Open a transaction under the tenant's lock; it is committed when this returns.
+
+        Its body is one of several that may share a commit; one that fails takes back its own
+        part alone. Never open one inside another.
 
         With a `connection` it is part of that transaction, which its owner commits. One that
         locks a case must do so before: case, then tenant, never the reverse.
         """
         if connection is None:
-            async with self._db.begin() as own, self.writing(tenant, connection=own) as writing:
+            if tenant not in self._convoys:
+                self._convoys[tenant] = Convoy(self._db)
+            convoy = self._convoys[tenant]
+            async with convoy.join() as own, self.writing(tenant, connection=own) as writing:
                 yield writing
             return
         writing = Writing(self._db, connection, tenant, self._indexers)

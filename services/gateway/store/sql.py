@@ -52,6 +52,9 @@ TAKE_LOCK = Statement(
     "INSERT INTO gateway_tenants (tenant, seq, last_us, indexed) VALUES ($1, 0, 0, $2) "
     "ON CONFLICT (tenant) DO UPDATE SET seq = gateway_tenants.seq RETURNING seq, last_us"
 )
+SAVEPOINT = Statement("SAVEPOINT dx_turn")
+RELEASE = Statement("RELEASE SAVEPOINT dx_turn")
+ROLLBACK_TO = Statement("ROLLBACK TO SAVEPOINT dx_turn")
 GIVE_BACK = Statement("UPDATE gateway_tenants SET seq = $2, last_us = $3 WHERE tenant = $1")
 ADD_VERSION = Statement(
     "INSERT INTO gateway_resources (tenant, type, id, version, seq, key, method, case_id, owned, "
