@@ -103,6 +103,7 @@ class WriteBack:
             return
         people = {write.content["user"], *write.content.get("signers", {}).values()} - {""}
         launches = self._gateway.store.ehr
+        granted = True
         for launch in await launches.of_patient(write.tenant, write.patient_hash):
             if launch.content["user"]["fhir_user"] not in people:
                 continue
@@ -114,8 +115,11 @@ class WriteBack:
                         raise
                     break  # ended or revoked: an older launch may still be good
                 if held.scope and not scopes.allows(held.scope, "DiagnosticReport", "c"):
+                    granted = False
                     break
                 yield held
+        if not granted:
+            raise EhrRefused(403, reason="EHR_NOT_GRANTED")
 
     async def _signed(self, write: Write) -> Signed:
         store = self._gateway.store

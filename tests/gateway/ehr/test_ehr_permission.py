@@ -206,3 +206,29 @@ async def test_what_was_signed_elsewhere_is_written_when_asked_for(
 
 async def _nothing(*args: Any) -> None:
     return None
+
+
+@pytest.mark.requirement("DX-EHR-11")
+async def test_without_the_scope_nothing_is_tried(scene: Any, setting: Any, steps: Any) -> None:
+    grant = scene.ehr._grant
+    scene.ehr._grant = lambda asked: grant(asked | {"granted": "launch openid patient/*.rs"})
+    await steps.signed(scene, setting)
+    await steps.settle(scene, 2)
+    assert (await steps.state(scene, setting)).reason == "EHR_NOT_GRANTED"
+    assert not any(kind == "DiagnosticReport" for _, kind in scene.ehr.requests)
+
+
+@pytest.mark.requirement("DX-EHR-11")
+async def test_several_reports_of_a_case_are_for_people_to_sort_out(
+    scene: Any, setting: Any, steps: Any
+) -> None:
+    number = [{"system": "urn:dxmesh:case", "value": setting.CASE_ID}]
+    report = {"resourceType": "DiagnosticReport", "identifier": number, "status": "final"}
+    scene.ehr.put(report | {"id": "one"}, report | {"id": "two"})
+    await steps.signed(scene, setting)
+    await steps.settle(scene, 2)
+    assert (await steps.state(scene, setting)).reason == "EHR_SEVERAL_REPORTS"
+    assert all(method == "GET" for method, kind in scene.ehr.requests if kind != "Bundle")
+    del scene.ehr.resources["DiagnosticReport", "two"]
+    await steps.settle(scene, 2)
+    assert (await steps.state(scene, setting)).state == "done"
