@@ -1,15 +1,24 @@
-"""read and vread: GET /fhir/{type}/{id}[/_history/{version}], conditional by version or time."""
+"""read and vread: GET /fhir/{type}/{id}[/_history/{version}], conditional by version or time.
+
+`_summary` and `_elements` give an excerpt, whose labels stay and which is marked SUBSETTED.
+"""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
 from services.gateway.call import Call
-from services.gateway.fhir import allowed, answers, binary, conditions, content
+from services.gateway.fhir import allowed, answers, binary, conditions, content, prefer
 from services.gateway.fhir.outcome import Gone
+from services.gateway.fhir.search import shape
+from services.gateway.fhir.search.query import parse
 from services.gateway.store.audit_settling import KIND as AUDIT_EVENT
 from services.gateway.store.resources import Stored
-from services.kernel.errors import NotFound
+from services.kernel import fhir
+from services.kernel.errors import InvalidInput, NotFound, Violation
+
+_SHAPING = frozenset({"_summary", "_elements"})
+_KNOWN = _SHAPING | {"_format", "_pretty"}
 
 
 async def read(call: Call) -> Response:
@@ -77,9 +86,36 @@ async def _answer(call: Call, found: Stored, interaction: str) -> Response:
         await binary.require_seen(call, visibility, found)
     else:
         allowed.require_seen(visibility, found)
+    summary, names = _shape(call, found.type)
     await call.audit(interaction, answers.address(found), case_id=found.case_id)
     if conditions.unchanged(call.request.headers, found.version, found.updated_us):
         return Response(status_code=304, headers=answers.version_headers(found))
     if answers_binary(call, found.type):
         return binary.respond(found)
+    if summary or names:
+        part = shape.shaped(fhir.parse(found.content), summary, names)
+        headers = answers.version_headers(found)
+        return Response(fhir.dump(part), headers=headers, media_type=fhir.MEDIA_TYPE)
     return answers.resource(found)
+
+
+def _shape(call: Call, kind: str) -> tuple[str, tuple[str, ...]]:
+    """Return what `_summary` and `_elements` ask for.
+
+    Raises
+    ------
+    InvalidInput
+        A parameter that a read does not take, unless handling is lenient.
+    """
+    if not call.request.url.query:
+        return "", ()
+    pairs = call.request.query_params.multi_items()
+    lenient = prefer.parse(call.request.headers.get("prefer", "")).lenient
+    unknown = [Violation(f"http.{n[:64]}", "not served here") for n, _ in pairs if n not in _KNOWN]
+    if unknown and not lenient:
+        raise InvalidInput("a parameter is not served", unknown, reason="BAD_REQUEST")
+    asked = parse(kind, [pair for pair in pairs if pair[0] in _SHAPING])
+    if asked.summary == "count":
+        problem = Violation("http._summary", "count is asked of a search")
+        raise InvalidInput("_summary cannot be used", [problem], reason="BAD_REQUEST")
+    return asked.summary, asked.elements

@@ -26,15 +26,16 @@ class Step:
     asked: Asked
     kind: str
     id: str = ""
+    condition: str = ""
+    """Which resource is meant, as a query; empty: the id says it, or it is a new one."""
     query: Query | None = None
-    """Condition that says which resource is meant."""
+    """The condition, read."""
     stored: Stored | None = None
     """What it led to, or the resource that was there already."""
     created: bool = False
     draft: Draft | None = None
     done: bool = False
     """Whether nothing is left to be stored."""
-    before: Stored | None = None
     warnings: list[Violation] = field(default_factory=list)
 
     @property
@@ -56,7 +57,7 @@ def read(call: Call, asked: Asked) -> Step:
     if wrong:
         raise refused(Violation(f"{asked.at}.request.url", wrong))
     if text:
-        step.query = matching.condition(call, kind, text)
+        step.condition, step.query = text, matching.condition(call, kind, text)
     return step
 
 
@@ -84,10 +85,11 @@ async def identify(
     call: Call, writing: Writing, steps: Sequence[Step], deletions: Sequence[Step]
 ) -> None:
     """Give every entry the id of the resource it is about; refuse two about the same."""
-    for number, step in enumerate(steps):
+    made: dict[tuple[str, str], Step] = {}
+    for step in steps:
         if step.query:
-            earlier = [s for s in steps[:number] if s.kind == step.kind and s.draft]
-            await at(step, _by_condition(call, writing, step, earlier))
+            with told(step):
+                await _by_condition(call, writing, step, made)
         if not step.id:
             own = (step.draft.resource if step.draft else {}).get("id")
             step.id = str(own or uuid.uuid4())
@@ -104,19 +106,23 @@ async def identify(
         taken[step.key] = step
 
 
-async def _by_condition(call: Call, writing: Writing, step: Step, earlier: Sequence[Step]) -> None:
-    """Find the resource that an entry's condition means: stored, or made by an entry before."""
+async def _by_condition(
+    call: Call, writing: Writing, step: Step, made: dict[tuple[str, str], Step]
+) -> None:
+    """Find the resource that an entry's condition means: stored, or `made` by an entry before."""
     if (query := step.query) is None:
         return
     found = await matching.one(call, writing, step.kind, query)
+    first = made.setdefault((step.kind, step.condition), step)
     if step.asked.method == "POST":
-        same = [s for s in earlier if s.draft and matching.meets(query, s.draft.resource)]
         if found:
             step.id, step.done = found[1], True
             step.stored = await writing.current(*found)
-        elif same:
-            step.id, step.done, step.before = same[0].id, True, None
+        elif first is not step:
+            step.id, step.done = first.id, True
         return
+    if found is None and first is not step:
+        raise refused(Violation(f"{step.asked.at}.request", f"the same as {first.asked.at}"))
     own = step.draft.resource.get("id") if step.draft else None
     if found:
         if own is not None and own != found[1]:

@@ -7,6 +7,7 @@ they see what the transaction did; one that fails has its own status, and undoes
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -48,6 +49,7 @@ async def run(call: Call, bundle: Json) -> Response:
         require(call.principal, Action.WRITE)
     for step in steps:
         await steps_of.prepare(call, step)
+        await asyncio.sleep(0)  # others get their turn
     async with writes.changing(call) as writing:
         deletions = [step for step in steps if step.asked.method == "DELETE"]
         for step in deletions:

@@ -18,7 +18,7 @@ from services.gateway.fhir.outcome import Gone
 from services.gateway.store.resources import Stored
 from services.gateway.store.writing import Incoming, Writing
 from services.kernel import fhir
-from services.kernel.errors import Forbidden, NotFound, Violation
+from services.kernel.errors import Forbidden, InvalidInput, NotFound, Violation
 
 Json = dict[str, Any]
 Check = Callable[[Call, Json], Awaitable[Json]]
@@ -73,6 +73,9 @@ async def prepare(call: Call, draft: Draft) -> Draft:
     """
     require_writable(draft.kind)
     call.principal.rights.covering(draft.kind, draft.letter)
+    if is_excerpt(draft.resource):
+        problem = Violation(f"{draft.kind}.meta.tag", "SUBSETTED: what is missing would be lost")
+        raise InvalidInput("an excerpt cannot be stored", [problem], reason="EXCERPT")
     if check := CHECKS.get(draft.kind):
         changed = await check(call, draft.resource)
         if changed is not draft.resource:
@@ -128,6 +131,16 @@ async def current(call: Call, writing: Writing, kind: str, resource_id: str) -> 
         raise Gone("the resource was deleted")
     require_not_owned(found)
     return found
+
+
+def is_excerpt(resource: Json) -> bool:
+    """Tell whether a resource is marked as a part of one (R4 search, 3.1.1.5.8)."""
+    meta = resource.get("meta")
+    tags = meta.get("tag") if isinstance(meta, dict) else None
+    return any(
+        isinstance(tag, dict) and tag.get("code") == "SUBSETTED"
+        for tag in (tags if isinstance(tags, list) else ())
+    )
 
 
 def require_writable(kind: str) -> None:

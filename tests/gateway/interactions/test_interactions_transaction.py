@@ -12,6 +12,7 @@ A = "urn:uuid:aaaaaaaa-0000-4000-8000-000000000001"
 B = "urn:uuid:bbbbbbbb-0000-4000-8000-000000000002"
 IDENTIFIER = {"system": "urn:test:mrn", "value": "7"}
 PATIENT: dict[str, Any] = {"resourceType": "Patient", "identifier": [IDENTIFIER]}
+BASIC = {"resourceType": "Basic", "code": {"text": "x"}, "identifier": [{"value": "9"}]}
 QUERY = "identifier=urn:test:mrn|7"
 
 
@@ -203,6 +204,11 @@ async def test_the_same_resource_twice_is_refused(server: Any) -> None:
             entry("PUT", "Patient/p", {**PATIENT, "id": "p"}),
         ],
         [entry("POST", "Patient", PATIENT, A), entry("POST", "Patient", PATIENT, A)],
+        [entry("PUT", "Basic?identifier=x|9", BASIC) for _ in range(2)],
+        [
+            entry("PUT", "Basic?identifier=x|9", BASIC),
+            entry("POST", "Basic", BASIC, ifNoneExist="identifier=x|9"),
+        ],
     ]
     for entries in twice:
         answer = await server("POST", "", bundle(*entries))

@@ -135,6 +135,30 @@ async def test_prefer_says_what_comes_back(server: Any) -> None:
     assert minimal.headers["location"] and minimal.headers["etag"]
 
 
+@pytest.mark.requirement("DX-INT-01")
+async def test_an_excerpt_is_marked_and_never_stored_over_the_whole(
+    world: Any, setting: Any, server: Any
+) -> None:
+    await setting.compose(world, setting.sample_report())
+    report = (await server("GET", "DiagnosticReport")).json()["entry"][0]["resource"]
+    path = f"DiagnosticReport/{report['id']}"
+    for query in ("_summary=true", "_summary=text", "_summary=data", "_elements=status"):
+        part = (await server("GET", f"{path}?{query}")).json()
+        assert part["meta"]["security"] == report["meta"]["security"], "it stays marked as AI's"
+        assert "SUBSETTED" in {tag["code"] for tag in part["meta"]["tag"]}
+        assert len(part) < len(report) or "text" not in report
+    await server.put({**PATIENT, "birthDate": "1980-01-01"})
+    part = (await server("GET", "Patient/a-1?_elements=active")).json()
+    assert "birthDate" not in part
+    refused = await server("PUT", "Patient/a-1", part)
+    assert refused.status_code == 422 and "birthDate" in (await server("GET", "Patient/a-1")).text
+    assert (await server("GET", "Patient/a-1?_summary=false")).json()["birthDate"]
+    for wrong in ("_summary=count", "_summary=x", "_elements=colour", "colour=red"):
+        assert (await server("GET", f"Patient/a-1?{wrong}")).status_code == 400, wrong
+    lenient = await server("GET", "Patient/a-1?colour=red", prefer="handling=lenient")
+    assert lenient.status_code == 200
+
+
 @pytest.mark.requirement("DX-INT-04")
 async def test_what_the_mesh_made_no_client_changes(world: Any, setting: Any, server: Any) -> None:
     await setting.compose(world, setting.sample_report())
