@@ -161,3 +161,21 @@ def test_a_refusal_leads_back_to_the_app_too(
     page.click("button[value=deny]")
     page.wait_for_url("**/callback?**")
     assert dict(parse_qsl(urlsplit(page.url).query))["error"] == "access_denied"
+
+
+@pytest.mark.requirement("DX-SMT-10")
+def test_an_error_found_after_sign_in_reaches_the_app(
+    site: Any, open_page: Callable[..., Any], asked: dict[str, str]
+) -> None:
+    """A browser follows no answer of a form to another origin: the sign-in form must not be one."""
+    client = {"name": "Chart", "scope": "launch openid", "redirect_uris": [asked["redirect_uri"]]}
+    operator = site.world.bearer("operator")
+    made = httpx.post(f"{site.url}/ops/clients", json=client, headers=operator).json()
+    request = asked | {"client_id": made["client_id"], "scope": "launch openid", "launch": "old"}
+    page = open_page("en", sign_in=False)
+    page.goto(f"/smart/authorize?{urlencode(request)}")
+    page.fill("#name", "reader")
+    page.fill("#password", site.setting.PASSWORD)
+    page.press("#password", "Enter")
+    page.wait_for_url("**/callback?**")
+    assert dict(parse_qsl(urlsplit(page.url).query))["error"] == "invalid_request"

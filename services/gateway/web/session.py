@@ -62,10 +62,21 @@ async def sign_in(request: Request, gateway: Gateway) -> Response:
     token, _ = await gateway.store.people.open_session(*key)
     principal = gateway.accounts.by_name[key]
     await gateway.store.audit.record(trail.entry(request, principal, "sign-in"))
-    answer = RedirectResponse(target, 303)
+    answer = _onward(request, target)
     secure = base_url(request, gateway.settings).startswith("https:")
     answer.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure, path="/")
     return answer
+
+
+def _onward(request: Request, target: str) -> Response:
+    """Lead to where the physician was going.
+
+    An app's request may lead on to the app, and browsers stop a form whose answer ends at
+    another origin (`form-action`, CSP 3, 6.3.1): it is opened by a page of its own.
+    """
+    if target.startswith("/smart/authorize?"):
+        return pages.render(request, "onward.html", target=target)
+    return RedirectResponse(target, 303)
 
 
 async def _audit_refusal(request: Request, gateway: Gateway, name: str) -> None:
