@@ -35,6 +35,7 @@ from services.gateway.fhir.search.narrow import (
 from services.gateway.fhir.search.query import Query
 from services.gateway.store import search_places
 from services.gateway.store.database import Database
+from services.gateway.store.search_compartment import of_every_type
 from services.gateway.store.search_includes import included
 from services.gateway.store.search_index import Terms as HashedTerms
 from services.gateway.store.search_links import following, keys_of, resolved
@@ -48,7 +49,6 @@ from services.gateway.store.search_scan import (
     Reading,
     chunk,
     count,
-    of_every_type,
     order_term,
     parsed,
 )

@@ -17,32 +17,27 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.access.rights import Permission, Visibility
 from services.gateway.fhir.search import forms
-from services.gateway.fhir.search.compartments import members
-from services.gateway.fhir.search.costs import TooCostly
 from services.gateway.fhir.search.criteria import Chain, Criterion, Has
-from services.gateway.fhir.search.extract import EVERY, Term
+from services.gateway.fhir.search.extract import Term
 from services.gateway.fhir.search.match import fits, holds
 from services.gateway.fhir.search.narrow import (
-    All,
-    Either,
     Filter,
     Not,
     Ranges,
-    listing,
-    member,
-    seen,
 )
-from services.gateway.fhir.search.query import Query
 from services.gateway.fhir.search.ranges import Bounds
+from services.gateway.store import search_sql
 from services.gateway.store.database import Cipher
 from services.gateway.store.search_sql import (
-    COUNT_MAX,
     Statement,
+    in_order,
     is_listing,
     leading,
+    leads,
     probe,
     rest_of,
     source,
+    walked,
 )
 from services.gateway.store.stored import Stored, unsealed_row
 
@@ -143,15 +138,42 @@ async def chunk(
 async def _by_key(
     reading: Reading, wanted: Pass, after: Place | None, limit: int, phase: int
 ) -> list[Candidate]:
+    filters = wanted.filters
+    narrow = [found for found in filters if leads(found) and not is_listing(found)]
+    if len(narrow) <= 1 and all(in_order(found) for found in narrow):
+        place = walked(filters, 0)  # there is nothing to choose from
+        return await _led(reading, filters, place, after, limit, phase)
+    first = search_sql.FIRST_COUNT_MAX
+    place, size = await leading(reading.connection, reading.statement, filters, first)
+    if size > first:
+        # Conditions that many resources meet: the first few of one may fill the page.
+        found = await _led(reading, filters, place, after, limit, phase, search_sql.WALK_MAX)
+        if len(found) == limit:
+            return found
+        most = search_sql.COUNT_MAX
+        place, _ = await leading(reading.connection, reading.statement, filters, most)
+    return await _led(reading, filters, place, after, limit, phase)
+
+
+async def _led(
+    reading: Reading,
+    filters: Sequence[Filter],
+    place: int,
+    after: Place | None,
+    limit: int,
+    phase: int,
+    walk: int = 0,
+) -> list[Candidate]:
+    """Return candidates by key, one filter leading; with `walk` only among its first so many."""
     statement = reading.statement()
-    place, _ = await leading(reading.connection, reading.statement, wanted.filters)
-    rest = rest_of(wanted.filters, place)
-    keys = source(statement, wanted.filters[place])
-    where = "".join(f" AND {probe(statement, found, 'd.key')}" for found in rest)
-    if after is not None:
-        where += f" AND d.key < {statement.bind(int(after[1]))}"
+    keys = source(statement, filters[place])
+    before = "" if after is None else f" AND d.key < {statement.bind(int(after[1]))}"
+    if walk:
+        keys = f"SELECT d.key FROM ({keys}) d WHERE 1 = 1{before} ORDER BY d.key DESC LIMIT "
+        keys += statement.bind(walk)
+    where = "".join(f" AND {probe(statement, found, 'd.key')}" for found in rest_of(filters, place))
     hits = (
-        f"SELECT d.key AS key FROM ({keys}) d WHERE 1 = 1{where}"
+        f"SELECT d.key AS key FROM ({keys}) d WHERE 1 = 1{where}{before}"
         f" ORDER BY d.key DESC LIMIT {statement.bind(limit)}"
     )
     rows = await statement.run(
@@ -169,7 +191,8 @@ async def _by_range(
     of the value is walked. Both give the same order, so pages may change between them.
     """
     statement = reading.statement()
-    place, size = await leading(reading.connection, reading.statement, wanted.filters, sized=True)
+    most = search_sql.COUNT_MAX
+    place, size = await leading(reading.connection, reading.statement, wanted.filters, most)
     tenant, term = (
         statement.bind(reading.tenant),
         statement.bind(reading.term(order.term or ("",) * 3)),
@@ -177,7 +200,7 @@ async def _by_range(
     first, second = ("high", "low") if order.descending else ("low", "high")
     way, beyond = ("DESC", "<") if order.descending else ("ASC", ">")
     rest, keys = [one for one in wanted.filters if not is_listing(one)], ""
-    if size <= COUNT_MAX:
+    if size <= most:
         rest = rest_of(wanted.filters, place)
         joined = "CROSS JOIN" if statement.dialect == "sqlite" else "JOIN"
         keys = f"({source(statement, wanted.filters[place])}) d {joined} "
@@ -221,7 +244,8 @@ def _stored(reading: Reading, row: Sequence[Any]) -> Stored:
 async def count(reading: Reading, wanted: Pass) -> int:
     """Return how many resources pass the filters."""
     statement = reading.statement()
-    place, _ = await leading(reading.connection, reading.statement, wanted.filters)
+    most = search_sql.COUNT_MAX
+    place, _ = await leading(reading.connection, reading.statement, wanted.filters, most)
     rest = rest_of(wanted.filters, place)
     keys = source(statement, wanted.filters[place])
     where = "".join(f" AND {probe(statement, found, 'd.key')}" for found in rest)
@@ -254,18 +278,3 @@ def reference_terms(
 def order_term(kind: str, code: str) -> Term:
     """Return the term of the range over all values of a parameter."""
     return kind, code, forms.ORDER
-
-
-def of_every_type(reading: Reading, query: Query) -> Pass:
-    """Return the pass over every type of a compartment."""
-    if query.compartment is None or query.criteria:
-        raise TooCostly("name the resource type to search by its parameters")
-    name = query.compartment.addresses[0].partition("/")[0]
-    parts: list[Filter] = []
-    exact = True
-    for kind in sorted(members(name)):
-        sight, _ = seen(kind, reading.visibility, reading.base_url)
-        exact = exact and sight.exact
-        parts.append(All((listing(kind), sight.filter)))
-    rules = None if exact else reading.visibility.rules
-    return Pass(EVERY, (member(query.compartment), Either(tuple(parts))), rules=rules)

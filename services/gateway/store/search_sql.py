@@ -23,6 +23,8 @@ from services.gateway.fhir.search.ranges import HIGHEST, LOWEST, Bounds
 COUNT_MAX = 5_000
 """Rows up to which a condition's size is counted; one with more is walked, not collected."""
 FIRST_COUNT_MAX = 500
+WALK_MAX = 1_000
+"""Resources looked at in the order of the page, before a large condition is counted further."""
 
 
 @dataclass(slots=True)
@@ -145,42 +147,37 @@ async def leading(
     connection: AsyncConnection,
     blank: Callable[[], Statement],
     filters: Sequence[Filter],
-    *,
-    sized: bool = False,
+    most: int,
 ) -> tuple[int, int]:
-    """Return which filter leads, and how many rows it has: COUNT_MAX + 1 means more than that.
+    """Return which filter leads, and how many rows it has: `most` + 1 means more than that.
 
-    Without `sized` the only one that can lead is not counted where its order is that of a page.
-
-    The smallest leads. Where all are large, one in the order of a page is walked: it ends when
+    The smallest leads. Where all are larger, one in the order of a page is walked: it ends when
     the page is full.
     """
     able = [place for place, found in enumerate(filters) if leads(found)]
     few = next((place for place in able if isinstance(filters[place], Only)), None)
     if few is not None:
         return few, 0
-    narrow = [place for place in able if not is_listing(filters[place])] or able
-    if (
-        len(narrow) == 1
-        and in_order(filters[narrow[0]])
-        and (not sized or is_listing(filters[narrow[0]]))
-    ):
-        return narrow[0], COUNT_MAX + 1  # it is walked, whatever its size
-    size, place = 0, narrow[0]
-    for most in (FIRST_COUNT_MAX, COUNT_MAX):
-        statement = blank()
-        limit = statement.bind(most + 1)
-        counts = [
-            f"(SELECT count(*) FROM (SELECT 1 FROM ({_loose(statement, filters[one])}) c"
-            f" LIMIT {limit}) n)"
-            for one in narrow
-        ]
-        (row,) = await statement.run(connection, f"SELECT {', '.join(counts)}")
-        size, place = min(zip(row, narrow, strict=True))
-        if size <= most:
-            return place, size
-    ordered = [one for one in narrow if in_order(filters[one])]
-    return (ordered or [one for one in able if is_listing(filters[one])] or [place])[0], size
+    narrow = [place for place in able if not is_listing(filters[place])]
+    if not narrow:
+        return able[0], most + 1
+    statement = blank()
+    limit = statement.bind(most + 1)
+    counts = [
+        f"(SELECT count(*) FROM (SELECT 1 FROM ({_loose(statement, filters[one])}) c"
+        f" LIMIT {limit}) n)"
+        for one in narrow
+    ]
+    (row,) = await statement.run(connection, f"SELECT {', '.join(counts)}")
+    size, place = min(zip(row, narrow, strict=True))
+    return (place, size) if size <= most else (walked(filters, place), size)
+
+
+def walked(filters: Sequence[Filter], otherwise: int) -> int:
+    """Return which filter can be walked in the order of a page; the listing as a last resort."""
+    ordered = [place for place, found in enumerate(filters) if in_order(found)]
+    narrow = [place for place in ordered if not is_listing(filters[place])]
+    return (narrow or ordered or [otherwise])[0]
 
 
 def rest_of(filters: Sequence[Filter], place: int) -> list[Filter]:

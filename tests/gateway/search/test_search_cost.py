@@ -93,7 +93,7 @@ async def test_a_search_costs_no_more_in_a_table_ten_times_as_large(
     # both tables are beyond them.
     monkeypatch.setattr("services.gateway.store.search_sql.COUNT_MAX", 150)
     monkeypatch.setattr("services.gateway.store.search_sql.FIRST_COUNT_MAX", 50)
-    monkeypatch.setattr("services.gateway.store.search_scan.COUNT_MAX", 150)
+    monkeypatch.setattr("services.gateway.store.search_sql.WALK_MAX", 50)
     engine = open_engine(f"sqlite+aiosqlite:///{tmp_path / 'cost.db'}")
     await migrations.upgrade(engine)
     store = open_store(engine, memory_blobs("identity").vault, 3600, 1800)

@@ -104,7 +104,7 @@ def test_sorting_by_last_update_and_walking_the_index(
     for most in (0, 10_000):  # 0: every condition is too large to be collected
         monkeypatch.setattr("services.gateway.store.search_sql.COUNT_MAX", most)
         monkeypatch.setattr("services.gateway.store.search_sql.FIRST_COUNT_MAX", min(most, 500))
-        monkeypatch.setattr("services.gateway.store.search_scan.COUNT_MAX", most)
+        monkeypatch.setattr("services.gateway.store.search_sql.WALK_MAX", max(1, most // 10))
         pairs = [("_sort", "_lastUpdated"), ("code", "urn:c|x"), ("patient", "a"), ("_count", "2")]
         found = bench.run(bench.ids(tenant, "Observation", pairs))
         assert sorted(found) == ["o0", "o1", "o3", "o4", "o5"]
