@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -55,6 +56,7 @@ class ExportWorker:
         self.blobs = blobs
         self._keep_s = keep_s
         self.wanted = asyncio.Event()
+        self._held = 0.0
 
     async def run(self) -> None:
         """Take jobs, the oldest first, and delete files whose time is over."""
@@ -72,6 +74,7 @@ class ExportWorker:
         for job in await self._store.exports.unfinished(SWEEP):
             if not await self._store.leases.hold(_lease(job), LEASE_S):
                 continue
+            self._held = time.monotonic()
             # It may have got on between the look and the lease.
             try:
                 await self._work(await self._store.exports.get(job.tenant, job.id))
@@ -128,15 +131,17 @@ class ExportWorker:
         return ref.size, ref.sha256
 
     async def still(self, job: Job) -> None:
-        """Renew the lease.
+        """Renew the lease when a quarter of it is over.
 
         Raises
         ------
         Stopped
             The job is not ours any more, or was cancelled.
         """
-        if not await self._store.leases.hold(_lease(job), LEASE_S):
-            raise Stopped
+        if time.monotonic() - self._held > LEASE_S / 4:
+            if not await self._store.leases.hold(_lease(job), LEASE_S):
+                raise Stopped
+            self._held = time.monotonic()
         try:
             await self._store.exports.get(job.tenant, job.id)
         except MeshError as error:
