@@ -7,7 +7,16 @@ import sys
 
 from benchmarks import machine, results
 
-NAMES = ["case", "inference_hop", "bus", "deidentification", "search", "fhir_server"]
+NAMES = [
+    "case",
+    "inference_hop",
+    "bus",
+    "deidentification",
+    "search",
+    "fhir_server",
+    "cds_hooks",
+    "bulk_export",
+]
 
 
 def main(wanted: list[str]) -> int:
