@@ -43,7 +43,7 @@ def status(client: Client, *, as_json: bool) -> int:
         out.print(shown)
         oldest = answer["oldest_open_case_s"]
         out.print("no case is open" if oldest is None else f"oldest open case: {oldest:.0f} s")
-        writes = answer["ehr_writes"]
+        writes = answer.get("ehr_writes", {"waiting": 0, "failed": 0})
         if writes["waiting"] or writes["failed"]:
             waiting, failed = writes["waiting"], writes["failed"]
             text = f"reports on their way to the EHR: {waiting}; given up: {failed} (/ops/ehr)"
