@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 LEASE, LEASE_S = "subscriptions", 20.0
 LOOK_S = 1.0
 """How often it is looked for work of other replicas and for heartbeats."""
+WAKE_S = (0.02, 0.1, 0.5)
+"""When it is looked after a write of this replica."""
 AT_ONCE = 64
 """Subscriptions served at the same time."""
 FORGET_S = 3600.0
@@ -62,8 +64,9 @@ class Delivery:
         self._renew_us = 0
 
     def wake(self) -> None:
-        """Look for work soon: an event is about to be committed."""
-        asyncio.get_running_loop().call_later(0.02, self._wake.set)
+        """Look for work soon: an event is about to be committed, at once or a little later."""
+        for seconds in WAKE_S:
+            asyncio.get_running_loop().call_later(seconds, self._wake.set)
 
     async def run(self) -> None:
         """Deliver while this replica has the lease; give it back at the end."""
