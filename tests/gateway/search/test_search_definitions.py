@@ -27,6 +27,7 @@ from services.gateway.fhir.search.narrow import (
 from services.gateway.fhir.search.query import parse
 from services.gateway.fhir.search.ranges import Range
 from services.gateway.fhir.search.values import Pointer, Token
+from services.kernel.errors import TooLarge
 
 NAMED = [
     "Patient",
@@ -213,3 +214,12 @@ def test_official_examples_are_indexed_and_found_by_their_own_values(
                     asked[definition.kind] += 1
     assert sum(asked.values()) > 10_000
     assert set(asked) == {"string", "token", "reference", "uri"}
+
+
+@pytest.mark.requirement("DX-SEA-09")
+def test_a_resource_of_very_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = {"resourceType": "Patient", "name": [{"family": f"{n} family"} for n in range(90)]}
+    assert len(index_of(patient).terms) > 1_000
+    monkeypatch.setattr("services.gateway.fhir.search.extract.ROWS_MAX", 1_000)
+    with pytest.raises(TooLarge):
+        index_of(patient)

@@ -254,6 +254,10 @@ def test_includes_follow_circles_once_and_stop_at_a_limit(
     page = bench.run(bench.page(tenant, "Patient", circle))
     assert [s.id for s in page.included] == ["b", "c"] and page.complete
     more = [*circle, ("_revinclude:iterate", "Observation:subject")]
+    bench.run(bench.fill(tenant, [linked("d", "e"), linked("e", "f"), linked("f", "e")]))
+    beside = [("_id", "d"), ("_include:iterate", "Patient:link")]
+    page = bench.run(bench.page(tenant, "Patient", beside))
+    assert [s.id for s in page.included] == ["e", "f"] and page.complete
     page = bench.run(bench.page(tenant, "Patient", more))
     assert [s.id for s in page.included] == ["b", "c", "o"]
     typed = [("_id", "o"), ("_include", "Observation:subject:Group")]

@@ -18,9 +18,12 @@ from services.gateway.fhir.search.expressions import Path, compile_expression, f
 from services.gateway.fhir.search.measures import Measure
 from services.gateway.fhir.search.ranges import Range
 from services.gateway.fhir.search.values import Value, values
+from services.kernel.errors import TooLarge
 
 RULES = 1
 """Version of these rules: raise it when an index filled by the earlier ones must be refilled."""
+ROWS_MAX = 500_000
+"""Rows that one resource may take; a Group of 100,000 members takes about 300,000."""
 EVERY = "*"
 """In place of a type: the term is of every type."""
 COMPARTMENT = "_compartment"
@@ -39,13 +42,20 @@ class Index:
 
 
 def index_of(resource: Mapping[str, Any]) -> Index:
-    """Return what a resource as the store keeps it, meta included, is found by."""
+    """Return what a resource as the store keeps it, meta included, is found by.
+
+    Raises
+    ------
+    TooLarge
+    """
     kind = str(resource.get("resourceType"))
     index = Index()
     index.terms.add((kind, "", ""))
     for code, parameter_type, found in _found(kind, resource):
         index.terms.add((kind, code, forms.PRESENT))
         _FORMS[parameter_type](index, kind, code, found)
+        if len(index.terms) + len(index.ranges) > ROWS_MAX:
+            raise TooLarge(f"the resource would take over {ROWS_MAX} rows of the search index")
     for member in memberships(kind, resource):
         index.terms.add((EVERY, COMPARTMENT, member))
     return index
