@@ -97,7 +97,7 @@ def _ask(chance: random.Random, name: str) -> tuple[dict[str, Any], set[int]]:
         f"/Patient?family=Soak{number % PEOPLE}&_revinclude=Observation:patient&_count=5",
         "/Observation?value-quantity=gt50&_count=20&_total=accurate",
         "/Patient?birthdate=gt1950&_count=20&_elements=birthDate",
-        "/metadata",
+        "/Patient?_summary=count",
     ]
     wrong = ["/Patient/nobody", "/Nothing/1", "/Patient?shoe-size=1", "/Patient?_count=x"]
     kind = chance.random()
