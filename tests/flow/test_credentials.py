@@ -33,17 +33,27 @@ ROUTES = [
 ]
 
 
+OPEN = {"/fhir/metadata"}
+"""What anybody may ask; it says nothing of anybody."""
+ROOTS = {"/fhir", "/fhir/"}
+
+
 def may(role: Role, entry: Entry) -> bool:
-    """Tell whether a role is meant to have a route: written here a second time on purpose."""
-    if entry.path == "/fhir/metadata":
+    """Tell whether a role is meant to have a route: written here a second time on purpose.
+
+    Under /fhir a route alone shows nothing: which resources of which type an account sees is
+    its rights' affair (`test_an_auditor_sees_the_trail_and_nothing_else` and tests/gateway).
+    """
+    if entry.path in OPEN:
         return True
     if entry.path.startswith("/ops"):
         return role is (Role.AUDITOR if entry.path == "/ops/audit" else Role.OPERATOR)
-    if entry.path.startswith(("/dicom-web", "/smart")):
+    if entry.path.startswith(("/dicom-web", "/smart")) or entry.path == "/fhir/$submit":
         return role is Role.EHR
     if entry.path.startswith("/fhir"):
-        reads = entry.method == "GET" or entry.path.endswith("/_search")
-        return role is Role.EHR or (role is Role.PHYSICIAN and reads)
+        asks = entry.method == "GET" or entry.path in ROOTS or "$" in entry.path
+        reads = asks or entry.path.endswith("/_search")
+        return role in (Role.EHR, Role.PHYSICIAN) or (role is Role.AUDITOR and reads)
     return role is Role.PHYSICIAN
 
 
@@ -63,13 +73,17 @@ def places(running: Running, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 def address(entry: Entry, places: dict[str, str]) -> str:
     of_case = entry.path.startswith(("/cases", "/ops"))
+    of_patient = entry.path.startswith(("/fhir/{compartment}", "/fhir/Patient"))
     values = {
+        "{compartment}": "Patient",
         "{type}": "DiagnosticReport",
-        "{id}": places["case"] if of_case else places["report"],
+        "{id}": places["case"] if of_case else places["patient" if of_patient else "report"],
         "{version}": places["version"],
         "{study}": "2.25.1",
         "{sequence}": "1",
         "{image}": "0",
+        "{job}": "0",
+        "{name}": "0",
     }
     path = entry.path
     for name, value in values.items():
@@ -101,6 +115,11 @@ def assert_refused(answer: httpx.Response, allowed: tuple[int, ...], what: Any) 
     assert not [word for word in IDENTIFYING if word in answer.text], what
     if "json" in answer.headers.get("content-type", ""):
         assert json.loads(answer.content)["resourceType"] == "OperationOutcome", what
+
+
+@pytest.mark.requirement("DX-GW-01")
+def test_what_is_open_is_written_down() -> None:
+    assert {entry.path for entry in ENTRIES if entry.open} == OPEN
 
 
 @pytest.mark.requirement("DX-GW-01")
@@ -142,11 +161,25 @@ def test_a_route_is_open_to_a_role_with_the_right(
     tried = 0
     for entry in ENTRIES:
         for role, ask in roles.items():
-            if may(role, entry) and entry.method in SAFE:
+            by_type = role is Role.AUDITOR and entry.path.startswith("/fhir")
+            if may(role, entry) and entry.method in SAFE and not by_type:
                 answer = ask(entry.method, address(entry, places))
                 assert answer.status_code not in REFUSED, (entry.path, role, answer.status_code)
                 tried += 1
     assert tried > 10
+
+
+@pytest.mark.requirement("DX-GW-01")
+def test_an_auditor_sees_the_trail_and_nothing_else(
+    running: Running, places: dict[str, str], roles: dict[Role, Callable[..., httpx.Response]]
+) -> None:
+    ask = roles[Role.AUDITOR]
+    for entry in ENTRIES:
+        if entry.path.startswith("/fhir/{") and entry.method in SAFE:
+            assert_refused(ask("GET", address(entry, places)), (403,), entry.path)
+    trail = ask("GET", "/fhir/AuditEvent?_count=5").json()
+    assert len(trail["entry"]) == 5
+    assert {entry["resource"]["resourceType"] for entry in trail["entry"]} == {"AuditEvent"}
 
 
 @pytest.mark.requirement("DX-GW-01")
@@ -159,7 +192,8 @@ def test_a_session_changes_nothing_without_the_pages_own_token(
     for entry in changing:
         for token in ("", "0123456789abcdef"):
             form = {"csrf": token, "version": "1", "comment": "forged"}
-            answer = physician.http.post(address(entry, places), data=form)
+            path = address(entry, places)
+            answer = physician.http.request(entry.method, path, data=form)
             assert answer.status_code == 403, (entry.path, answer.status_code)
     assert running.report(places["case"])["status"] == "partial"
 
