@@ -265,6 +265,18 @@ async def test_an_access_token_ends_in_time_and_with_its_account(smart: Any) -> 
 
 
 @pytest.mark.requirement("DX-SMT-03")
+async def test_what_is_remembered_of_a_token_does_not_outlive_it(smart: Any) -> None:
+    app = await smart.app(SCOPE)
+    token = (await smart.tokens(app, SCOPE))["access_token"]
+    found = await smart.gateway.store.smart.grants.token(token)
+    at = [found.expires_us - 500_000]
+    object.__setattr__(smart.gateway.store.database, "now_us", lambda: at[0])
+    assert (await smart.get("/fhir/Patient/p-1", token)).status_code == 200
+    at[0] = found.expires_us
+    assert (await smart.get("/fhir/Patient/p-1", token)).status_code == 401
+
+
+@pytest.mark.requirement("DX-SMT-03")
 async def test_no_secret_is_in_the_database(smart: Any) -> None:
     app = await smart.app(OFFLINE, kind="symmetric")
     tokens = await smart.tokens(app, OFFLINE)
