@@ -1,13 +1,15 @@
 """Writes the files of export jobs: one at a time in each process, resumed where it stopped.
 
-A file is written whole, then it and the place it ends at are committed together. What a crash
-leaves behind is written again under the same name, so a line is never lost nor there twice.
+A file is written whole, then it and the place it ends at are committed together, so a line is
+never lost nor there twice. A file that a crash leaves behind has a name that nothing knows, and
+goes with the key of its job; so does that of a process that was believed dead and was not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -108,15 +110,15 @@ class ExportWorker:
     async def _work(self, job: Job) -> None:
         snapshot = Snapshot(self._store.database, job.tenant, job.seq)
         selection = Selection(job, job.url.split("/fhir/", 1)[0])
-        progress = job.progress
+        progress = known = job.progress
         if not progress.begun:
             kinds = await self._kinds(job, snapshot, selection)
             progress = replace(progress, kinds=kinds, all_kinds=len(kinds), begun=True)
         while progress.kinds:
-            writer = _Files(self, job, snapshot, selection, progress)
-            progress = await writer.next()
-            if not await self._store.exports.save(job, progress):
+            following = await _Files(self, job, snapshot, selection, progress).next()
+            if not await self._store.exports.save(job, known, following):
                 raise Stopped
+            progress = known = following
         await self._store.exports.finish(job, DONE, self._keep_s)
 
     async def _kinds(self, job: Job, snapshot: Snapshot, selection: Selection) -> tuple[str, ...]:
@@ -173,7 +175,7 @@ class _Files:
 
     async def next(self) -> Progress:
         """Write one file of the type the job is at; return how far that is."""
-        number = len(self._progress.files) + 1
+        number = f"{len(self._progress.files) + 1}-{secrets.token_hex(4)}"
         files = list(self._progress.files)
         lines = self._lines()
         first = await anext(lines, None)
@@ -208,8 +210,8 @@ class _Files:
             places = await self._snapshot.places(
                 self._kind, self._place, asked.since_us, asked.until_us, PAGE
             )
-            await self._worker.still(self._job)
             for batch in _batches(places):
+                await self._worker.still(self._job)
                 for line in await self._batch(batch):
                     size += len(line)
                     self._count += 1

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, case, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, insert, or_, select, update
 
 from services.gateway.export.job import (
     CANCELLED,
@@ -132,9 +132,10 @@ class Exports:
         async with self._db.read() as connection:
             return [(row[0], row[1]) for row in await connection.execute(query)]
 
-    async def save(self, job: Job, progress: Progress) -> bool:
-        """Write how far a job has come; False: it does not run any more."""
-        return await self._change(job, {"progress": dump_progress(progress)})
+    async def save(self, job: Job, before: Progress, progress: Progress) -> bool:
+        """Write how far a job has come; False: it does not run any more, or another was faster."""
+        unchanged = EXPORTS.c.progress == dump_progress(before)
+        return await self._change(job, {"progress": dump_progress(progress)}, unchanged)
 
     async def finish(self, job: Job, status: str, keep_s: float, reason: str = "") -> bool:
         """End a job; its files stay for `keep_s`. False: it was ended before."""
@@ -155,9 +156,12 @@ class Exports:
         async with self._db.begin() as connection:
             await connection.execute(delete(EXPORTS).where(*here))
 
-    async def _change(self, job: Job, values: Row) -> bool:
+    async def _change(self, job: Job, values: Row, *where: ColumnElement[bool]) -> bool:
         query = update(EXPORTS).where(
-            EXPORTS.c.tenant == job.tenant, EXPORTS.c.id == job.id, EXPORTS.c.status == RUNNING
+            EXPORTS.c.tenant == job.tenant,
+            EXPORTS.c.id == job.id,
+            EXPORTS.c.status == RUNNING,
+            *where,
         )
         async with self._db.begin() as connection:
             return (await connection.execute(query.values(values))).rowcount == 1

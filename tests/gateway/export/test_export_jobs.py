@@ -284,3 +284,24 @@ async def test_damaged_content_is_named_and_the_rest_goes_out(bulk: Any, keep: A
     assert [entry["count"] for entry in manifest["output"]] == [1]
     [line] = (await bulk.lines(manifest, "error"))["OperationOutcome"]
     assert "Patient/p-1" in orjson.loads(line)["issue"][0]["diagnostics"]
+
+
+@pytest.mark.requirement("DX-BLK-05")
+async def test_a_process_believed_dead_cannot_write_over_another(bulk: Any, keep: Any) -> None:
+    """It comes back after its lease has gone, in the midst of a file, and finds the job done."""
+    await keep(bulk.world, patient(), observation(1))
+    begun = await bulk.start()
+    gateway = bulk.world.gateway
+
+    class Sleeps(ExportWorker):
+        async def put(self, *arguments: Any) -> Any:
+            done = await super().put(*arguments)
+            other = ExportWorker(gateway.store, gateway.exports.blobs, 60)
+            while await other.once():  # the same holder: its lease does not stop it
+                pass
+            return done
+
+    assert await Sleeps(gateway.store, gateway.exports.blobs, 60).once()
+    manifest = (await bulk.get(begun.headers["content-location"])).json()
+    assert sum(entry["count"] for entry in manifest["output"]) == 2
+    assert len(await bulk.lines(manifest)) == 2

@@ -71,10 +71,11 @@ async def test_a_job_comes_back_as_it_was_written(store: Store) -> None:
     assert await store.exports.get("north", "j-1") == job()
     file = File("Patient-1.ndjson", "Patient", "output", 3, 99, "ab")
     progress = Progress(("Group",), 5, (file,), begun=True, all_kinds=2)
-    assert await store.exports.save(job(), progress)
+    assert await store.exports.save(job(), Progress(), progress)
+    assert not await store.exports.save(job(), Progress(), Progress(("Patient",)))
     assert (await store.exports.get("north", "j-1")).progress == progress
     assert await store.exports.finish(job(), DONE, 60)
-    assert not await store.exports.save(job(), Progress()), "it does not run any more"
+    assert not await store.exports.save(job(), progress, Progress()), "it does not run any more"
     with pytest.raises(NotFound):
         await store.exports.get("south", "j-1")
     await store.exports.cancel("north", "j-1")
