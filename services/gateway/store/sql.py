@@ -26,10 +26,6 @@ class Statement:
         self.sqlite = _PLACES.sub(r"?\1", sqlite)
         self.postgresql = postgresql or sqlite
 
-    def of(self, connection: AsyncConnection) -> str:
-        """Return the text for a connection's database."""
-        return self.postgresql if connection.dialect.name == "postgresql" else self.sqlite
-
 
 _VERSION = "r.tenant, r.type, r.id, r.version, r.seq, r.key, r.method, r.case_id, r.owned, " + (
     "r.updated_us, r.sealed"
@@ -141,6 +137,20 @@ async def add_columns(
         await fetch(connection, statement, tenant, *map(list, zip(*rows, strict=True)))
     else:
         await run_many(connection, statement, [(tenant, *row) for row in rows])
+
+
+async def take_lock(connection: AsyncConnection, tenant: str, rules: int) -> tuple[int, int]:
+    """Lock a tenant's row, made when missing; return its last number and time.
+
+    The first statement of a transaction: on PostgreSQL SQLAlchemy must hand it over, since it
+    begins the transaction only then.
+    """
+    if connection.dialect.name == "postgresql":
+        found = await connection.exec_driver_sql(TAKE_LOCK.postgresql, (tenant, rules))
+        seq, last_us = found.one()
+        return seq, last_us
+    row = (await fetch(connection, TAKE_LOCK, tenant, rules))[0]
+    return row[0], row[1]
 
 
 async def add_entries(connection: AsyncConnection, rows: Sequence[Values]) -> None:

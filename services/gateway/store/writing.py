@@ -189,9 +189,7 @@ class Writing:
         self.cipher = await self._db.cipher_for(self.tenant)
         self._hasher = await self._db.hasher_for(self.tenant)
         place = (self.tenant, max((indexer.rules for indexer in self._indexers), default=0))
-        # Through SQLAlchemy, which begins the transaction; what follows goes to the driver.
-        take = sql.TAKE_LOCK.of(self.connection)
-        seq, last_us = (await self.connection.exec_driver_sql(take, place)).one()
+        seq, last_us = await sql.take_lock(self.connection, *place)
         self._seq = seq
         self.now_us = max(self._db.now_us(), last_us + 1)
 
