@@ -41,6 +41,9 @@ def patient(number: int, **more: Any) -> dict[str, Any]:
 async def test_a_snapshot_stays_as_it_was(store: Store) -> None:
     await save(store, patient(1), patient(2), patient(3), {"resourceType": "Group", "id": "g"})
     seq, us = await store.exports.snapshot("north")
+    last = await store.resources.find("north", "Group", "g")
+    assert last
+    assert (seq, us) == (last.seq, last.updated_us), "not the clock's time: a version's"
     await save(store, patient(1, gender="male"), patient(4))
     async with store.resources.writing("north") as writing:
         await writing.remove("Patient", "p-2")
