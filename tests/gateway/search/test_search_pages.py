@@ -351,6 +351,8 @@ def test_a_compartment_is_searched_by_type_and_whole(bench: Any) -> None:
         observation("o1"),
         observation("o2", of="b"),
         {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/a"}},
+        # Owning a task puts it in a Practitioner's compartment alone.
+        {"resourceType": "Task", "id": "t", "owner": {"reference": "Patient/a"}},
     )
     member = Member(("Patient/a",))
 
