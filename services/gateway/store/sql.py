@@ -147,8 +147,7 @@ async def take_lock(connection: AsyncConnection, tenant: str, rules: int) -> tup
     """
     if connection.dialect.name == "postgresql":
         found = await connection.exec_driver_sql(TAKE_LOCK.postgresql, (tenant, rules))
-        seq, last_us = found.one()
-        return seq, last_us
+        return tuple(found.one())
     row = (await fetch(connection, TAKE_LOCK, tenant, rules))[0]
     return row[0], row[1]
 
