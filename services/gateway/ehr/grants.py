@@ -40,24 +40,32 @@ async def current(
         if found is None:
             raise EhrRefused(401, reason="EHR_TOKEN_EXPIRED")
         held = Tokens.of(found.content["tokens"])
-        if held.access != refused and held.expires_us - client.now_us() > MARGIN_US:
+        if _is_good(held, refused, client):
             return held
         if not held.refresh:
             raise EhrRefused(401, reason="EHR_TOKEN_EXPIRED")
         if await launches.begin_refresh(launch.launch_id, REFRESH_S):
-            return await _refresh(launches, client, launch)
+            return await _refresh(launches, client, launch, refused)
         await asyncio.sleep(WAIT_S)
     raise Unavailable("another process refreshes the EHR's tokens", reason="EHR_REFRESHING")
 
 
-async def _refresh(launches: EhrLaunches, client: EhrClient, launch: Launch) -> Tokens:
-    """Refresh; what another process got between the look and the lease is not thrown away."""
+async def _refresh(
+    launches: EhrLaunches, client: EhrClient, launch: Launch, refused: str
+) -> Tokens:
+    """Refresh, unless another process did between the look and the lease."""
     fresh: Tokens | None = None
     found = await launches.get(launch.launch_id) or launch
+    held = Tokens.of(found.content["tokens"])
     try:
-        fresh = await client.refresh(Tokens.of(found.content["tokens"]))
+        fresh = held if _is_good(held, refused, client) else await client.refresh(held)
     finally:
         await asyncio.shield(
             launches.end_refresh(found, fresh.plain() if fresh is not None else None)
         )
     return fresh
+
+
+def _is_good(held: Tokens, refused: str, client: EhrClient) -> bool:
+    """Tell whether tokens last, and are not those that the EHR refused."""
+    return held.access != refused and held.expires_us - client.now_us() > MARGIN_US
