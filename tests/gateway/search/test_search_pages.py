@@ -363,6 +363,7 @@ def test_a_compartment_is_searched_by_type_and_whole(bench: Any) -> None:
 
     assert bench.run(found("Observation", ALL)) == {"Observation/o1"}
     assert bench.run(found("*", ALL)) == {"Patient/a", "Observation/o1", "Condition/c"}
+    assert bench.run(bench.ids(tenant, "Task", [], seen_by(may("Task", "a")))) == []
     conditions = seen_by(may("Condition", "a"), may("Patient", "b"))
     assert bench.run(found("*", conditions)) == {"Condition/c"}
 
