@@ -351,8 +351,13 @@ def test_a_compartment_is_searched_by_type_and_whole(bench: Any) -> None:
         observation("o1"),
         observation("o2", of="b"),
         {"resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/a"}},
-        # Owning a task puts it in a Practitioner's compartment alone.
-        {"resourceType": "Task", "id": "t", "owner": {"reference": "Patient/a"}},
+        # Who asks for something is in whose compartment it is when a practitioner, no patient.
+        {
+            "resourceType": "ServiceRequest",
+            "id": "s",
+            "subject": {"reference": "Patient/b"},
+            "requester": {"reference": "Patient/a"},
+        },
     )
     member = Member(("Patient/a",))
 
@@ -363,7 +368,8 @@ def test_a_compartment_is_searched_by_type_and_whole(bench: Any) -> None:
 
     assert bench.run(found("Observation", ALL)) == {"Observation/o1"}
     assert bench.run(found("*", ALL)) == {"Patient/a", "Observation/o1", "Condition/c"}
-    assert bench.run(bench.ids(tenant, "Task", [], seen_by(may("Task", "a")))) == []
+    own = seen_by(may("ServiceRequest", "a"))
+    assert bench.run(bench.ids(tenant, "ServiceRequest", [], own)) == []
     conditions = seen_by(may("Condition", "a"), may("Patient", "b"))
     assert bench.run(found("*", conditions)) == {"Condition/c"}
 
