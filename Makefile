@@ -18,7 +18,7 @@ help:
 	@echo 'make soak            the long kill storm (SOAK_ARGS="minutes seed")'
 	@echo 'make train-nodules   reproduce the nodule model'
 	@echo 'make locks           resolve the locks anew     make protos    regenerate protos/gen'
-	@echo 'make settings        write docs/settings.md and the schema of the chart'
+	@echo 'make settings        write the pages of docs/ that come from the code, and the schema of the chart'
 	@echo 'make clean           remove environments'
 
 demo: .venv/ready .venv-triton/tried
@@ -89,6 +89,8 @@ protos: .tox/test/ready
 
 settings: .tox/test/ready
 	@$(TOOLS) docs/make_settings.py
+	@$(TOOLS) docs/make_capabilities.py
+	@$(TOOLS) docs/make_profiles.py
 	@$(TOOLS) charts/make_schema.py
 
 soak: .tox/test/ready .venv-triton/tried

@@ -44,6 +44,16 @@ def test_the_settings_page_is_current(maker: ModuleType) -> None:
     )
 
 
+@pytest.mark.requirement("DX-INT-13")
+def test_the_page_of_capabilities_is_current() -> None:
+    path = ROOT / "docs" / "make_capabilities.py"
+    spec = importlib.util.spec_from_file_location("make_capabilities", path)
+    assert spec and spec.loader
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert made.PAGE.read_text("utf-8") == made.page(), "run python docs/make_capabilities.py"
+
+
 @pytest.mark.requirement("DX-OPS-12")
 def test_check_tells_a_stale_page_from_a_current_one(
     maker: ModuleType, monkeypatch: pytest.MonkeyPatch

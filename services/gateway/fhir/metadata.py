@@ -24,7 +24,7 @@ from services.kernel import fhir
 Json = dict[str, Any]
 Pairs = tuple[tuple[str, str], ...]
 
-PUBLISHED = "2026-11-26"
+PUBLISHED = "2026-11-25"
 """Date this surface last changed; raise it with the routes."""
 EVERY = "*"
 """In an interaction of a route: every type."""
