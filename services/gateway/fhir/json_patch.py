@@ -49,11 +49,7 @@ def _step(resource: Json, operation: Json, at: str) -> Json:
     if not isinstance(operation.get("path"), str):
         raise _refused(at, "path must be a JSON Pointer")
     try:
-        if operation["op"] == "copy":
-            # The library copies numbers by their value, which would lose their digits.
-            value = jsonpointer.JsonPointer(str(operation.get("from"))).resolve(resource)
-            operation = {"op": "add", "path": operation["path"], "value": duplicate(value)}
-        elif "value" in operation:
+        if "value" in operation:
             operation = {**operation, "value": duplicate(operation["value"])}
         return jsonpatch.JsonPatch([operation]).apply(resource, in_place=True)
     except jsonpatch.JsonPatchTestFailed as error:

@@ -93,6 +93,11 @@ async def test_history_shows_what_may_be_seen(server: Any, only_patient: Any) ->
     for path in ("_history", "Patient/_history", "_history?_count=1"):
         entries = await follow(app, path)
         assert [e["fullUrl"] for e in entries] == ["http://gateway/fhir/Patient/a-1"] * 3
+    flag = {"resourceType": "Flag", "id": "f", "status": "active", "code": {"text": "x"}}
+    await server.put({**flag, "subject": {"reference": "Patient/b-1"}})
+    await server.put({**flag, "subject": {"reference": "Patient/a-1"}})
+    assert names(await follow(app, "Flag/f/_history")) == ['PUT Flag/f W/"2"'], "b's stays hidden"
+    assert (await app("GET", "Flag/f/_history/1")).status_code == 404
     assert (await app("GET", "Patient/b-1/_history")).status_code == 404
     assert (await server("GET", "Patient/none/_history")).status_code == 404
 
