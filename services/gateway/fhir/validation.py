@@ -151,7 +151,7 @@ def _well_formed(node: Any) -> bool:
             for value in node
             if value is not None and (type(value) is not str or not value)
         )
-    return node != ""
+    return bool(node != "")
 
 
 def _form(node: Any, path: str) -> Iterator[Violation]:
