@@ -1,4 +1,4 @@
-"""Two thousand mixed requests, sixteen at a time: every one is answered, and memory stays flat.
+"""A thousand mixed requests, sixteen at a time: every one is answered, and memory stays flat.
 
 The long form is `python -m tests.edge.soak`, behind `make soak-edge`.
 """
@@ -14,10 +14,10 @@ from tests.edge import soak
 
 
 @pytest.mark.requirement("DX-ATK-13")
-def test_two_thousand_mixed_requests_leave_nothing_behind(serve: Any, tmp_path: Path) -> None:
+def test_a_thousand_mixed_requests_leave_nothing_behind(serve: Any, tmp_path: Path) -> None:
     with serve(tmp_path) as edge:
-        found = soak.run(edge.fhir, edge.bearer(), requests=2000, seed=20261125)
+        found = soak.run(edge.fhir, edge.bearer(), requests=1000, seed=20261125)
     assert found.failures == [], found.failures[:5]
-    assert found.requests == 2000
+    assert found.requests == 1000
     assert found.longest_s < 20
-    assert found.kib_per_request < 8, f"{found}"
+    assert found.kib_per_request < 16, f"{found}"
