@@ -296,4 +296,4 @@ class SmartGrants:
 
 def _grant(row: Row, content: Mapping[str, Any]) -> Grant:
     names = ("grant_id", "tenant", "client_id", "account", "session_hash", "ends_us", "revoked_us")
-    return Grant(*(row[name] for name in names), content)
+    return Grant(**{name: row[name] for name in names}, content=content)
