@@ -12,6 +12,8 @@ from services.kernel.errors import InvalidInput, Violation
 OPERATIONS_MAX = 1000
 _OPERATIONS = frozenset({"add", "remove", "replace", "move", "copy", "test"})
 """What RFC 6902 has; the library knows more."""
+COPIED_MAX = 100_000
+"""Values that one patch may copy: each copy of a list into itself doubles it."""
 
 Json = Any
 
@@ -27,7 +29,11 @@ def apply(resource: dict[str, Json], patch: Json) -> dict[str, Json]:
     if not isinstance(patch, list) or not 0 < len(patch) <= OPERATIONS_MAX:
         raise _refused("", f"a JSON Patch is an array of 1 to {OPERATIONS_MAX} operations")
     changed: Json = duplicate(resource)
+    left = COPIED_MAX
     for number, operation in enumerate(patch):
+        left -= _copied(changed, operation, left)
+        if left < 0:
+            raise _refused(f"patch[{number}]", f"a patch may copy {COPIED_MAX} values")
         changed = _step(changed, operation, f"patch[{number}]")
     if not isinstance(changed, dict):
         raise _refused("patch", "the result must be a resource")
@@ -41,6 +47,25 @@ def duplicate(value: Json) -> Json:
     if isinstance(value, list):
         return [duplicate(item) for item in value]
     return value
+
+
+def _copied(resource: Json, operation: Json, most: int) -> int:
+    """Return how many values a copy takes, counted no further than one over `most`."""
+    if not isinstance(operation, dict) or operation.get("op") != "copy":
+        return 0
+    try:
+        waiting = [jsonpointer.resolve_pointer(resource, operation["from"])]
+    except (jsonpointer.JsonPointerException, TypeError, KeyError, AttributeError):
+        return 0  # it is refused when it is applied
+    count = 0
+    while waiting and count <= most:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return count
 
 
 def _step(resource: Json, operation: Json, at: str) -> Json:
