@@ -51,13 +51,13 @@ async def remove(
     writes.require_writable(kind)
     call.principal.rights.covering(kind, "d")
     before = await writing.current(kind, resource_id)
-    there = before is not None and not before.deleted
-    conditions.require(headers, before.version if before and there else 0)
     if before is None or before.deleted:
+        conditions.require(headers, 0)
         return before
     writes.require_not_owned(before)
     resource = fhir.parse(before.content)
     allowed.require_change(call.principal.rights, "d", kind, [resource])
+    conditions.require(headers, before.version)
     if kind == "Consent":  # without it nothing is allowed any more
         await consent.tell(call, writing, [{**resource, "status": "inactive"}])
     return await writing.remove(kind, resource_id)

@@ -116,8 +116,11 @@ async def drafted(
     call.principal.rights.covering(key[0], "u")
     writes.require_writable(key[0])
     before = await writes.current(call, writing, *key)
+    resource = fhir.parse(before.content)
+    # Before anything is told of it: whether a test is met would tell what it holds.
+    allowed.require_change(call.principal.rights, "u", key[0], [resource])
     conditions.require(headers, before.version)
-    changed = change.apply(fhir.parse(before.content))
+    changed = change.apply(resource)
     return await writes.prepare(call, Draft(key[0], changed, id=key[1]))
 
 

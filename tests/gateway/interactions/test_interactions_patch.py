@@ -236,3 +236,32 @@ def test_no_json_patch_is_more_than_refused(value: Any) -> None:
     for change in (value, [{"op": "add", "path": value, "value": value}], [value]):
         with contextlib.suppress(InvalidInput):
             json_patch.apply(fhir.parse(WEIGHT), change)
+
+
+@pytest.mark.requirement("DX-INT-08")
+def test_copies_of_a_list_into_itself_end_before_they_fill_the_memory() -> None:
+    bomb = [{"op": "copy", "from": "/name", "path": "/name/-"}] * 60
+    with pytest.raises(InvalidInput) as refused:
+        json_patch.apply(PATIENT, bomb)
+    assert "may copy" in refused.value.violations[0].problem
+    whole = [{"op": "copy", "from": "", "path": "/x"}] * 1000
+    with pytest.raises(InvalidInput):
+        json_patch.apply(PATIENT, whole)
+
+
+@pytest.mark.requirement("DX-INT-08")
+async def test_a_patch_tells_nothing_of_what_its_sender_may_not_change(
+    server: Any, only_patient: Any
+) -> None:
+    for name in ("a", "b"):
+        await server.put({"resourceType": "Patient", "id": name})
+    secret = {"resourceType": "Flag", "id": "f", "status": "active", "code": {"text": "secret"}}
+    await server.put(secret | {"subject": {"reference": "Patient/b"}})
+    app = server.with_rights(only_patient("a"))
+    for guess in ("secret", "other"):
+        test = [{"op": "test", "path": "/code/text", "value": guess}]
+        for version in ('W/"1"', 'W/"7"'):
+            answer = await app("PATCH", "Flag/f", test, content_type=JSON_PATCH, if_match=version)
+            assert answer.status_code == 403, (guess, version)
+    for version in ('W/"1"', 'W/"7"'):
+        assert (await app("DELETE", "Flag/f", if_match=version)).status_code == 403
