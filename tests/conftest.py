@@ -23,6 +23,17 @@ from services.kernel.subjects import SERVICES
 from tests.servers import nats, onnx_model, triton
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what belongs together in one process, where tests run side by side (`-n`).
+
+    A file's tests share its fixtures; those of tests/flow share one running mesh.
+    """
+    for item in items:
+        flows = "flow" in item.path.relative_to(Path(__file__).parent).parts
+        group = "the mesh" if flows else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def nats_server(tmp_path: Path) -> Iterator[nats.NatsServer]:
     """A fresh nats-server that asks for no credential."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -50,16 +51,21 @@ def installed(cache: Path) -> tuple[str, Path]:
         pytest.skip("node and npm are not installed")
     given = os.environ.get("DX_MEDPLUM_DIR")
     folder = Path(given) if given else cache
-    for name in ("package.json", "validate.mjs", "profiles.mjs"):
-        shutil.copy(HERE / name, folder / name)
+    with (folder / "lock").open("w") as lock:  # tests that run side by side share the folder
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in ("package.json", "validate.mjs", "profiles.mjs"):
+            shutil.copy(HERE / name, folder / name)
+        _install(npm, folder)
+    return node, folder
+
+
+def _install(npm: str, folder: Path) -> None:
     if not (folder / "node_modules" / "@medplum" / "definitions").is_dir():
         install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
         try:
             subprocess.run(install, cwd=folder, check=True, timeout=INSTALL_LIMIT_S)
         except (subprocess.SubprocessError, OSError) as error:
             pytest.skip(f"@medplum/core cannot be installed: {type(error).__name__}")
-
-    return node, folder
 
 
 def _run(node: str, folder: Path, script: str, asked: dict[str, Any]) -> Any:
