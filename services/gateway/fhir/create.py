@@ -27,7 +27,8 @@ async def create(call: Call) -> Response:
     made = str(uuid.uuid4())
     draft = Draft(kind, {**resource, "id": made}, came, made, "POST", "c")
     draft = await writes.prepare(call, draft)
-    condition = call.request.headers.get("if-none-exist", "").lstrip("?")
+    header = call.request.headers.get("if-none-exist", "")
+    condition = matching.none_exist(call, kind, header)
     query = matching.condition(call, kind, condition) if condition else None
     async with writes.changing(call) as writing:
         found = await matching.one(call, writing, kind, query) if query else None

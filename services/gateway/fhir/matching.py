@@ -42,6 +42,23 @@ def condition(call: Call, kind: str, text: str) -> Query:
     return query
 
 
+def none_exist(call: Call, kind: str, header: str) -> str:
+    """Return the query in `If-None-Exist`, which HAPI's client sends with the address before it.
+
+    Raises
+    ------
+    InvalidInput
+        The address is not that of the type, at this server.
+    """
+    path, asks, query = header.partition("?")
+    if not asks or "=" in path:  # a question mark in a value
+        return header
+    if path.removeprefix(f"{call.base_url}/fhir/").lstrip("/") not in ("", kind):
+        problem = Violation("http.If-None-Exist", f"must be a query, or {kind}? and a query")
+        raise InvalidInput("the condition cannot be used", [problem], reason="BAD_REQUEST")
+    return query
+
+
 async def one(call: Call, writing: Writing, kind: str, query: Query) -> Key | None:
     """Return the one resource that meets a condition, or None where none does.
 

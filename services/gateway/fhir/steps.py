@@ -49,7 +49,7 @@ def read(call: Call, asked: Asked) -> Step:
     step = Step(asked, kind, content.id_of(resource_id, kind) if resource_id else "")
     wrong = ""
     if asked.method == "POST":
-        text = asked.headers.get("if-none-exist", "").lstrip("?")
+        text = matching.none_exist(call, kind, asked.headers.get("if-none-exist", ""))
         wrong = "must be a resource type" if resource_id or asked.query else ""
     else:
         text = "" if resource_id else asked.query

@@ -29,6 +29,24 @@ async def test_two_conditional_creates_at_once_make_one(each_database: Any) -> N
 
 
 @pytest.mark.requirement("DX-INT-06")
+async def test_a_condition_may_come_with_its_address(server: Any) -> None:
+    """HAPI's client writes the whole address into If-None-Exist, others ?query or Type?query."""
+    made = (await server("POST", "Patient", PATIENT)).json()["id"]
+    for before in ("", "?", "Patient?", "/Patient?", "http://gateway/fhir/Patient?"):
+        answer = await server("POST", "Patient", PATIENT, if_none_exist=f"{before}{QUERY}")
+        assert (answer.status_code, answer.json()["id"]) == (200, made), before
+        request = {"method": "POST", "url": "Patient", "ifNoneExist": f"{before}{QUERY}"}
+        entry = {"request": request, "resource": PATIENT}
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+        (done,) = (await server("POST", "", bundle)).json()["entry"]
+        assert done["response"]["location"].startswith(f"Patient/{made}/"), before
+    for before in ("Practitioner?", "http://elsewhere/fhir/Patient?", "Patient/1?"):
+        answer = await server("POST", "Patient", PATIENT, if_none_exist=f"{before}{QUERY}")
+        assert answer.status_code == 400, before
+    assert await count(server) == 1
+
+
+@pytest.mark.requirement("DX-INT-06")
 async def test_a_condition_that_several_meet_is_412(server: Any) -> None:
     for name in ("a", "b"):
         await server.put({**PATIENT, "id": name})
