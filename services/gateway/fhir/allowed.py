@@ -54,5 +54,9 @@ def require_change(rights: Rights, letter: str, kind: str, resources: Sequence[J
 
 
 def may_be_labelled(content: bytes) -> bool:
-    """Tell quickly whether a confidentiality label may be in JSON, which may be escaped."""
-    return b"v3-Confidentiality" in content or b"\\" in content
+    """Tell quickly whether a label, or one of another resource, may count for a content.
+
+    JSON may be escaped: then it is to be read.
+    """
+    marks = (b"v3-Confidentiality", b"securityContext", b"\\")
+    return any(mark in content for mark in marks)

@@ -18,6 +18,7 @@ from services.gateway.access.rights import Visibility
 from services.gateway.call import Call, body
 from services.gateway.fhir import allowed, answers, content
 from services.gateway.fhir.outcome import UnsupportedMediaType
+from services.gateway.fhir.search import match
 from services.gateway.fhir.types import TYPES
 from services.gateway.store.resources import Stored
 from services.kernel import fhir
@@ -45,8 +46,8 @@ async def from_request(call: Call) -> dict[str, Any]:
     made: dict[str, Any] = {"resourceType": "Binary", "contentType": kind}
     if context := call.request.headers.get("x-security-context", "").strip():
         reference = context.removeprefix(f"{call.base_url}/fhir/")
-        match = _REFERENCE.fullmatch(reference)
-        if match is None or match[1] not in TYPES:
+        named = _REFERENCE.fullmatch(reference)
+        if named is None or named[1] not in TYPES:
             problem = Violation("http.X-Security-Context", "a reference such as Patient/1")
             raise InvalidInput("the header cannot be used", [problem], reason="BAD_REQUEST")
         made["securityContext"] = {"reference": reference}
@@ -55,18 +56,25 @@ async def from_request(call: Call) -> dict[str, Any]:
     return made
 
 
-async def require_seen(call: Call, visibility: Visibility, stored: Stored) -> None:
-    """Let a Binary pass that may be read: one with a security context as that resource may.
+async def sees(call: Call, visibility: Visibility, stored: Stored) -> bool:
+    """Tell whether a Binary may be read: one with a security context as that resource may.
 
-    A context that is not here decides nothing; the Binary is then one like any other.
-
-    Raises
-    ------
-    NotFound
+    A deleted one counts as it last was. One that is not here decides nothing: the Binary is
+    then one like any other. Its own label counts in any case.
     """
-    context = b"securityContext" in stored.content and _context(fhir.parse(stored.content))
+    binary = fhir.parse(stored.content)
+    if not visibility.restricted and match.restricted(binary):
+        return False
+    context = _context(binary)
     found = await call.store.resources.find(call.tenant, *context) if context else None
-    allowed.require_seen(visibility, stored if found is None or found.deleted else found)
+    if found and found.deleted:
+        found = await call.store.resources.read_version(
+            call.tenant, found.type, found.id, found.version - 1
+        )
+    if found:
+        return allowed.sees(visibility, found)
+    binary = {name: value for name, value in binary.items() if name != "securityContext"}
+    return match.visible(visibility, binary)
 
 
 def wants_content(request: Request) -> bool:
@@ -81,6 +89,8 @@ def respond(found: Stored) -> Response:
     """Return the content of a Binary."""
     binary = fhir.parse(found.content)
     kind = str(binary.get("contentType", "")).partition(";")[0].strip()
+    if not _MEDIA_TYPE.fullmatch(kind.lower()):  # R4's own pattern lets a line break pass
+        kind = ""
     known = kind in INLINE
     extension = {"application/pdf": ".pdf", "image/png": ".png"}.get(kind, "")
     disposition = "inline" if known else "attachment"
@@ -101,5 +111,5 @@ def respond(found: Stored) -> Response:
 def _context(binary: Mapping[str, Any]) -> tuple[str, str] | None:
     context = binary.get("securityContext")
     literal = context.get("reference") if isinstance(context, Mapping) else None
-    match = _REFERENCE.fullmatch(literal) if isinstance(literal, str) else None
-    return (match[1], match[2]) if match else None
+    named = _REFERENCE.fullmatch(literal) if isinstance(literal, str) else None
+    return (named[1], named[2]) if named else None

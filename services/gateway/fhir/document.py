@@ -16,6 +16,7 @@ from services.gateway.access import trail
 from services.gateway.access.principal import Action, require
 from services.gateway.call import Call
 from services.gateway.fhir import allowed, answers, content, references, writes
+from services.gateway.fhir.read import sees
 from services.gateway.fhir.writes import Draft
 from services.gateway.progress import to_instant
 from services.gateway.store.database import now_us
@@ -95,7 +96,7 @@ async def _parts(call: Call, composition: Stored) -> list[Stored]:
         if len(parts) + len(wanted) > RESOURCES_MAX:
             raise TooLarge(f"a document may hold {RESOURCES_MAX} resources", reason="TOO_LARGE")
         found = await call.store.resources.find_many(call.tenant, list(wanted))
-        shown = [s for s in found if not s.deleted and allowed.sees(visibility, s)]
+        shown = [s for s in found if not s.deleted and await sees(call, visibility, s)]
         if level == [composition] and len(shown) < len(wanted):
             raise Precondition(
                 f"{len(wanted) - len(shown)} of the resources that the Composition refers to "

@@ -20,6 +20,7 @@ from services.gateway.access import trail
 from services.gateway.access.rights import ANY, LETTERS, Permission, Rights, Visibility
 from services.gateway.call import Call
 from services.gateway.fhir import allowed, answers, content, moments, references
+from services.gateway.fhir.read import sees
 from services.gateway.fhir.search import compartments
 from services.gateway.fhir.search.definitions import parameters
 from services.gateway.fhir.search.query import AFTER, parse
@@ -135,7 +136,7 @@ async def _referenced(call: Call, page: list[Stored], asked: dict[str, str]) -> 
                 keys.setdefault(target[1:])
     found = await call.store.resources.find_many(call.tenant, list(keys)[:REFERENCED_MAX])
     visibility = call.principal.rights.visibility("r")
-    return [s for s in found if not s.deleted and allowed.sees(visibility, s)]
+    return [s for s in found if not s.deleted and await sees(call, visibility, s)]
 
 
 def _bundle(

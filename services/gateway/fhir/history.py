@@ -16,8 +16,8 @@ from starlette.responses import Response
 
 from services.gateway.access import trail
 from services.gateway.call import Call
-from services.gateway.fhir import allowed, answers, content, moments, prefer
-from services.gateway.fhir.read import checked
+from services.gateway.fhir import answers, content, moments, prefer
+from services.gateway.fhir.read import checked, sees
 from services.gateway.progress import to_instant
 from services.gateway.store.resources import Stored
 from services.kernel import fhir
@@ -124,31 +124,18 @@ async def _page(call: Call, asked: Asked) -> tuple[list[Stored], int]:
 async def _seen_now(call: Call, versions: list[Stored]) -> list[Stored]:
     """Return those that may be seen, by their own content and by their resource's as it is now.
 
-    A deletion is shown to those who may see the version before it.
+    A deletion is shown to those who may see the version before it; see `read.sees`.
     """
     visibility = call.principal.rights.visibility("r")
     keys = list(dict.fromkeys((stored.type, stored.id) for stored in versions))
     now: dict[tuple[str, str], bool] = {}
     for stored in await call.store.resources.find_many(call.tenant, keys):
-        now[(stored.type, stored.id)] = await _sees(call, visibility, stored)
+        now[(stored.type, stored.id)] = await sees(call, visibility, stored)
     return [
         stored
         for stored in versions
-        if now.get((stored.type, stored.id)) and await _sees(call, visibility, stored)
+        if now.get((stored.type, stored.id)) and await sees(call, visibility, stored)
     ]
-
-
-async def _sees(call: Call, visibility: Any, stored: Stored) -> bool:
-    if visibility.of(stored.type) == ():
-        return False
-    if not stored.deleted:
-        return allowed.sees(visibility, stored)
-    if stored.version < 2 or (visibility.of(stored.type) is None and visibility.restricted):
-        return True
-    last = await call.store.resources.read_version(
-        call.tenant, stored.type, stored.id, stored.version - 1
-    )
-    return allowed.sees(visibility, last)
 
 
 async def _was_current(call: Call, asked: Asked, stored: Stored) -> bool:

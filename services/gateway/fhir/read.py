@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from services.gateway.access.rights import Visibility
 from services.gateway.call import Call
 from services.gateway.fhir import allowed, answers, binary, conditions, content, prefer
 from services.gateway.fhir.outcome import Gone
@@ -73,6 +74,29 @@ def answers_binary(call: Call, kind: str) -> bool:
     return kind == "Binary" and binary.wants_content(call.request)
 
 
+async def sees(call: Call, visibility: Visibility, stored: Stored) -> bool:
+    """Tell whether a version may be shown; a deletion to those who may see the version before."""
+    if visibility.of(stored.type) == ():
+        return False
+    if stored.deleted:
+        if stored.version < 2 or (visibility.of(stored.type) is None and visibility.restricted):
+            return True
+        stored = await call.store.resources.read_version(
+            call.tenant, stored.type, stored.id, stored.version - 1
+        )
+    if stored.type == "Binary":
+        return await binary.sees(call, visibility, stored)
+    return allowed.sees(visibility, stored)
+
+
+async def _sees_now(call: Call, visibility: Visibility, version: Stored) -> bool:
+    """Tell whether the resource of a version may be seen as it is now: a later label counts."""
+    if visibility.of(version.type) is None and visibility.restricted:
+        return True
+    now = await call.store.resources.find(call.tenant, version.type, version.id)
+    return now is None or now.version == version.version or await sees(call, visibility, now)
+
+
 def _hidden(call: Call, kind: str) -> Gone | NotFound:
     """Return how a deletion is told: to those who may see only some, there never was one."""
     if call.principal.rights.visibility("r").of(kind) is None:
@@ -82,10 +106,11 @@ def _hidden(call: Call, kind: str) -> Gone | NotFound:
 
 async def _answer(call: Call, found: Stored, interaction: str) -> Response:
     visibility = call.principal.rights.visibility("r")
-    if found.type == "Binary":
-        await binary.require_seen(call, visibility, found)
-    else:
-        allowed.require_seen(visibility, found)
+    shown = await sees(call, visibility, found)
+    if shown and interaction == "vread":
+        shown = await _sees_now(call, visibility, found)
+    if not shown:
+        raise NotFound("there is no such resource")
     summary, names = _shape(call, found.type)
     await call.audit(interaction, answers.address(found), case_id=found.case_id)
     if conditions.unchanged(call.request.headers, found.version, found.updated_us):

@@ -204,7 +204,8 @@ class Searches:
     async def _passed(self, reading: Reading, kind: str, conditions: Sequence[Condition]) -> Pass:
         sight, rules = seen(kind, reading.visibility, reading.base_url)
         filters: list[Filter] = [listing(kind), *flat(sight.filter)]
-        wanted = Pass(kind, (), rules=None if sight.exact else rules)
+        deferring = kind != "Binary" or reading.visibility.restricted
+        wanted = Pass(kind, (), rules=None if sight.exact else rules, deferring=deferring)
         for condition in conditions:
             if isinstance(condition, Criterion):
                 if condition.modifier in PLAIN:

@@ -19,7 +19,7 @@ from services.gateway.access.rights import Permission, Visibility
 from services.gateway.fhir.search import forms
 from services.gateway.fhir.search.criteria import Chain, Criterion, Has
 from services.gateway.fhir.search.extract import Term
-from services.gateway.fhir.search.match import fits, holds
+from services.gateway.fhir.search.match import defers, fits, holds
 from services.gateway.fhir.search.narrow import (
     Filter,
     Not,
@@ -82,14 +82,19 @@ class Pass:
     """Permissions, any of which must fit the content; None: decided by the filters."""
     later: tuple[Chain | Has, ...] = ()
     """Conditions to be followed for each candidate."""
+    deferring: bool = True
+    """Whether Binaries under another resource's rights are shown; see `match.defers`."""
 
     @property
     def exact(self) -> bool:
         """Whether the filters decide alone."""
-        return not self.checks and not self.later and self.rules is None
+        decided = self.deferring and self.rules is None
+        return decided and not self.checks and not self.later
 
     def keeps(self, resource: Mapping[str, Any], base_url: str) -> bool:
         """Tell whether a candidate meets what its own content decides."""
+        if not self.deferring and defers(resource):
+            return False
         if self.rules is not None and not any(
             fits(rule, resource, base_url=base_url) for rule in self.rules
         ):

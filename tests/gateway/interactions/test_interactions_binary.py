@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 PDF = b"%PDF-1.7 \x00\xff"
+LABEL = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
 
 
 @pytest.mark.requirement("DX-INT-17")
@@ -68,3 +69,44 @@ async def test_the_security_context_decides_who_reads(server: Any, only_patient:
             "POST", "Binary", PDF, content_type="application/pdf", x_security_context=odd
         )
         assert answer.status_code == 400, odd
+
+
+@pytest.mark.requirement("DX-INT-17")
+async def test_a_label_on_the_security_context_holds_wherever_the_content_is_shown(
+    server: Any,
+) -> None:
+    report = {"resourceType": "Basic", "id": "r", "code": {"text": "x"}}
+    await server.put({**report, "meta": {"security": [LABEL]}})
+    context = {"securityContext": {"reference": "Basic/r"}}
+    plain = {"resourceType": "Binary", "contentType": "text/plain", "data": "eA=="}
+    await server.put({**plain, "id": "under", **context})
+    await server.put(
+        {**plain, "id": "own", "meta": {"security": [LABEL]}}
+        | {"securityContext": {"reference": "Patient/p"}}
+    )
+    await server.put({"resourceType": "Patient", "id": "p"})
+    await server.put({**plain, "id": "free"})
+    http = server.world.http
+    await server.world.sign_in()
+    for path in ("under", "under/_history/1", "under/_history", "own", "own/_history/1"):
+        answer = await http.get(f"/fhir/Binary/{path}", headers={"Accept": "application/json"})
+        assert answer.status_code == 404, path
+    for path in ("Binary", "Binary?_id=under,own,free", "Binary/_history", "_history?_count=500"):
+        shown = (await http.get(f"/fhir/{path}")).text
+        assert "Binary/free" in shown, path
+        assert "Binary/under" not in shown and "Binary/own" not in shown, path
+    assert (await http.get("/fhir/Binary?_summary=count")).json()["total"] == 1
+    await server("DELETE", "Basic/r")
+    assert (await http.get("/fhir/Binary/under", headers={"Accept": "*/*"})).status_code == 404
+    assert (await server("GET", "Binary/under", accept="*/*")).content == b"x"
+
+
+@pytest.mark.requirement("DX-INT-17")
+async def test_a_content_type_that_no_header_can_hold_is_not_sent(server: Any) -> None:
+    for number, kind in enumerate(("text/html\nx", "文/本")):
+        binary = {"resourceType": "Binary", "id": f"b{number}", "contentType": kind, "data": "eA=="}
+        stored = await server("PUT", f"Binary/b{number}", binary)
+        if stored.status_code == 201:
+            raw = await server("GET", f"Binary/b{number}", accept="*/*")
+            assert (raw.status_code, raw.content) == (200, b"x"), kind
+            assert raw.headers["content-type"] == "application/octet-stream"

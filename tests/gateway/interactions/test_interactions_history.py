@@ -110,4 +110,8 @@ async def test_a_label_given_later_hides_what_came_before(server: Any) -> None:
     await server.world.sign_in()
     shown = (await server.world.http.get("/fhir/Patient/_history")).json()
     assert "entry" not in shown
+    first = f"/fhir/Patient/{PATIENT['id']}/_history/1"
+    assert (await server.world.http.get(first)).status_code == 404
     assert len(await follow(server, "Patient/_history")) == 2
+    await server("DELETE", f"Patient/{PATIENT['id']}")
+    assert (await server.world.http.get(first)).status_code == 404

@@ -57,7 +57,7 @@ def matches(query: Query | Iterable[Condition], resource: Resource) -> bool:
 def visible(visibility: Visibility, resource: Resource, *, base_url: str = "") -> bool:
     """Tell whether a resource may be seen."""
     kind = str(resource.get("resourceType"))
-    if not visibility.restricted and restricted(resource):
+    if not visibility.restricted and (restricted(resource) or defers(resource)):
         return False
     rules = visibility.of(kind)
     return rules is None or any(fits(rule, resource, base_url=base_url) for rule in rules)
@@ -90,6 +90,15 @@ def restricted(resource: Resource) -> bool:
         and label.get("code") in RESTRICTED
         for label in (labels if isinstance(labels, list) else ())
     )
+
+
+def defers(resource: Resource) -> bool:
+    """Tell whether a Binary leaves it to another resource who may read it (R4 binary, 2.38.3).
+
+    That one may be labelled, so what decides from one resource alone shows such a Binary only
+    to those who may see labelled resources as well; a read looks at the other one.
+    """
+    return resource.get("resourceType") == "Binary" and "securityContext" in resource
 
 
 def _member(addresses: Iterable[str], resource: Resource) -> bool:
