@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -55,7 +56,10 @@ def make(gateway: Gateway) -> Starlette:
             await gate.authenticate(request)
         except MeshError as refusal:
             return refuse(request, refusal)
-        return refuse(request, outcome.as_mesh_error(error))
+        answer = refuse(request, outcome.as_mesh_error(error))
+        if isinstance(error, HTTPException):
+            answer.headers.update(error.headers or {})  # Allow
+        return answer
 
     app = Starlette(routes=routes, exception_handlers={404: unrouted, 405: unrouted})
     app.router.redirect_slashes = False

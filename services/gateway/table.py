@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
@@ -46,5 +47,15 @@ class Table(BaseRoute):
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve by the route that was found."""
+        """Serve by the route that was found.
+
+        Raises
+        ------
+        HTTPException
+            405 with `Allow`: the methods of all routes of this path, not of the first alone.
+        """
+        if scope["method"] not in (scope[_FOUND].methods or ()):
+            fitting = [r for r in self._routes if r.matches(scope)[0] is not Match.NONE]
+            methods = {method for route in fitting for method in route.methods or ()}
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
         await scope[_FOUND].handle(scope, receive, send)

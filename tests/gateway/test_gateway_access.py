@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -35,6 +36,9 @@ async def test_unknown_address_and_method_need_a_credential_too(world: Any) -> N
     answer = await world.http.delete("/fhir/Task/1/_history", headers=world.bearer())
     assert answer.status_code == 405
     assert answer.json()["resourceType"] == "OperationOutcome"
+    assert answer.headers["allow"] == "GET, HEAD"
+    answer = await world.http.post("/fhir/Task/1", headers=world.bearer())
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, PATCH, PUT")
 
 
 async def test_health_and_sign_in_are_open_and_tell_nothing(world: Any) -> None:
@@ -91,6 +95,13 @@ async def test_a_name_must_wait_after_wrong_passwords(world: Any) -> None:
     right = await world.sign_in()
     assert right.status_code == 429 and int(right.headers["retry-after"]) >= 1
     assert (await world.sign_in("second")).status_code == 303
+
+
+@pytest.mark.requirement("DX-GW-03")
+async def test_tries_at_the_same_time_have_to_wait_as_well(world: Any) -> None:
+    tries = await asyncio.gather(*(world.sign_in(password=f"wrong {n}") for n in range(12)))
+    assert sum(one.status_code == 401 for one in tries) <= 5
+    assert sum(one.status_code == 429 for one in tries) >= 7
 
 
 async def test_unknown_name_is_answered_like_a_wrong_password(world: Any) -> None:
