@@ -96,14 +96,14 @@ async def check_password(gateway: Gateway, name: str, password: str) -> tuple[st
     TooManyRequests
         The name has to wait.
     """
-    if wait := await gateway.store.people.wait_s(name):
-        raise TooManyRequests("too many wrong passwords", wait)
     key = gateway.accounts.find(name)
-    async with _checking:
+    async with _checking:  # those that waited for their turn look at what the others' tries left
+        if wait := await gateway.store.people.wait_s(name):
+            raise TooManyRequests("too many wrong passwords", wait)
         right = await asyncio.to_thread(gateway.accounts.password_of(key).matches, password)
-    if key is None or not right or gateway.accounts.by_name[key].role is not Role.PHYSICIAN:
-        await gateway.store.people.failed(name)
-        return None
+        if key is None or not right or gateway.accounts.by_name[key].role is not Role.PHYSICIAN:
+            await gateway.store.people.failed(name)
+            return None
     await gateway.store.people.succeeded(name)
     return key
 
