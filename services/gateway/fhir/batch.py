@@ -15,7 +15,7 @@ from services.gateway.fhir import answers, bundles, content, dispatch, submit, t
 
 async def root(call: Call) -> Response:
     """Take a Bundle for what it is."""
-    submit.require_json(call)
+    content.require_json(call)
     answers.accept_json(call.request)
     came = await body(call.request, call.gateway.settings.bundle_bytes_max)
     kind = await content.run_heavy(len(came), _kind, came)

@@ -24,6 +24,9 @@ NUMBER_CHARS_MAX = 64
 JSON_TYPES = frozenset({"application/fhir+json", "application/json"})
 INLINE_BYTES_MAX = 32 << 10
 """Up to this a resource is read in the event loop; a larger one in a thread."""
+NO_OPERATION = "there is no such operation here; GET /fhir/metadata says which there are"
+_TAKEN = {"fhirversion": ("4.0", "4.0.1"), "charset": ("utf-8", "utf8", "us-ascii")}
+"""What parameters of the media type may say; the first is told."""
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _LONG = re.compile(rb"[0-9.eE+\-]{%d}" % (NUMBER_CHARS_MAX + 1))
@@ -36,6 +39,23 @@ def media_type(call: Call) -> str:
     return call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def require_json(call: Call) -> None:
+    """Let a request pass whose content is JSON of FHIR R4 in UTF-8.
+
+    Raises
+    ------
+    UnsupportedMediaType
+        Another media type, `fhirVersion` or `charset`.
+    """
+    if media_type(call) not in JSON_TYPES:
+        raise UnsupportedMediaType("the content must be application/fhir+json")
+    _, _, text = call.request.headers.get("content-type", "").lower().partition(";")
+    for parameter in text.split(";"):
+        name, _, value = parameter.replace(" ", "").partition("=")
+        if value.strip('"') not in _TAKEN.get(name, (value.strip('"'),)):
+            raise UnsupportedMediaType(f"{name} may be {_TAKEN[name][0]} alone")
+
+
 async def read_json(call: Call, limit: int = RESOURCE_BYTES_MAX) -> tuple[bytes, Json]:
     """Return the request's bytes, and the JSON object in them.
 
@@ -43,8 +63,7 @@ async def read_json(call: Call, limit: int = RESOURCE_BYTES_MAX) -> tuple[bytes,
     ------
     UnsupportedMediaType, TooLarge, InvalidInput
     """
-    if media_type(call) not in JSON_TYPES:
-        raise UnsupportedMediaType("the content must be application/fhir+json")
+    require_json(call)
     content = await body(call.request, limit)
     return content, as_object(await run_heavy(len(content), parse, content))
 
@@ -61,8 +80,7 @@ async def read_parameters(call: Call) -> list[tuple[str, Any]]:
     came = await body(call.request, PARAMETERS_BYTES_MAX)
     if not came.strip():
         return []
-    if media_type(call) not in JSON_TYPES:
-        raise UnsupportedMediaType("the content must be application/fhir+json")
+    require_json(call)
     parameters = as_object(parse(came))
     require_type(parameters, "Parameters")
     listed = parameters.get("parameter", [])
@@ -147,6 +165,8 @@ def kind_of(name: str) -> str:
     ------
     NotFound
     """
+    if name.startswith("$"):
+        raise NotFound(NO_OPERATION, reason="NOT_SERVED")
     if name not in TYPES:
         raise NotFound("there is no such resource type in R4", reason="TYPE_NOT_SERVED")
     return name
@@ -157,8 +177,11 @@ def id_of(text: str, kind: str = "Resource") -> str:
 
     Raises
     ------
-    InvalidInput
+    NotFound, InvalidInput
+        An operation that is not served here; not an id.
     """
+    if text.startswith("$"):
+        raise NotFound(NO_OPERATION, reason="NOT_SERVED")
     if not _ID.fullmatch(text) or not text.strip("."):  # a path may not step out of its folder
         problem = Violation(f"{kind}.id", "1 to 64 letters, digits, '-' and '.'")
         raise InvalidInput("not a FHIR id", [problem], reason="BAD_REQUEST")

@@ -135,6 +135,8 @@ async def _from_request(call: Call) -> Patch:
     kind = content.media_type(call)
     if kind != JSON_PATCH and kind not in content.JSON_TYPES:
         raise UnsupportedMediaType(f"a patch is {JSON_PATCH}, or Parameters as {fhir.MEDIA_TYPE}")
+    if kind != JSON_PATCH:
+        content.require_json(call)
     came = await body(call.request, PATCH_BYTES_MAX)
     value = await content.run_heavy(len(came), content.parse, came)
     if kind != JSON_PATCH:

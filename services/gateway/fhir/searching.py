@@ -47,13 +47,14 @@ async def in_compartment(call: Call) -> Response:
     """Return a searchset Bundle of one type, or with `*` of every type, of a compartment."""
     name = content.kind_of(call.path("compartment"))
     resource_id, kind = content.id_of(call.path("id"), name), call.path("type")
+    if kind != EVERY:
+        content.kind_of(kind)
     if name not in compartments.NAMES:
         raise NotFound(f"{name} has no compartment", reason="NOT_SERVED")
     answers.accept_json(call.request)
     if kind == EVERY:
         _any_covered(call, name)
     else:
-        kind = content.kind_of(kind)
         call.principal.rights.covering(kind, "s")
         if kind not in compartments.members(name):
             raise NotFound(f"{kind} is in no {name} compartment", reason="NOT_SERVED")

@@ -16,11 +16,10 @@ from starlette.responses import Response
 
 from services.gateway.call import Call, body
 from services.gateway.fhir import answers, submission
-from services.gateway.fhir.outcome import UnsupportedMediaType, respond
+from services.gateway.fhir.content import require_json
+from services.gateway.fhir.outcome import respond
 from services.gateway.progress import Step, known, stop, to_us, with_step
 from services.kernel.errors import InvalidInput, MeshError
-
-JSON_TYPES = frozenset({"application/fhir+json", "application/json"})
 
 
 async def submit(call: Call) -> Response:
@@ -65,18 +64,6 @@ async def accept(call: Call, content: bytes) -> SubmitCaseResponse:
     case_id = accepted.case.case_id
     await call.audit("submit", f"Task/{case_id}", case_id=case_id)
     return accepted
-
-
-def require_json(call: Call) -> None:
-    """Let a request pass whose content is JSON.
-
-    Raises
-    ------
-    UnsupportedMediaType
-    """
-    kind = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in JSON_TYPES:
-        raise UnsupportedMediaType("the content must be application/fhir+json")
 
 
 async def _note(call: Call, content: bytes, accepted: SubmitCaseResponse) -> None:

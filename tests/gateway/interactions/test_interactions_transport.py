@@ -43,7 +43,13 @@ async def test_json_is_the_only_form(server: Any) -> None:
         assert (await server("GET", f"{path}?_format={form}")).status_code == status, form
     over = await server("GET", f"{path}?_format=json", accept="application/fhir+xml")
     assert over.status_code == 200, "_format overrides Accept"
-    for kind in ("application/fhir+xml", "text/plain", ""):
+    for kind in (
+        "application/fhir+xml",
+        "text/plain",
+        "",
+        "application/fhir+json; fhirVersion=5.0",
+        "application/json; charset=iso-8859-1",
+    ):
         answer = await server("POST", "Patient", PATIENT, content_type=kind)
         assert answer.status_code == 415, kind
     kind = "application/fhir+json; charset=utf-8; fhirVersion=4.0"
