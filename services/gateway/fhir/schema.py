@@ -35,6 +35,21 @@ class Element:
     """Name of a primitive type, such as Uri or Canonical."""
 
 
+_EVENT = "registered preliminary final amended corrected cancelled entered-in-error unknown"
+_VISIT = "planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown"
+ABRIDGED = {
+    ("DetectedIssue", "status"): _EVENT,
+    ("DeviceUdiCarrier", "entryType"): "barcode rfid manual card self-reported unknown",
+    ("DiagnosticReport", "status"): f"{_EVENT} partial appended",
+    ("Encounter", "status"): _VISIT,
+    ("EncounterStatusHistory", "status"): _VISIT,
+    ("Observation", "status"): _EVENT,
+    ("RiskAssessment", "status"): _EVENT,
+    ("Task", "status"): "draft requested received accepted rejected ready cancelled in-progress "
+    "on-hold failed completed entered-in-error",
+}
+"""Codes of required bindings (R4, observation-status and so on) of which the models say that
+they list some alone, for the types that are searched in full."""
 OPEN = frozenset({("CapabilityStatement", "format"), ("Expression", "language")})
 """Codes of which the models list only some, without saying so."""
 
@@ -69,7 +84,7 @@ def elements(model: Model) -> dict[str, Element]:
             get_model() if callable(get_model) and not is_resource else None,
             str(extra.get("one_of_many") or ""),
             () if "Resource" in targets else targets,
-            () if "+" in codes or (model.__name__, name) in OPEN else codes,
+            _all_codes((model.__name__, name), codes),
             primitive,
         )
     return found
@@ -78,6 +93,13 @@ def elements(model: Model) -> dict[str, Element]:
 def choices(model: Model, name: str) -> list[Element]:
     """Return the forms of a choice, such as valueQuantity and valueString of "value"."""
     return [element for element in elements(model).values() if element.choice == name]
+
+
+def _all_codes(place: tuple[str, str], codes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the codes an element may hold; empty where they are not known in full."""
+    if place in ABRIDGED:
+        return tuple(ABRIDGED[place].split())
+    return () if "+" in codes or place in OPEN else codes
 
 
 def _list(extra: dict[str, Any], name: str) -> list[Any]:
