@@ -17,6 +17,7 @@ from services.gateway.access.principal import Action, require
 from services.gateway.call import Call
 from services.gateway.fhir import allowed, answers, content, references, writes
 from services.gateway.fhir.read import sees
+from services.gateway.fhir.search import match
 from services.gateway.fhir.writes import Draft
 from services.gateway.progress import to_instant
 from services.gateway.store.database import now_us
@@ -117,11 +118,21 @@ def _references(call: Call, part: Stored) -> list[Key]:
     return found
 
 
+def _labels(parts: list[Stored]) -> list[dict[str, str]]:
+    """Return the strictest label of the parts, which the document has too (R4 security-labels)."""
+    held = [fhir.parse(part.content) for part in parts if allowed.may_be_labelled(part.content)]
+    codes = {label["code"] for each in held for label in match.labels(each)}
+    strictest = next((code for code in reversed(match.RESTRICTED) if code in codes), "")
+    return [{"system": match.CONFIDENTIALITY, "code": strictest}] if strictest else []
+
+
 def _bundle(call: Call, parts: list[Stored]) -> dict[str, Any]:
     made = str(uuid.uuid4())
+    labels = _labels(parts)
     return {
         "resourceType": "Bundle",
         "id": made,
+        **({"meta": {"security": labels}} if labels else {}),
         "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{made}"},
         "type": "document",
         "timestamp": to_instant(now_us()),

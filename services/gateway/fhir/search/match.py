@@ -8,7 +8,7 @@ Source: FHIR R4, search.html 3.1.1.4.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -40,7 +40,7 @@ Resource = Mapping[str, Any]
 
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 RESTRICTED = ("R", "V")
-"""Labels of what only callers with that right may see."""
+"""Labels of what only callers with that right may see, the strictest last."""
 
 
 def matches(query: Query | Iterable[Condition], resource: Resource) -> bool:
@@ -82,14 +82,17 @@ def _criteria(
 
 def restricted(resource: Resource) -> bool:
     """Tell whether a resource is labelled R or V."""
+    return any(True for _ in labels(resource))
+
+
+def labels(resource: Resource) -> Iterator[Mapping[str, Any]]:
+    """Yield the labels of a resource that restrict who may see it."""
     meta = resource.get("meta")
-    labels = meta.get("security") if isinstance(meta, Mapping) else None
-    return any(
-        isinstance(label, Mapping)
-        and label.get("system") == CONFIDENTIALITY
-        and label.get("code") in RESTRICTED
-        for label in (labels if isinstance(labels, list) else ())
-    )
+    found = meta.get("security") if isinstance(meta, Mapping) else None
+    for label in found if isinstance(found, list) else ():
+        ours = isinstance(label, Mapping) and label.get("system") == CONFIDENTIALITY
+        if ours and label.get("code") in RESTRICTED:
+            yield label
 
 
 def defers(resource: Resource) -> bool:
