@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass, field
+
 import orjson
 from joserfc.jwk import KeySet
 
@@ -18,12 +21,26 @@ KEYS_TIMEOUT_S = 5.0
 SETS_MAX = 512
 
 
+@dataclass(slots=True)
+class _Held:
+    """What is known of one client's address."""
+
+    keys: KeySet | None = None
+    read_s: float = -KEYS_S
+    tried_s: float = -KEYS_S
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class KeySets:
-    """Clients' keys: inline ones as registered, others fetched and kept for a while."""
+    """Clients' keys: inline ones as registered, others fetched and kept for a while.
+
+    Anybody who knows a client's id can make us look for its keys, so an address is asked once
+    at a time and not again soon, whatever it answers.
+    """
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        self._known: dict[tuple[str, str], tuple[float, KeySet]] = {}
+        self._held: dict[tuple[str, str], _Held] = {}
 
     async def keys(self, client: SmartClient, kid: str, now_s: float) -> KeySet:
         """Return a client's keys; fetched anew when old, or when `kid` is not among them.
@@ -34,17 +51,20 @@ class KeySets:
         """
         if client.jwks is not None:
             return usable(client.jwks)
-        slot = (client.client_id, client.jwks_url)
-        if slot in self._known:
-            read_s, keys = self._known[slot]
-            age = now_s - read_s
-            if age < KEYS_AGAIN_S or (age < KEYS_S and assertions.has_key(keys, kid)):
-                return keys
-        keys = await self._fetch(client)
-        if len(self._known) >= SETS_MAX:
-            self._known.clear()
-        self._known[slot] = (now_s, keys)
-        return keys
+        if len(self._held) >= SETS_MAX:
+            self._held.clear()
+        held = self._held.setdefault((client.client_id, client.jwks_url), _Held())
+        async with held.turn:
+            is_good = held.keys is not None and now_s - held.read_s < KEYS_S
+            if not is_good:
+                held.keys = None
+            known = held.keys is not None and assertions.has_key(held.keys, kid)
+            if not known and now_s - held.tried_s >= KEYS_AGAIN_S:
+                held.tried_s = now_s
+                held.keys, held.read_s = await self._fetch(client), now_s
+            if held.keys is None:
+                raise InvalidClient("the client's keys could not be had; try again in a while")
+            return held.keys
 
     async def _fetch(self, client: SmartClient) -> KeySet:
         try:

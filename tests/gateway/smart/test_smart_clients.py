@@ -211,7 +211,12 @@ async def test_keys_by_address_are_fetched_and_fetched_anew(smart: Any) -> None:
         smart.later(21)
         assert [await ask(second), len(asked)] == [200, 2]
         assert await ask(first) == 401, "a key that was withdrawn signs nothing"
-        smart.later(301)
+        published.update(status=500)
+        smart.later(21)
+        assert [await ask(first), await ask(second)] == [401, 200], "a failure forgets no key"
+        before = len(asked)
         for status, keys in ((500, [second.as_dict(private=False)]), (302, []), (200, ["x"])):
+            smart.later(301)
             published.update(status=status, keys=keys)
-            assert await ask(second) == 401
+            assert await asyncio.gather(*(ask(second) for _ in range(3))) == [401] * 3
+        assert len(asked) - before == 3, "an address that fails is not asked again at once"
