@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 INSTALL = deploy/locks/install.py
 
-.PHONY: help demo up test chromium locks protos settings bench soak train-nodules clean
+.PHONY: help demo up test chromium locks protos settings bench soak soak-edge train-nodules clean
 
 help:
 	@echo 'make demo            run the mesh and send the sample patient through it'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test            format, lint, types, import rules, protos and every test'
 	@echo 'make bench           side-by-side benchmarks, written to benchmarks/results.md'
 	@echo 'make soak            the long kill storm (SOAK_ARGS="minutes seed")'
+	@echo 'make soak-edge       100,000 mixed requests against one gateway, memory watched'
 	@echo 'make train-nodules   reproduce the nodule model'
 	@echo 'make locks           resolve the locks anew     make protos    regenerate protos/gen'
 	@echo 'make settings        write the pages of docs/ that come from the code, and the schema of the chart'
@@ -95,6 +96,9 @@ settings: .tox/test/ready
 
 soak: .tox/test/ready .venv-triton/tried
 	@$(TOOLS) -m tests.flow.soak $(SOAK_ARGS)
+
+soak-edge: .tox/test/ready
+	@$(TOOLS) -m tests.edge.soak $(SOAK_ARGS)
 
 .venv-benchmark/ready: deploy/locks/benchmark.txt
 	@$(call need_python)
