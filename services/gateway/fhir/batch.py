@@ -11,6 +11,7 @@ from starlette.responses import Response
 from services.gateway.access.principal import Action, require
 from services.gateway.call import Call, body
 from services.gateway.fhir import answers, bundles, content, dispatch, submit, transaction
+from services.kernel.errors import InvalidInput
 
 
 async def root(call: Call) -> Response:
@@ -30,10 +31,12 @@ async def root(call: Call) -> Response:
 
 async def run(call: Call, bundle: dict[str, Any]) -> Response:
     """Do every entry by itself, in the Bundle's order; one that fails stops no other."""
-    entries = bundles.read(bundle, f"{call.base_url}/fhir")
     answered = []
-    for asked in entries:
-        answered.append(await dispatch.entry(call, asked))
+    for asked in bundles.each(bundle, f"{call.base_url}/fhir"):
+        if isinstance(asked, InvalidInput):
+            answered.append(dispatch.failed(asked))
+        else:
+            answered.append(await dispatch.entry(call, asked))
         await asyncio.sleep(0)  # others get their turn
     await call.audit("batch")
     return transaction.respond("batch-response", answered)

@@ -5,7 +5,7 @@ Source: R4 http, 3.1.0.11; R4 bundle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -70,7 +70,7 @@ def is_submission(bundle: Mapping[str, Any]) -> bool:
 
 
 def read(bundle: Mapping[str, Any], base: str) -> list[Asked]:
-    """Return the entries of a batch or transaction, in the Bundle's order.
+    """Return the entries of a transaction, in the Bundle's order.
 
     Parameters
     ----------
@@ -81,26 +81,47 @@ def read(bundle: Mapping[str, Any], base: str) -> list[Asked]:
     TooLarge, InvalidInput
         With everything that is wrong.
     """
+    read_each = list(_read(bundle, base))
+    if problems := [problem for _, wrong in read_each for problem in wrong]:
+        raise InvalidInput("the Bundle cannot be processed", problems[:100], reason="BAD_REQUEST")
+    return [asked for asked, _ in read_each if asked]
+
+
+def each(bundle: Mapping[str, Any], base: str) -> list[Asked | InvalidInput]:
+    """Return the entries of a batch; in place of one that cannot be read, what is wrong in it.
+
+    The others are done all the same (R4 http, 3.1.0.11.2). `base` is as in `read`.
+
+    Raises
+    ------
+    TooLarge
+    """
+    return [
+        asked
+        if asked and not wrong
+        else InvalidInput("the entry cannot be processed", wrong, reason="BAD_REQUEST")
+        for asked, wrong in _read(bundle, base)
+    ]
+
+
+def _read(bundle: Mapping[str, Any], base: str) -> Iterator[tuple[Asked | None, list[Violation]]]:
+    """Yield each entry as far as it can be read, and what is wrong in it."""
     entries = _list(bundle.get("entry"))
     if len(entries) > ENTRIES_MAX:
         raise TooLarge(f"a Bundle may have {ENTRIES_MAX} entries", reason="TOO_MANY_ENTRIES")
-    problems: list[Violation] = []
-    found: list[Asked] = []
     names: set[str] = set()
     for number, entry in enumerate(entries):
         at = f"Bundle.entry[{number}]"
         request = entry.get("request") if isinstance(entry, Mapping) else None
         if not isinstance(request, Mapping):
-            problems.append(Violation(f"{at}.request", "is needed"))
+            yield None, [Violation(f"{at}.request", "is needed")]
             continue
+        problems: list[Violation] = []
         asked = _asked(number, entry, request, base, problems)
-        found.append(asked)
         if asked.full_url and asked.full_url in names and asked.method != "GET":
             problems.append(Violation(f"{at}.fullUrl", "is there twice"))
         names.add(asked.full_url)
-    if problems:
-        raise InvalidInput("the Bundle cannot be processed", problems[:100], reason="BAD_REQUEST")
-    return found
+        yield asked, problems
 
 
 def in_order(entries: list[Asked]) -> list[Asked]:

@@ -73,7 +73,24 @@ async def test_an_entry_cannot_be_a_bundle_or_leave_the_server(server: Any) -> N
         (entry,) = (await server("POST", "", batch(("POST", url, inner)))).json()["entry"]
         assert entry["response"]["status"].startswith("400"), url
     for url in ("../ops/cases", "http://elsewhere/fhir/Patient/1", "Patient/%2e%2e/x"):
-        assert (await server("POST", "", batch(("GET", url, None)))).status_code == 400, url
+        asked = batch(("GET", url, None), ("PUT", "Patient/b-1", {**PATIENT, "id": "b-1"}))
+        answer = await server("POST", "", asked)
+        refused, done = answer.json()["entry"]
+        assert refused["response"]["status"].startswith("400"), url
+        assert done["response"]["status"][:3] in ("200", "201"), "one that fails stops no other"
+
+
+@pytest.mark.requirement("DX-INT-10")
+async def test_an_entry_that_cannot_be_read_stops_no_other(server: Any) -> None:
+    asked = batch(("POST", "Patient", PATIENT), ("PUT", "Patient/b-1", None), ("GET", "", None))
+    asked["entry"].insert(0, {"resource": PATIENT})
+    asked["entry"].append({"request": {"method": "COPY", "url": "Patient/1"}})
+    answer = await server("POST", "", asked)
+    assert answer.status_code == 200, answer.text
+    statuses = [entry["response"]["status"][:3] for entry in answer.json()["entry"]]
+    assert statuses == ["400", "201", "400", "400", "400"]
+    at = answer.json()["entry"][4]["response"]["outcome"]["issue"][0]["expression"]
+    assert at == ["Bundle.entry[4].request.method"]
 
 
 @pytest.mark.requirement("DX-INT-10")
