@@ -10,9 +10,12 @@ from typing import Any
 
 from services.gateway.fhir import schema
 from services.gateway.fhir.element_path import Place, find
-from services.gateway.fhir.json_patch import OPERATIONS_MAX, duplicate
+from services.gateway.fhir.json_patch import OPERATIONS_MAX, duplicate, size
 from services.gateway.fhir.schema import Model
 from services.kernel.errors import InvalidInput, Violation
+
+COST_MAX = 2_000_000
+"""Operations times values of the resource: each may look through all of it, under a lock."""
 
 Json = Any
 Parts = dict[str, Mapping[str, Json]]
@@ -29,6 +32,9 @@ def apply(resource: dict[str, Json], parameters: Mapping[str, Json]) -> dict[str
     operations = parameters.get("parameter")
     if not isinstance(operations, list) or not 0 < len(operations) <= OPERATIONS_MAX:
         raise _refused(f"1 to {OPERATIONS_MAX} operations are needed")
+    most = COST_MAX // len(operations)
+    if size(resource, most) > most:
+        raise _refused("too many operations on so large a resource; send several patches")
     changed: dict[str, Json] = duplicate(resource)
     for number, operation in enumerate(operations):
         try:

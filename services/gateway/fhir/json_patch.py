@@ -54,10 +54,15 @@ def _copied(resource: Json, operation: Json, most: int) -> int:
     if not isinstance(operation, dict) or operation.get("op") != "copy":
         return 0
     try:
-        waiting = [jsonpointer.resolve_pointer(resource, operation["from"])]
+        source = jsonpointer.resolve_pointer(resource, operation["from"])
     except (jsonpointer.JsonPointerException, TypeError, KeyError, AttributeError):
         return 0  # it is refused when it is applied
-    count = 0
+    return size(source, most)
+
+
+def size(value: Json, most: int) -> int:
+    """Return how many values there are in one, itself among them; no further than `most` + 1."""
+    waiting, count = [value], 0
     while waiting and count <= most:
         value = waiting.pop()
         count += 1

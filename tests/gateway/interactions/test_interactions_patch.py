@@ -265,3 +265,14 @@ async def test_a_patch_tells_nothing_of_what_its_sender_may_not_change(
             assert answer.status_code == 403, (guess, version)
     for version in ('W/"1"', 'W/"7"'):
         assert (await app("DELETE", "Flag/f", if_match=version)).status_code == 403
+
+
+@pytest.mark.requirement("DX-INT-08")
+def test_a_fhirpath_patch_may_not_walk_a_large_resource_a_thousand_times() -> None:
+    notes = [{"text": "x"} for _ in range(10_000)]
+    large = {**PATIENT, "extension": [{"url": "u", "extension": notes}]}
+    gone = operation("delete", "Patient.active")
+    assert "active" not in patched(*[gone] * 10, resource=large)
+    with pytest.raises(InvalidInput) as refused:
+        patched(*[gone] * 1000, resource=large)
+    assert "several patches" in refused.value.violations[0].problem
