@@ -64,7 +64,7 @@ def find(resource: dict[str, Json], path: str) -> list[Place]:
     places = [Place({"": resource}, "", schema.model_of(kind))]
     for mark in tokens:
         if mark == ("mark", "["):
-            index = int(_take(tokens, "number"))
+            index = _index(_take(tokens, "number"))
             _expect(tokens, "]")
             places = places[index : index + 1]
             continue
@@ -132,9 +132,9 @@ def _where(places: list[Place], tokens: _Tokens) -> list[Place]:
             _expect(tokens, ".")
             names.append(_take(tokens, "name"))
         _expect(tokens, "=")
-        kind, text = next(tokens)
+        kind, text = next(tokens, ("end", ""))
         places = [place for place in places if _holds(place, names, kind, text)]
-        ending = next(tokens)
+        ending = next(tokens, ("end", ""))
         if ending == ("mark", ")"):
             return places
         if ending != ("name", "and"):
@@ -197,6 +197,12 @@ def _take(tokens: _Tokens, kind: str) -> str:
     if found != kind:
         raise _refused(f"a {kind} is missing")
     return text
+
+
+def _index(text: str) -> int:
+    if not text.isdigit():
+        raise _refused("an index is a whole number")
+    return int(text)
 
 
 def _expect(tokens: _Tokens, mark: str) -> None:

@@ -276,3 +276,10 @@ def test_a_fhirpath_patch_may_not_walk_a_large_resource_a_thousand_times() -> No
     with pytest.raises(InvalidInput) as refused:
         patched(*[gone] * 1000, resource=large)
     assert "several patches" in refused.value.violations[0].problem
+
+
+@pytest.mark.requirement("DX-INT-08")
+@pytest.mark.parametrize("path", ["name[1.5]", "name[1", "none.where(use=", "none.where(use='a'"])
+def test_a_path_that_ends_early_or_counts_in_halves_is_refused(path: str) -> None:
+    with pytest.raises(InvalidInput):
+        patched(operation("delete", f"Patient.{path}"))
