@@ -18,6 +18,8 @@ from services.kernel.errors import Violation
 
 JSON_TYPES = ("application/fhir+json", "application/json", "*/*", "application/*")
 FHIR_VERSION = "4.0"
+FHIR_VERSIONS = frozenset({FHIR_VERSION, "4.0.1"})
+"""What `fhirVersion` may say; R4 asks for the first form, clients send the second too."""
 _FORMATS = ("json", "application/json", "application/fhir+json", "text/json")
 
 
@@ -53,7 +55,7 @@ def media_ranges(request: Request) -> list[str]:
         name, _, text = part.partition(";")
         parameters = [p.strip().replace(" ", "") for p in text.split(";")]
         versions = [p[12:].strip('"') for p in parameters if p.startswith("fhirversion=")]
-        refused = "q=0" in parameters or any(v != FHIR_VERSION for v in versions)
+        refused = "q=0" in parameters or not FHIR_VERSIONS.issuperset(versions)
         if name.strip() and not refused:
             ranges.append(name.strip())
     return ranges or (["none/none"] if header.strip() else [])

@@ -27,6 +27,7 @@ async def test_json_is_the_only_form(server: Any) -> None:
         "*/*",
         "text/html",
         "application/fhir+json; fhirVersion=4.0",
+        "application/fhir+json; fhirVersion=4.0.1",
         "",
     ):
         assert (await server("GET", path, accept=accept)).status_code == 200, accept
