@@ -68,6 +68,20 @@ async def read_json(call: Call, limit: int = RESOURCE_BYTES_MAX) -> tuple[bytes,
     return content, as_object(await run_heavy(len(content), parse, content))
 
 
+async def read_json_if_any(call: Call) -> Json | None:
+    """Return the JSON object in a request; None where it has no content.
+
+    Raises
+    ------
+    UnsupportedMediaType, TooLarge, InvalidInput
+    """
+    content = await body(call.request, RESOURCE_BYTES_MAX)
+    if not content.strip():
+        return None
+    require_json(call)
+    return as_object(await run_heavy(len(content), parse, content))
+
+
 async def read_parameters(call: Call) -> list[tuple[str, Any]]:
     """Return names and values of the Parameters in a POST; none where it has no content.
 

@@ -70,9 +70,9 @@ async def _asked(call: Call, kind: str) -> tuple[Json | None, str, str]:
     mode, profile = query.get("mode", ""), query.get("profile", "")
     resource: Json | None = None
     if call.request.method == "POST":
-        _, value = await content.read_json(call)
+        value = await content.read_json_if_any(call)
         resource = value
-        if value["resourceType"] == "Parameters" and kind != "Parameters":
+        if value and value["resourceType"] == "Parameters" and kind != "Parameters":
             resource, given = None, value.get("parameter")
             for parameter in given if isinstance(given, list) else ():
                 name = parameter.get("name") if isinstance(parameter, Mapping) else None

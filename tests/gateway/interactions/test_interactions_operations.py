@@ -113,6 +113,9 @@ async def test_validate_takes_parameters_and_a_mode(server: Any) -> None:
         "information"
     )
     assert (await server("GET", "Patient/a-1/$validate")).status_code == 200
+    for query in ("", "?mode=delete"):
+        assert await severity(f"Patient/a-1/$validate{query}", None) == "information", query
+    assert (await server("POST", "Patient/$validate", None)).status_code == 400
     assert (await server("POST", "Patient/none/$validate", asked(**update))).status_code == 404
     bad = await server("POST", "Patient/$validate", asked(mode={"valueCode": "guess"}))
     unknown = await server("POST", "Patient/$validate?profile=urn:nobody", PATIENT)
