@@ -1,4 +1,7 @@
-"""HTTP around FHIR: cross-origin requests, compressed answers, HEAD, `_pretty`. ASGI.
+"""HTTP around FHIR: cross-origin requests, compressed answers, HEAD, `_pretty`, ids. ASGI.
+
+A client's `X-Request-Id` stands in the audit trail, and comes back in the answer (R4 http,
+3.1.0.1.6).
 
 Only answers below /fhir are compressed: they hold no secret beside what a page reflects, which
 is what makes compression of pages unsafe. Cross-origin requests carry a bearer token and never
@@ -14,8 +17,10 @@ from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.gateway.access import trail
 from services.kernel.settings import BadSettings
 
 COMPRESSED_FROM = 1024
@@ -30,7 +35,7 @@ ASKED = (
     "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, "
     "If-None-Match, Prefer, Purpose, X-Request-Id, X-Security-Context"
 )
-TOLD = "Content-Location, ETag, Last-Modified, Location, Retry-After"
+TOLD = "Content-Location, ETag, Last-Modified, Location, Retry-After, X-Request-Id"
 
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s"{}\[\],:]+')
 
@@ -111,6 +116,8 @@ class _Answer:
         self._fhir = scope["path"].startswith("/fhir")
         self._head = scope["method"] == "HEAD"
         self._gzip = self._fhir and _takes_gzip(headers.get("accept-encoding", ""))
+        named = "x-request-id" in headers
+        self._request_id = trail.request_id(Request(scope)) if named else ""
         query = scope.get("query_string", b"")
         self._pretty = b"_pretty" in query and "true" in parse_qs(query.decode("latin-1")).get(
             "_pretty", []
@@ -130,6 +137,8 @@ class _Answer:
                 headers.add_vary_header("Origin")
             if self._fhir:
                 headers.add_vary_header("Accept-Encoding")
+                if self._request_id:
+                    headers["X-Request-Id"] = self._request_id
             self._start = message
             return
         if message["type"] != "http.response.body":

@@ -58,6 +58,17 @@ async def test_json_is_the_only_form(server: Any) -> None:
 
 
 @pytest.mark.requirement("DX-INT-14")
+async def test_an_answer_names_its_request(server: Any) -> None:
+    await server.put(PATIENT)
+    for path in ("Patient/a-1", "Patient/none", "Patient/a-1/_history"):
+        answer = await server("GET", path, x_request_id="abc-1")
+        assert answer.headers["x-request-id"] == "abc-1", path
+        assert "x-request-id" not in (await server("GET", path)).headers
+    long = await server("GET", "Patient/a-1", x_request_id="a" * 5000)
+    assert "x-request-id" not in long.headers, "one that is not kept is not named"
+
+
+@pytest.mark.requirement("DX-INT-14")
 async def test_head_is_get_without_content(server: Any) -> None:
     await server.put(PATIENT)
     for path in ("Patient/a-1", "Patient/a-1/_history/1", "Patient", "metadata", "Patient/none"):
