@@ -170,9 +170,12 @@ async def _own(call: Call) -> Standing:
     standing = await call.store.subscriptions.standing(call.tenant, call.path("id"))
     if standing is None or standing.id not in await _visible(call, [standing.id]):
         raise NotFound("there is no such Subscription")
-    if not standing.registration.owner.same(Owner.of(call.principal)):
+    owner = standing.registration.owner
+    if not owner.same(Owner.of(call.principal)):
         raise Forbidden("the events are shown to the Subscription's owner", reason="NOT_THE_OWNER")
-    return standing
+    # The token that asks may allow less than the one the Subscription was written with.
+    owner = replace(owner, scopes=owner.rights().within(call.principal.rights))
+    return replace(standing, registration=replace(standing.registration, owner=owner))
 
 
 async def _parameters(call: Call) -> Pairs:

@@ -339,3 +339,21 @@ async def test_what_is_not_served_is_refused_with_its_place(post: Any, asked: An
         assert answer.status_code in (400, 403, 422), change
         issue = answer.json()["issue"][0]
         assert issue.get("expression") or "scope" in answer.text, change
+
+
+@pytest.mark.requirement("DX-SUB-09")
+async def test_missed_events_are_shown_as_far_as_the_asking_token_allows(
+    post: Any, asked: Any
+) -> None:
+    name = await post.subscribe(asked.topic(post.receiver.url, content="full-resource"))
+    await post.put(asked.task())
+    token = "narrow"
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    scopes = Rights((Permission("Subscription", frozenset("rs")),))
+    known = post.gateway.accounts.by_token
+    known[digest] = Principal("north", "ehr-client", Role.EHR, scopes=scopes)
+    path = f"/fhir/Subscription/{name}/$events?content=full-resource"
+    assert '"resourceType":"Task"' in (await post.send("GET", path)).text
+    answer = await post.send("GET", path, Authorization=f"Bearer {token}")
+    assert answer.status_code == 200
+    assert '"Task"' not in answer.text and "Task/" not in answer.text
