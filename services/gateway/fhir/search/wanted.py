@@ -30,6 +30,8 @@ from services.gateway.fhir.search.values import pointer
 NUMBER_MAX = Decimal("1e300")
 TOKEN_MAX = 256
 """Characters of a token's code."""
+KINDS_MAX = 16
+"""Types a bare id is looked for at this server's own address; a parameter with more takes any."""
 
 
 class Unusable(ValueError):
@@ -130,7 +132,8 @@ def _target(definition: Definition, modifier: str, text: str, setting: Setting) 
     if "/" not in address and ":" not in address:
         kinds = (modifier,) if modifier else definition.targets
         if len(kinds) > 1 or not kinds:
-            return Target((address,), id=address)
+            local = kinds if own and len(kinds) <= KINDS_MAX else ()
+            return Target((address, *(f"{own}{kind}/{address}" for kind in local)), id=address)
         address = f"{kinds[0]}/{address}"
     found = pointer(address)
     if modifier and found.kind not in ("", modifier):
