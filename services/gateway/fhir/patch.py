@@ -1,4 +1,7 @@
-"""patch: PATCH /fhir/{type}/{id} or ?…, as JSON Patch or as FHIRPath Patch.
+"""patch: PATCH /fhir/{type}/{id} or ?…, as JSON Patch, JSON Merge Patch or FHIRPath Patch.
+
+`application/json` says no more than JSON: a list is a JSON Patch, Parameters a FHIRPath Patch,
+any other object a merge patch.
 
 The result is held to R4 like any update; a number the patch does not touch keeps its digits.
 """
@@ -21,6 +24,7 @@ from services.gateway.fhir import (
     fhirpath_patch,
     json_patch,
     matching,
+    merge_patch,
     writes,
 )
 from services.gateway.fhir.outcome import UnsupportedMediaType
@@ -31,6 +35,7 @@ from services.kernel import fhir
 from services.kernel.errors import InvalidInput, NotFound, Violation
 
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 PATCH_BYTES_MAX = 4 << 20
 
 Json = Any
@@ -38,9 +43,11 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What is to be done to a resource: operations of JSON Patch, or Parameters."""
+    """What is to be done to a resource: operations of JSON Patch, Parameters, or members."""
 
     value: Json
+    merges: bool = False
+    """Whether the value is a merge patch."""
 
     def apply(self, resource: dict[str, Json]) -> dict[str, Json]:
         """Return the patched resource, which keeps its type and id.
@@ -49,8 +56,13 @@ class Patch:
         ------
         InvalidInput
         """
-        step = fhirpath_patch.apply if isinstance(self.value, Mapping) else json_patch.apply
-        changed = step(resource, self.value)
+        if self.merges:
+            changed = merge_patch.apply(resource, self.value)
+        elif isinstance(self.value, Mapping):
+            changed = fhirpath_patch.apply(resource, self.value)
+        else:
+            changed = json_patch.apply(resource, self.value)
+        json_patch.require_bounded(changed)
         for name in ("resourceType", "id"):
             if changed.get(name) != resource[name]:
                 problem = Violation(f"{resource['resourceType']}.{name}", "may not be changed")
@@ -133,15 +145,36 @@ def _answer(call: Call, stored: Stored) -> Response:
 
 async def _from_request(call: Call) -> Patch:
     kind = content.media_type(call)
-    if kind != JSON_PATCH and kind not in content.JSON_TYPES:
-        raise UnsupportedMediaType(f"a patch is {JSON_PATCH}, or Parameters as {fhir.MEDIA_TYPE}")
-    if kind != JSON_PATCH:
+    if kind not in (JSON_PATCH, MERGE_PATCH) and kind not in content.JSON_TYPES:
+        raise UnsupportedMediaType(
+            f"a patch is {JSON_PATCH}, {MERGE_PATCH}, or Parameters as {fhir.MEDIA_TYPE}"
+        )
+    if kind in content.JSON_TYPES:
         content.require_json(call)
     came = await body(call.request, PATCH_BYTES_MAX)
     value = await content.run_heavy(len(came), content.parse, came)
-    if kind != JSON_PATCH:
-        return of_parameters(value)
-    return Patch(value if isinstance(value, list) else [value])
+    if kind == "application/json":
+        if isinstance(value, list):
+            kind = JSON_PATCH
+        elif isinstance(value, dict) and value.get("resourceType") != "Parameters":
+            kind = MERGE_PATCH
+    if kind == MERGE_PATCH:
+        return of_members(value)
+    if kind == JSON_PATCH:
+        return Patch(value if isinstance(value, list) else [value])
+    return of_parameters(value)
+
+
+def of_members(value: Json) -> Patch:
+    """Return the merge patch in a JSON object.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if not isinstance(value, dict):
+        raise InvalidInput("a merge patch is a JSON object", reason="BAD_REQUEST")
+    return Patch(value, merges=True)
 
 
 def of_parameters(value: Json) -> Patch:
