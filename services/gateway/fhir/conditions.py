@@ -15,6 +15,8 @@ from services.gateway.fhir.outcome import PreconditionFailed
 from services.kernel.errors import InvalidInput, Violation
 
 _TAG = re.compile(r'\s*(?:W/)?"([^"]{0,64})"\s*')
+_BARE = re.compile(r"\s*([0-9]{1,9})\s*")
+"""A version alone, as fhirpy sends it; taken where nothing but a 304 comes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ def versions(header: str, name: str) -> Versions | None:
         return Versions(any=True)
     found: set[str] = set()
     for part in header.split(","):
-        if not (match := _TAG.fullmatch(part)):
+        bare = _BARE.fullmatch(part) if name == "If-None-Match" else None
+        if not (match := _TAG.fullmatch(part) or bare):
             problem = Violation(f"http.{name}", 'entity tags such as W/"3", or *')
             raise InvalidInput(f"{name} cannot be read", [problem], reason="BAD_REQUEST")
         found.add(match[1])

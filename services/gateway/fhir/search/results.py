@@ -112,6 +112,8 @@ def _elements(shown: Shown, kind: str, value: str, _iterate: bool) -> None:
         raise Unusable(f"names more than {ELEMENTS_MAX} elements")
     for name in names:
         plain = name.removeprefix(f"{kind}.")
+        if plain == "resourceType":  # there in any case, as the id is; fhirpy names it
+            plain = "id"
         if not _NAME.fullmatch(plain) or plain not in elements(kind):
             raise Unusable(f"names what is no element of {kind}")
         shown.elements.append(plain)
