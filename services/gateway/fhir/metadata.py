@@ -64,8 +64,8 @@ def statement(base: str, interactions: Pairs, *, cors: bool = False) -> bytes:
     own = [code for kind, code in pairs if not kind]
     security: Json = {
         "cors": cors,
-        "description": "Every request needs a bearer token: of SMART App Launch, or issued by "
-        "the operator.",
+        "description": "Every request but this one needs a bearer token: of SMART App Launch, or "
+        "issued by the operator.",
     }
     security |= smart_security(Site(base))
     rest: Json = {
@@ -92,7 +92,11 @@ def statement(base: str, interactions: Pairs, *, cors: bool = False) -> bytes:
         },
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
-        "patchFormat": ["application/json-patch+json", "application/fhir+json"],
+        "patchFormat": [
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/fhir+json",
+        ],
         "rest": [rest],
     }
     return fhir.dump(made)
