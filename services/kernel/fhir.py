@@ -126,7 +126,7 @@ def _violations(kind: str, error: ValueError) -> list[Violation]:
             if isinstance(step, int):
                 path += f"[{step}]"
             elif step[:1].islower():
-                path += f".{step}"
+                path += f".{step[:64]}"
         # Only the kind of problem: pydantic's text quotes the value, which may identify.
         problem = item["type"].replace("_", " ").replace(".", ": ")
         found[(path, problem)] = Violation(path, problem)

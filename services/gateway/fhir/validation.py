@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from services.gateway.fhir import schema
+from services.gateway.fhir import narrative, schema
 from services.gateway.fhir.schema import Model
+from services.gateway.fhir.search.schema import element_names
 from services.gateway.fhir.types import CHANGED, NOT_IN_R4B, TYPES
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput, Violation
@@ -24,6 +26,9 @@ from services.kernel.errors import InvalidInput, Violation
 Json = Mapping[str, Any]
 PROBLEMS_MAX = 100
 """Violations that are told; a resource with more is wrong enough."""
+UNKNOWN = "unknown"
+"""What a path says instead of a name that is none of R4's."""
+_STEP = re.compile(r"_?([A-Za-z][A-Za-z0-9]{0,63})(?:\[\d+\])*(?:: [A-Z][A-Za-z]*(?:\[\d+\])*)?")
 _TOLERATED = re.compile(r"Questionnaire(\.item\[\d+\])+\.linkId")
 _LITERAL = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[^/]+)?")
 _HOLDING = frozenset({"Bundle", "Parameters"})
@@ -41,7 +46,21 @@ def problems(resource: Json) -> list[Violation]:
         found = [v for v in _modelled(kind, resource) if not _tolerated(v)]
     if not found and (model := schema.model_of(kind)):
         found = [v for v, is_target in _beyond(resource, model, kind, resource) if not is_target]
-    return found[:PROBLEMS_MAX]
+    found = found or list(narrative.problems(resource, kind))
+    return [Violation(masked(v.path), v.problem) for v in found[:PROBLEMS_MAX]]
+
+
+def masked(path: str) -> str:
+    """Return a path without the names that R4 does not have: they may say who it is about."""
+    return ".".join(
+        step if (match := _STEP.fullmatch(step)) and match[1] in _names() else UNKNOWN
+        for step in path.split(".")
+    )
+
+
+@lru_cache(maxsize=1)
+def _names() -> frozenset[str]:
+    return element_names() | TYPES | {"Parameters", "resourceType", "fhir_comments"}
 
 
 def misdirected(resource: Json) -> list[Violation]:

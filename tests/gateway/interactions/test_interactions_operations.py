@@ -44,7 +44,7 @@ async def test_validate_tells_what_is_wrong_and_stores_nothing(server: Any) -> N
         ("Observation", observation("o", status="done"), "Observation.status"),
         ("Task", {"resourceType": "Task", "status": "done", "intent": "order"}, "Task.status"),
         ("Patient", {**PATIENT, "gender": "m"}, "Patient.gender"),
-        ("Patient", {**PATIENT, "colour": "m"}, "Patient.colour"),
+        ("Patient", {**PATIENT, "colour": "m"}, "Patient.unknown"),
         ("Observation", by_device, "Observation.performer[0]"),
         ("Observation", PATIENT, "resourceType"),
         (

@@ -55,6 +55,17 @@ def resource_types() -> frozenset[str]:
 
 
 @cache
+def element_names() -> frozenset[str]:
+    """Return the name of every element of any type, as JSON writes it."""
+    return frozenset(
+        element.key(value.rpartition(".")[2])
+        for kind in _types()
+        for element in elements(kind).values()
+        for value in element.types
+    )
+
+
+@cache
 def elements(kind: str) -> dict[str, Element]:
     """Return the elements of a type by name, a choice by its name without [x].
 
