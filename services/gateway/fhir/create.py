@@ -1,5 +1,7 @@
 """create: POST /fhir/{type}, under an id of the server's; conditional with `If-None-Exist`.
 
+A query in the address is such a condition too, since clients send it so: fhirpy does.
+
 Two requests with the same condition at the same time make one resource: the tenant's lock is
 taken before the condition is looked at.
 """
@@ -28,7 +30,7 @@ async def create(call: Call) -> Response:
     draft = Draft(kind, {**resource, "id": made}, came, made, "POST", "c")
     draft = await writes.prepare(call, draft)
     header = call.request.headers.get("if-none-exist", "")
-    condition = matching.none_exist(call, kind, header)
+    condition = matching.none_exist(call, kind, header, call.request.url.query)
     query = matching.condition(call, kind, condition) if condition else None
     async with writes.changing(call) as writing:
         found = await matching.one(call, writing, kind, query) if query else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from services.gateway.call import Call
 from services.gateway.fhir.outcome import MultipleMatches
@@ -42,14 +42,25 @@ def condition(call: Call, kind: str, text: str) -> Query:
     return query
 
 
-def none_exist(call: Call, kind: str, header: str) -> str:
-    """Return the query in `If-None-Exist`, which HAPI's client sends with the address before it.
+def none_exist(call: Call, kind: str, header: str, query: str) -> str:
+    """Return the condition of a create: of `If-None-Exist`, or of the query in its address.
+
+    HAPI's client sends the header with the address before the query, fhirpy no header.
 
     Raises
     ------
     InvalidInput
-        The address is not that of the type, at this server.
+        The address is not that of the type, at this server, or both say something.
     """
+    pairs = parse_qsl(query, keep_blank_values=True)
+    asked = urlencode([pair for pair in pairs if pair[0] not in PASSED_OVER])
+    if asked and header:
+        problem = Violation("http.If-None-Exist", "in the header or in the address, not in both")
+        raise InvalidInput("the condition cannot be used", [problem], reason="BAD_REQUEST")
+    return asked or _of_header(call, kind, header)
+
+
+def _of_header(call: Call, kind: str, header: str) -> str:
     path, asks, query = header.partition("?")
     if not asks or "=" in path:  # a question mark in a value
         return header

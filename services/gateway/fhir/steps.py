@@ -49,8 +49,8 @@ def read(call: Call, asked: Asked) -> Step:
     step = Step(asked, kind, content.id_of(resource_id, kind) if resource_id else "")
     wrong = ""
     if asked.method == "POST":
-        text = matching.none_exist(call, kind, asked.headers.get("if-none-exist", ""))
-        wrong = "must be a resource type" if resource_id or asked.query else ""
+        text = matching.none_exist(call, kind, asked.headers.get("if-none-exist", ""), asked.query)
+        wrong = "must be a resource type" if resource_id else ""
     else:
         text = "" if resource_id else asked.query
         wrong = "" if resource_id or asked.query else "must name a resource"
