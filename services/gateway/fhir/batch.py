@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
 from starlette.responses import Response
 
 from services.gateway.access.principal import Action, require
 from services.gateway.call import Call, body
 from services.gateway.fhir import answers, bundles, content, dispatch, submit, transaction
-from services.kernel.errors import InvalidInput
+from services.kernel.errors import InvalidInput, Violation
+
+TYPES = (
+    *("batch", "batch-response", "collection", "document", "history", "message", "searchset"),
+    *("transaction", "transaction-response"),
+)
+"""Kinds of Bundle in R4. Of a submission's kind ingest says whether it is taken."""
 
 
 async def root(call: Call) -> Response:
@@ -19,12 +24,15 @@ async def root(call: Call) -> Response:
     content.require_json(call)
     answers.accept_json(call.request)
     came = await body(call.request, call.gateway.settings.bundle_bytes_max)
-    kind = await content.run_heavy(len(came), _kind, came)
-    if kind is None:
+    bundle = content.as_object(await content.run_heavy(len(came), content.parse, came))
+    content.require_type(bundle, "Bundle")
+    if bundle.get("type") not in TYPES:
+        problem = Violation("Bundle.type", f"must be one of {', '.join(TYPES)}")
+        raise InvalidInput("not a Bundle of R4", [problem], reason="BAD_REQUEST")
+    if bundles.is_submission(bundle):
         require(call.principal, Action.SUBMIT)
         return await submit.take(call, came)
-    bundle = content.as_object(await content.run_heavy(len(came), content.parse, came))
-    if kind == "transaction":
+    if bundle["type"] == "transaction":
         return await transaction.run(call, bundle)
     return await run(call, bundle)
 
@@ -40,17 +48,3 @@ async def run(call: Call, bundle: dict[str, Any]) -> Response:
         await asyncio.sleep(0)  # others get their turn
     await call.audit("batch")
     return transaction.respond("batch-response", answered)
-
-
-def _kind(came: bytes) -> str | None:
-    """Return batch or transaction; None for a submission, and for what cannot be read.
-
-    Ingest alone says what is wrong in a submission.
-    """
-    try:
-        bundle = orjson.loads(came)
-    except ValueError:
-        return None
-    if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
-        return None
-    return None if bundles.is_submission(bundle) else str(bundle["type"])
