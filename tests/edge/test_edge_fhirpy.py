@@ -46,6 +46,10 @@ async def test_create_read_update_delete(client: AsyncFHIRClient) -> None:
     again["gender"] = "female"
     await again.save()
     assert again["meta"]["versionId"] == "2"
+    await patient.refresh()
+    assert patient["gender"] == "female"
+    await patient.refresh()
+    assert patient["meta"]["versionId"] == "2"
     await patient.delete()
     with pytest.raises(ResourceNotFound):
         await client.resources("Patient").search(_id=patient.id).get()
@@ -57,6 +61,18 @@ async def test_create_with_an_id(client: AsyncFHIRClient) -> None:
     patient = client.resource("Patient", id="fhirpy-own-id", **person("Own"))
     await patient.save()
     assert (await client.get("Patient", "fhirpy-own-id"))["id"] == "fhirpy-own-id"
+
+
+async def test_patch(client: AsyncFHIRClient) -> None:
+    patient = client.resource("Patient", **person("Patch", active=True))
+    await patient.save()
+    await patient.patch(active=False, gender="other")
+    assert patient["active"] is False and patient["name"][0]["family"] == "Patch"
+    await client.patch("Patient", patient.id, birthDate=None)
+    stored = await client.get("Patient", patient.id)
+    assert "birthDate" not in stored and stored["gender"] == "other"
+    changed = await patient.save(fields=["active"])
+    assert changed["meta"]["versionId"]
 
 
 async def test_search(client: AsyncFHIRClient) -> None:
@@ -100,6 +116,8 @@ async def test_search(client: AsyncFHIRClient) -> None:
     people = client.resources("Patient").search(_id=patient.id)
     around = await people.revinclude("Observation", "subject").fetch_raw()
     assert len(around["entry"]) == 4
+    only = await people.elements("birthDate").get()
+    assert only["birthDate"] and "name" not in only
 
 
 async def test_every_page(client: AsyncFHIRClient) -> None:
@@ -121,6 +139,15 @@ async def test_count(edge: Any) -> None:
     )
     await client.resource("Patient", **person("Counted")).save()
     assert await client.resources("Patient").search(family="Counted").count() == 1
+
+
+async def test_get_or_create_makes_one(client: AsyncFHIRClient) -> None:
+    patients = client.resources("Patient").search(identifier="urn:fhirpy|Conditional")
+    first, made = await patients.get_or_create(client.resource("Patient", **person("Conditional")))
+    second, again = await patients.get_or_create(
+        client.resource("Patient", **person("Conditional"))
+    )
+    assert (made, again) == (True, False) and first["id"] == second["id"]
 
 
 async def test_conditional_update_and_delete(client: AsyncFHIRClient) -> None:

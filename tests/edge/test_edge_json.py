@@ -17,8 +17,7 @@ FHIR_JSON = "application/fhir+json"
 PATCH_JSON = "application/json-patch+json"
 QUICK_S = 3.0
 """Of a processor: what the clock says depends on who else is on the machine."""
-PLACES = (("POST", "/fhir/Patient"), ("PUT", "/fhir/Patient/bomb"))
-EVERYWHERE = (*PLACES, ("POST", "/fhir"))
+PLACES = (("POST", "/fhir/Patient"), ("PUT", "/fhir/Patient/bomb"), ("POST", "/fhir"))
 
 
 def patient(extra: bytes) -> bytes:
@@ -73,6 +72,7 @@ CONTENT = {
     "abstract type": b'{"resourceType":"DomainResource"}',
     "many keys": patient(b",".join(b'"key%d":1' % n for n in range(40_000))),
     "colliding keys": patient(colliding(20_000)),
+    "key of a megabyte": patient(b'"' + b"a" * 900_000 + b'":1'),
     "huge exponent": patient(b'"multipleBirthInteger":1e99999999999999999999'),
     "tiny exponent": patient(b'"multipleBirthInteger":1e-99999999999999999999'),
     "an element that is not there": patient(b'"weight":1'),
@@ -123,7 +123,7 @@ def test_what_is_not_fhir_is_refused(
 
 
 @pytest.mark.requirement("DX-ATK-04")
-@pytest.mark.parametrize(("method", "path"), EVERYWHERE)
+@pytest.mark.parametrize(("method", "path"), PLACES)
 @pytest.mark.parametrize("chunked", [False, True])
 def test_more_bytes_than_allowed_are_not_read(
     http: httpx.Client, method: str, path: str, chunked: bool
@@ -150,7 +150,7 @@ def bomb(coding: str) -> bytes:
 @pytest.mark.parametrize(
     ("coding", "method", "path"),
     [
-        *(("gzip", method, path) for method, path in EVERYWHERE),
+        *(("gzip", method, path) for method, path in PLACES),
         *((other, "POST", "/fhir/Patient") for other in ("deflate", "br", "zstd", "gzip, gzip")),
     ],
 )
@@ -189,6 +189,12 @@ PATCHES = {
     "the id": b'[{"op":"replace","path":"/id","value":"other"}]',
     "the type": b'[{"op":"replace","path":"/resourceType","value":"Observation"}]',
     "a dunder": b'[{"op":"add","path":"/__class__/__init__","value":1}]',
+    "doubled eighteen times": b'[{"op":"add","path":"/extension","value":[{"extension":[]}]},'
+    + b",".join([b'{"op":"copy","from":"/extension","path":"/extension/0/extension/-"}'] * 18)
+    + b"]",
+    "nested forty times": b'[{"op":"add","path":"/extension","value":[{"url":"urn:a"}]},'
+    + b",".join([b'{"op":"copy","from":"/extension","path":"/extension/0/extension"}'] * 40)
+    + b"]",
     "moved into its child": b'[{"op":"move","from":"/name","path":"/name/0/given"}]',
     "twelve thousand operations": b"["
     + b",".join([b'{"op":"test","path":"/resourceType","value":"Patient"}'] * 12_000)
