@@ -68,9 +68,12 @@ BAD_BUNDLES = {
         entry("POST", "Patient", resource=PATIENT, fullUrl="urn:uuid:" + "a" * 8),
     ],
     "another server": [entry("GET", "https://evil.example/fhir/Patient/1")],
+    "no protocol": [entry("GET", "//evil.example/fhir/Patient/1")],
     "out of the base": [entry("GET", "../ops/status")],
     "out of the base, encoded": [entry("GET", "%2e%2e/ops/status")],
+    "another address of ours": [entry("GET", "/ops/status")],
     "an unknown method": [entry("TRACE", "Patient/1")],
+    "a line end": [entry("GET", "Patient/1\r\nX-Planted: 1")],
     "a circle of conditions": [
         entry(
             "POST",

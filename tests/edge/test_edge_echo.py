@@ -43,6 +43,7 @@ BODIES: dict[str, Any] = {
     "a type": {"resourceType": MARK},
     "an extension": resource(extension=[{"url": MARK, "valueDate": MARK}]),
     "a contained resource": resource(contained=[{"resourceType": MARK, "id": MARK}]),
+    "markup": resource(text={"status": "generated", "div": f"<script>{MARK}</script>"}),
     "a number": observation(valueQuantity={"value": MARK}),
     "base64": {"resourceType": "Binary", "contentType": "text/plain", "data": f"{MARK}*"},
     "a condition": bundle(
@@ -52,6 +53,7 @@ BODIES: dict[str, Any] = {
             "request": {"method": "POST", "url": "Observation"},
         },
     ),
+    "a url": bundle("transaction", {"request": {"method": "GET", "url": f"{MARK}/{MARK} {MARK}"}}),
     "a method": bundle("transaction", {"request": {"method": MARK, "url": "Patient"}}),
     "a condition of an entry": bundle(
         "batch",
@@ -60,6 +62,7 @@ BODIES: dict[str, Any] = {
             "request": {"method": "POST", "url": "Patient", "ifNoneExist": f"{MARK}={MARK}"},
         },
     ),
+    "a kind of Bundle": bundle(MARK),
 }
 
 

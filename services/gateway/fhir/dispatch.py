@@ -54,18 +54,29 @@ def failed(error: MeshError) -> Json:
 
 
 async def _run(call: Call, asked: Asked) -> Response:
+    inner, run = matched(call, asked)
+    return await run(inner)
+
+
+def matched(call: Call, asked: Asked) -> tuple[Call, Run]:
+    """Return the entry as a request of its own, and what answers it.
+
+    Raises
+    ------
+    NotFound, MethodNotAllowed, InvalidInput
+    """
     scope = _scope(call, asked)
     routes: list[tuple[Route, Run]] = call.request.app.state.fhir_routes
     partial = False
     for route, run in routes:
-        matched, child = route.matches(scope)
-        if matched is Match.FULL:
+        fits, child = route.matches(scope)
+        if fits is Match.FULL:
             scope.update(child)
             inner = Call(
                 Request(scope, _receive(asked)), call.gateway, call.principal, call.session
             )
-            return await run(inner)
-        partial = partial or matched is Match.PARTIAL
+            return inner, run
+        partial = partial or fits is Match.PARTIAL
     if partial:
         raise outcome.MethodNotAllowed("this address does not take this method")
     raise NotFound("there is nothing at this address")

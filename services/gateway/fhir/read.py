@@ -111,7 +111,7 @@ async def _answer(call: Call, found: Stored, interaction: str) -> Response:
         shown = await _sees_now(call, visibility, found)
     if not shown:
         raise NotFound("there is no such resource")
-    summary, names = _shape(call, found.type)
+    summary, names = shape_of(call, found.type)
     await call.audit(interaction, answers.address(found), case_id=found.case_id)
     if conditions.unchanged(call.request.headers, found.version, found.updated_us):
         return Response(status_code=304, headers=answers.version_headers(found))
@@ -124,7 +124,7 @@ async def _answer(call: Call, found: Stored, interaction: str) -> Response:
     return answers.resource(found)
 
 
-def _shape(call: Call, kind: str) -> tuple[str, tuple[str, ...]]:
+def shape_of(call: Call, kind: str) -> tuple[str, tuple[str, ...]]:
     """Return what `_summary` and `_elements` ask for.
 
     Raises

@@ -72,6 +72,27 @@ def _any_covered(call: Call, name: str) -> None:
 
 
 async def _answer(call: Call, kind: str, path: str, member: Member | None) -> Response:
+    pairs, query = await asked(call, kind, member)
+    visibility = call.principal.rights.visibility("s")
+    page = await call.store.searches.page(call.tenant, query, visibility)
+    shown = [*page.matches, *page.included]
+    await call.audit(
+        "search-type",
+        "" if kind == EVERY else kind,
+        seen=[f"{stored.type}/{stored.id}" for stored in shown],
+        query=_url(f"/fhir/{path}", pairs),
+    )
+    return _bundle(call, path, query, page)
+
+
+async def asked(call: Call, kind: str, member: Member | None = None) -> tuple[Pairs, Query]:
+    """Return the parameters of a search, as they came and as they are read.
+
+    Raises
+    ------
+    InvalidInput
+        One that is not served, unless handling is lenient.
+    """
     pairs = await _pairs(call)
     query = parse(
         kind,
@@ -83,16 +104,7 @@ async def _answer(call: Call, kind: str, path: str, member: Member | None) -> Re
     lenient = prefer.parse(call.request.headers.get("prefer", "")).lenient
     if query.unknown and not lenient:
         raise InvalidInput("a search parameter is not served", query.unknown, reason="BAD_REQUEST")
-    visibility = call.principal.rights.visibility("s")
-    page = await call.store.searches.page(call.tenant, query, visibility)
-    shown = [*page.matches, *page.included]
-    await call.audit(
-        "search-type",
-        "" if kind == EVERY else kind,
-        seen=[f"{stored.type}/{stored.id}" for stored in shown],
-        query=_url(f"/fhir/{path}", pairs),
-    )
-    return _bundle(call, path, query, page)
+    return pairs, query
 
 
 async def _pairs(call: Call) -> Pairs:

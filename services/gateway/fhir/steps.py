@@ -88,7 +88,7 @@ async def identify(
     made: dict[tuple[str, str], Step] = {}
     for step in steps:
         if step.query:
-            with told(step):
+            with told(step.asked.at):
                 await _by_condition(call, writing, step, made)
         if not step.id:
             own = (step.draft.resource if step.draft else {}).get("id")
@@ -138,15 +138,15 @@ async def _by_condition(
 
 async def at(step: Step, work: Any) -> Any:
     """Run an entry's work; what it raises says which entry it was."""
-    with told(step):
+    with told(step.asked.at):
         return await work
 
 
 class told:
     """Says in an error which entry it is about."""
 
-    def __init__(self, step: Step) -> None:
-        self._at = step.asked.at
+    def __init__(self, place: str) -> None:
+        self._at = place
 
     def __enter__(self) -> None:
         return None

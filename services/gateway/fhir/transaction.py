@@ -1,8 +1,8 @@
 """transaction: every entry of a Bundle is done, or none is, under one lock and one commit.
 
 Order of the standard: DELETE, POST, PUT and PATCH, GET. All ids are known before anything is
-stored, so entries may refer to each other in circles. Reads are answered after the commit, so
-they see what the transaction did; one that fails has its own status, and undoes nothing.
+stored, so entries may refer to each other in circles. A read that will fail fails the whole
+before the commit (see `foreseen`); reads are answered after it, and see what was done.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from services.gateway.fhir import (
     conditions,
     delete,
     dispatch,
+    foreseen,
     matching,
     patch,
     prefer,
@@ -59,6 +60,10 @@ async def run(call: Call, bundle: Json) -> Response:
         await _patch(call, writing, rest)
         await _relink(call, writing, rest)
         await _save(call, writing, rest)
+        for asked in entries:
+            if asked.is_read:
+                with told(asked.at):
+                    await foreseen.require(call, writing, asked)
         seen = [f"{step.kind}/{step.id}" for step in steps if step.id]
         await call.audit("transaction", seen=seen, writing=writing)
     answered = {step.asked.number: _entry(call, step) for step in steps}
@@ -165,7 +170,7 @@ async def _save(call: Call, writing: Writing, steps: Sequence[Step]) -> None:
         if step.asked.method == "PUT":
             there = before.get(step.key)
             version = there.version if there and not there.deleted else 0
-            with told(step):
+            with told(step.asked.at):
                 conditions.require(step.asked.headers, version)
     saved = await writes.save(call, writing, [step.draft for step in left if step.draft])
     by_key: dict[tuple[str, str], Stored] = {}
