@@ -48,6 +48,29 @@ def literals(node: Json, path: str) -> Iterator[tuple[str, str]]:
                 yield from literals(value, f"{path}.{name[:64]}")
 
 
+def local(node: Json, base: str) -> Json:
+    """Return the same with references to this server made relative; not those inside a Bundle.
+
+    `base` is its address with a slash at the end. Without such a reference it is `node` itself.
+    """
+    if isinstance(node, list):
+        made = [local(item, base) for item in node]
+        return made if any(a is not b for a, b in zip(made, node, strict=True)) else node
+    if not isinstance(node, Mapping) or node.get("resourceType") == "Bundle":
+        return node
+    changed: dict[str, Json] = {}
+    for name, value in node.items():
+        became = value
+        if name == "reference" and isinstance(value, str) and value.startswith(base):
+            if restful(value.removeprefix(base)):
+                became = value.removeprefix(base)
+        elif isinstance(value, Mapping | list):
+            became = local(value, base)
+        if became is not value:
+            changed[name] = became
+    return {**node, **changed} if changed else node
+
+
 def _object(node: Mapping[str, Json], model: Model | None, resolve: Resolve) -> dict[str, Json]:
     known = schema.elements(model) if model else {}
     made: dict[str, Json] = {}

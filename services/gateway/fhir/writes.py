@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.gateway.call import Call
-from services.gateway.fhir import allowed, consent, content, validation
+from services.gateway.fhir import allowed, consent, content, references, validation
 from services.gateway.fhir.outcome import Gone
 from services.gateway.store.resources import Stored
 from services.gateway.store.writing import Incoming, Writing
@@ -80,6 +80,9 @@ async def prepare(call: Call, draft: Draft) -> Draft:
         changed = await check(call, draft.resource)
         if changed is not draft.resource:
             draft.resource, draft.content = changed, b""
+    own = references.local(draft.resource, f"{call.base_url}/fhir/")
+    if own is not draft.resource:  # else compartments would have to know our address
+        draft.resource, draft.content = own, b""
     size = len(draft.content) or len(fhir.dump(draft.resource))
     await content.require_conformant(draft.resource, size)
     draft.warnings = await content.run_heavy(size, validation.misdirected, draft.resource)
