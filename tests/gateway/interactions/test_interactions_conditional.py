@@ -127,3 +127,25 @@ async def test_a_condition_sees_what_its_caller_may_see(server: Any, only_patien
     assert made.status_code == 201, "the other patient's order is not found by it"
     blind = server.with_rights(only_patient("a", "c"))
     assert (await blind("POST", "ServiceRequest", mine, if_none_exist=QUERY)).status_code == 403
+
+
+@pytest.mark.requirement("DX-INT-06")
+async def test_a_query_in_the_address_of_a_create_is_its_condition(server: Any) -> None:
+    """fhirpy's get_or_create sends it so; passed over in silence it would make duplicates."""
+    first = await server("POST", f"Patient?{QUERY}&_format=json", PATIENT)
+    again = await server("POST", f"Patient?{QUERY}", PATIENT)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+    assert (await server("POST", "Patient?_format=json", PATIENT)).status_code == 201
+    assert (await server("POST", f"Patient?{QUERY}", PATIENT)).status_code == 412
+    both = await server("POST", f"Patient?{QUERY}", PATIENT, if_none_exist=QUERY)
+    unknown = await server("POST", "Patient?shoe=43", PATIENT)
+    assert (both.status_code, unknown.status_code) == (400, 400)
+
+
+@pytest.mark.requirement("DX-INT-06")
+async def test_a_version_alone_is_taken_in_if_none_match(server: Any) -> None:
+    await server.put({**PATIENT, "id": "bare"})
+    assert (await server("GET", "Patient/bare", if_none_match="1")).status_code == 304
+    assert (await server("GET", "Patient/bare", if_none_match="2")).status_code == 200
+    assert (await server("GET", "Patient/bare", if_none_match="one")).status_code == 400

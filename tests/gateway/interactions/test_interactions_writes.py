@@ -252,3 +252,21 @@ def _observation(patient: str, name: str = "") -> dict[str, Any]:
         "subject": {"reference": f"Patient/{patient}"},
     }
     return {**made, "id": name} if name else made
+
+
+@pytest.mark.requirement("DX-INT-03")
+async def test_a_reference_to_this_server_is_stored_relative(server: Any) -> None:
+    ours, theirs = "http://gateway/fhir/Patient/1", "http://elsewhere/fhir/Patient/1"
+    made = await server.put(
+        {
+            "resourceType": "Observation",
+            "id": "absolute",
+            "status": "final",
+            "code": {"text": ours},
+            "subject": {"reference": ours},
+            "focus": [{"reference": theirs}, {"reference": "Patient/2"}],
+        }
+    )
+    assert made["subject"]["reference"] == "Patient/1"
+    assert [r["reference"] for r in made["focus"]] == [theirs, "Patient/2"]
+    assert made["code"]["text"] == ours
