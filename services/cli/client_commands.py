@@ -18,9 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")
 Url = Annotated[str, typer.Option(help="Gateway address; its token is read from DX_TOKEN.")]
 StateDir = Annotated[Path | None, typer.Option("--state", help="State folder of a local mesh.")]
 ClientId = Annotated[str, typer.Argument(help="Client id, as `client list` shows it.")]
-KeysFile = Annotated[
-    Path | None, typer.Option("--jwks", help="File with its public JWK set.")
-]
+KeysFile = Annotated[Path | None, typer.Option("--jwks", help="File with its public JWK set.")]
 KeysUrl = Annotated[str, typer.Option("--jwks-url", help="Address of its public keys, https.")]
 
 
