@@ -79,7 +79,7 @@ def test_what_a_submission_lacks_is_named(running: Running, kind: str) -> None:
     ("content", "status", "where"),
     [
         (b"{", 400, None),
-        (b'{"resourceType": "Patient"}', 422, "resourceType"),
+        (b'{"resourceType": "Patient"}', 400, "resourceType"),
         (deep(70), 400, None),
         (bundle({"resourceType": "Horoscope"}), 422, "Bundle.entry[3].resource"),
         (bundle(result(status=7)), 422, "Bundle.entry[3].resource.status"),

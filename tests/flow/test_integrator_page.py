@@ -36,9 +36,14 @@ def test_the_ten_requests_go_from_a_client_to_the_signed_report(
     running: Running, tmp_path: Path
 ) -> None:
     (tmp_path / "samples").symlink_to(ROOT / "samples")
-    folder = Path(sys.executable).parent
+    commands = tmp_path / "commands"  # what an installation has; tests run from the checkout
+    commands.mkdir()
+    (commands / "python").symlink_to(sys.executable)
+    dxmesh = commands / "dxmesh"
+    dxmesh.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m services.cli "$@"\n')
+    dxmesh.chmod(0o755)
     environment = os.environ | {
-        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PATH": f"{commands}:{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'protos' / 'gen'}",
     }
     process = subprocess.Popen(

@@ -93,7 +93,8 @@ async def test_a_withdrawal_leaves_reports_and_other_subjects_alone(
 
 @pytest.mark.requirement("DX-GW-25")
 async def test_a_stopped_case_forgets_the_patient(world: Any, setting: Any) -> None:
-    bundle = {"resourceType": "Bundle", "entry": [{"resource": setting.PATIENT}]}
+    entry = [{"resource": setting.PATIENT}]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entry}
     task = (await world.submit(bundle)).json()
     assert task["for"]["reference"] == "Patient/p-1"
     path = f"/ops/cases/{task['id']}/cancel"
