@@ -101,6 +101,38 @@ LUNG_ZONE_LOWER: LungZone.ValueType  # 3
 """Lower third."""
 Global___LungZone: _TypeAlias = LungZone  # noqa: Y015
 
+class _Function:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FunctionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Function.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FUNCTION_UNSPECIFIED: _Function.ValueType  # 0
+    """Not stated."""
+    FUNCTION_NODULES: _Function.ValueType  # 1
+    """Lung nodules on CT."""
+    FUNCTION_HAEMORRHAGE: _Function.ValueType  # 2
+    """Intracranial haemorrhage on head CT."""
+    FUNCTION_FRACTURES: _Function.ValueType  # 3
+    """Fractures on X-ray."""
+    FUNCTION_PATHOLOGY: _Function.ValueType  # 4
+    """Tumour cells in pathology."""
+
+class Function(_Function, metaclass=_FunctionEnumTypeWrapper):
+    """Function is one of the four readings that the contract asks for."""
+
+FUNCTION_UNSPECIFIED: Function.ValueType  # 0
+"""Not stated."""
+FUNCTION_NODULES: Function.ValueType  # 1
+"""Lung nodules on CT."""
+FUNCTION_HAEMORRHAGE: Function.ValueType  # 2
+"""Intracranial haemorrhage on head CT."""
+FUNCTION_FRACTURES: Function.ValueType  # 3
+"""Fractures on X-ray."""
+FUNCTION_PATHOLOGY: Function.ValueType  # 4
+"""Tumour cells in pathology."""
+Global___Function: _TypeAlias = Function  # noqa: Y015
+
 @_typing.final
 class PointMm(_message.Message):
     """PointMm is a point in the DICOM patient coordinate system (LPS), mm."""
@@ -252,6 +284,417 @@ class Nodule(_message.Message):
 Global___Nodule: _TypeAlias = Nodule  # noqa: Y015
 
 @_typing.final
+class Place(_message.Message):
+    """Place says where a finding lies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    BOX_FIELD_NUMBER: _builtins.int
+    CENTER_FIELD_NUMBER: _builtins.int
+    SLICE_INDEX_FIELD_NUMBER: _builtins.int
+    FIRST_SLICE_INDEX_FIELD_NUMBER: _builtins.int
+    LAST_SLICE_INDEX_FIELD_NUMBER: _builtins.int
+    series_instance_uid: _builtins.str
+    """Series instance UID (analysis zone)."""
+    sop_instance_uid: _builtins.str
+    """SOP instance UID (analysis zone) of the image that shows it best."""
+    frame: _builtins.int
+    """Frame of that instance, from 1; 0 for an instance of one frame."""
+    slice_index: _builtins.int
+    """Index of the slice in its volume, from 0 at the feet; stacks only."""
+    first_slice_index: _builtins.int
+    """First slice it touches; stacks only."""
+    last_slice_index: _builtins.int
+    """Last slice it touches; stacks only."""
+    @_builtins.property
+    def box(self) -> Global___PixelBox:
+        """Box on that image."""
+
+    @_builtins.property
+    def center(self) -> Global___PointMm:
+        """Centre in patient coordinates; absent where the image has none (X-ray, pathology)."""
+
+    def __init__(
+        self,
+        *,
+        series_instance_uid: _builtins.str = ...,
+        sop_instance_uid: _builtins.str = ...,
+        frame: _builtins.int = ...,
+        box: Global___PixelBox | None = ...,
+        center: Global___PointMm | None = ...,
+        slice_index: _builtins.int = ...,
+        first_slice_index: _builtins.int = ...,
+        last_slice_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "center", b"center"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "center", b"center", "first_slice_index", b"first_slice_index", "frame", b"frame", "last_slice_index", b"last_slice_index", "series_instance_uid", b"series_instance_uid", "slice_index", b"slice_index", "sop_instance_uid", b"sop_instance_uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Place: _TypeAlias = Place  # noqa: Y015
+
+@_typing.final
+class Measure(_message.Message):
+    """Measure is one number that was measured."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Stable name, lower case with hyphens, for example "long-axis"."""
+    value: _builtins.float
+    """Value, in `unit`."""
+    unit: _builtins.str
+    """UCUM unit; "1" for a ratio or a count."""
+    low: _builtins.float
+    """Lower end of the interval, where one is known."""
+    high: _builtins.float
+    """Upper end of the interval."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+        unit: _builtins.str = ...,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low", "name", b"name", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+
+Global___Measure: _TypeAlias = Measure  # noqa: Y015
+
+@_typing.final
+class Quality(_message.Message):
+    """Quality is one property with a value from a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Stable name, for example "consistency", "malignancy", "lung-rads"."""
+    value: _builtins.str
+    """Value, for example "part-solid", "4A"."""
+    probability: _builtins.float
+    """Calibrated probability of the value, 0 to 1, where one was estimated."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+        probability: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "probability", b"probability"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "name", b"name", "probability", b"probability", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
+    _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probability) -> _WhichOneofReturnType__probability | None: ...
+
+Global___Quality: _TypeAlias = Quality  # noqa: Y015
+
+@_typing.final
+class Statement(_message.Message):
+    """Statement is a sentence by its key, with the measured facts it is made of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FactsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    KEY_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Key of the sentence in the report's table of words."""
+    @_builtins.property
+    def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What is filled into it: name to value as written."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        facts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Statement: _TypeAlias = Statement  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """Finding is one thing seen in an image."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDING_ID_FIELD_NUMBER: _builtins.int
+    FUNCTION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    LATERALITY_FIELD_NUMBER: _builtins.int
+    SITE_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    MEASURES_FIELD_NUMBER: _builtins.int
+    QUALITIES_FIELD_NUMBER: _builtins.int
+    STATEMENTS_FIELD_NUMBER: _builtins.int
+    SEGMENT_NUMBER_FIELD_NUMBER: _builtins.int
+    TRACKING_UID_FIELD_NUMBER: _builtins.int
+    URGENT_FIELD_NUMBER: _builtins.int
+    finding_id: _builtins.str
+    """Id within the part, for example "nodule-1"."""
+    function: Global___Function.ValueType
+    """Which reading saw it."""
+    kind: _builtins.str
+    """What it is: "nodule", "haemorrhage", "fracture", "hardware", "tumour"."""
+    laterality: Global___Laterality.ValueType
+    """Side."""
+    site: _builtins.str
+    """Site within the organ, lower case with hyphens, for example "upper-lobe", "wrist"."""
+    probability: _builtins.float
+    """Calibrated probability that it is there, 0 to 1."""
+    segment_number: _builtins.int
+    """Number of its segment in the segmentation of its series, from 1; 0: none."""
+    tracking_uid: _builtins.str
+    """UID that follows it through SEG, SR and later studies (DICOM Tracking Unique Identifier)."""
+    urgent: _builtins.bool
+    """True when it must be seen at once."""
+    @_builtins.property
+    def place(self) -> Global___Place:
+        """Where it lies."""
+
+    @_builtins.property
+    def measures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measure]:
+        """What was measured."""
+
+    @_builtins.property
+    def qualities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quality]:
+        """What it is like."""
+
+    @_builtins.property
+    def statements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Statement]:
+        """Why it is called so: categories and recommendations with the facts that led to them."""
+
+    def __init__(
+        self,
+        *,
+        finding_id: _builtins.str = ...,
+        function: Global___Function.ValueType = ...,
+        kind: _builtins.str = ...,
+        place: Global___Place | None = ...,
+        laterality: Global___Laterality.ValueType = ...,
+        site: _builtins.str = ...,
+        probability: _builtins.float = ...,
+        measures: _abc.Iterable[Global___Measure] | None = ...,
+        qualities: _abc.Iterable[Global___Quality] | None = ...,
+        statements: _abc.Iterable[Global___Statement] | None = ...,
+        segment_number: _builtins.int = ...,
+        tracking_uid: _builtins.str = ...,
+        urgent: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finding_id", b"finding_id", "function", b"function", "kind", b"kind", "laterality", b"laterality", "measures", b"measures", "place", b"place", "probability", b"probability", "qualities", b"qualities", "segment_number", b"segment_number", "site", b"site", "statements", b"statements", "tracking_uid", b"tracking_uid", "urgent", b"urgent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class Answer(_message.Message):
+    """Answer is what one reading says of one series as a whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNCTION_FIELD_NUMBER: _builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    OPERATING_POINT_FIELD_NUMBER: _builtins.int
+    MEASURES_FIELD_NUMBER: _builtins.int
+    QUALITIES_FIELD_NUMBER: _builtins.int
+    STATEMENTS_FIELD_NUMBER: _builtins.int
+    URGENT_FIELD_NUMBER: _builtins.int
+    LOOKED_FOR_FIELD_NUMBER: _builtins.int
+    function: Global___Function.ValueType
+    """Which reading."""
+    series_instance_uid: _builtins.str
+    """Series instance UID (analysis zone)."""
+    probability: _builtins.float
+    """Calibrated probability that the series shows what was looked for, 0 to 1; absent where
+    the reading speaks of single findings alone.
+    """
+    operating_point: _builtins.float
+    """Threshold on the probability of a finding that was used."""
+    urgent: _builtins.bool
+    """True when a physician must look at once."""
+    @_builtins.property
+    def measures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measure]:
+        """Measures of the series as a whole."""
+
+    @_builtins.property
+    def qualities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quality]:
+        """Properties of the series as a whole."""
+
+    @_builtins.property
+    def statements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Statement]:
+        """Sentences about the series as a whole: impression, recommendation, limits."""
+
+    @_builtins.property
+    def looked_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was looked for, SNOMED CT codes; "none found" is meaningful for these alone."""
+
+    def __init__(
+        self,
+        *,
+        function: Global___Function.ValueType = ...,
+        series_instance_uid: _builtins.str = ...,
+        probability: _builtins.float | None = ...,
+        operating_point: _builtins.float = ...,
+        measures: _abc.Iterable[Global___Measure] | None = ...,
+        qualities: _abc.Iterable[Global___Quality] | None = ...,
+        statements: _abc.Iterable[Global___Statement] | None = ...,
+        urgent: _builtins.bool = ...,
+        looked_for: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "probability", b"probability"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "function", b"function", "looked_for", b"looked_for", "measures", b"measures", "operating_point", b"operating_point", "probability", b"probability", "qualities", b"qualities", "series_instance_uid", b"series_instance_uid", "statements", b"statements", "urgent", b"urgent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
+    _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probability) -> _WhichOneofReturnType__probability | None: ...
+
+Global___Answer: _TypeAlias = Answer  # noqa: Y015
+
+@_typing.final
+class Decision(_message.Message):
+    """Decision says whether a reading takes a series, and why not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNCTION_FIELD_NUMBER: _builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    function: Global___Function.ValueType
+    """Which reading."""
+    series_instance_uid: _builtins.str
+    """Series instance UID (analysis zone)."""
+    rule: _builtins.str
+    """Name of the rule that decided, from the routing table."""
+    read: _builtins.bool
+    """True when the reading was made."""
+    @_builtins.property
+    def refusal(self) -> _refusal_pb2.Refusal:
+        """Why it was not."""
+
+    def __init__(
+        self,
+        *,
+        function: Global___Function.ValueType = ...,
+        series_instance_uid: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        read: _builtins.bool = ...,
+        refusal: _refusal_pb2.Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["function", b"function", "read", b"read", "refusal", b"refusal", "rule", b"rule", "series_instance_uid", b"series_instance_uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+@_typing.final
+class DerivedObject(_message.Message):
+    """DerivedObject is a DICOM object made from findings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOP_CLASS_UID_FIELD_NUMBER: _builtins.int
+    SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    STUDY_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    SOURCE_SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    MODALITY_FIELD_NUMBER: _builtins.int
+    BLOB_FIELD_NUMBER: _builtins.int
+    sop_class_uid: _builtins.str
+    """SOP class UID."""
+    sop_instance_uid: _builtins.str
+    """SOP instance UID (analysis zone)."""
+    series_instance_uid: _builtins.str
+    """Series instance UID (analysis zone) of the object."""
+    study_instance_uid: _builtins.str
+    """Study instance UID (analysis zone)."""
+    source_series_instance_uid: _builtins.str
+    """Series it was made from (analysis zone)."""
+    modality: _builtins.str
+    """DICOM modality: SEG, SR, KO, PR, ANN."""
+    @_builtins.property
+    def blob(self) -> _blob_ref_pb2.BlobRef:
+        """The file, analysis zone."""
+
+    def __init__(
+        self,
+        *,
+        sop_class_uid: _builtins.str = ...,
+        sop_instance_uid: _builtins.str = ...,
+        series_instance_uid: _builtins.str = ...,
+        study_instance_uid: _builtins.str = ...,
+        source_series_instance_uid: _builtins.str = ...,
+        modality: _builtins.str = ...,
+        blob: _blob_ref_pb2.BlobRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "modality", b"modality", "series_instance_uid", b"series_instance_uid", "sop_class_uid", b"sop_class_uid", "sop_instance_uid", b"sop_instance_uid", "source_series_instance_uid", b"source_series_instance_uid", "study_instance_uid", b"study_instance_uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DerivedObject: _TypeAlias = DerivedObject  # noqa: Y015
+
+@_typing.final
 class KeyImage(_message.Message):
     """KeyImage is a rendered slice with boxes kept beside it."""
 
@@ -265,6 +708,9 @@ class KeyImage(_message.Message):
     WINDOW_CENTER_HU_FIELD_NUMBER: _builtins.int
     WINDOW_WIDTH_HU_FIELD_NUMBER: _builtins.int
     FINDING_IDS_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
     image_id: _builtins.str
     """Id within the part."""
     sop_instance_uid: _builtins.str
@@ -277,6 +723,12 @@ class KeyImage(_message.Message):
     """Window centre, HU."""
     window_width_hu: _builtins.float
     """Window width, HU."""
+    frame: _builtins.int
+    """Frame of the instance, from 1; 0 for an instance of one frame."""
+    role: _builtins.str
+    """What it shows: "slice", "radiograph", "overview", "heat-map", "map"."""
+    series_instance_uid: _builtins.str
+    """Series instance UID (analysis zone)."""
     @_builtins.property
     def blob(self) -> _blob_ref_pb2.BlobRef:
         """PNG, analysis zone."""
@@ -296,10 +748,13 @@ class KeyImage(_message.Message):
         window_center_hu: _builtins.float = ...,
         window_width_hu: _builtins.float = ...,
         finding_ids: _abc.Iterable[_builtins.str] | None = ...,
+        frame: _builtins.int = ...,
+        role: _builtins.str = ...,
+        series_instance_uid: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "finding_ids", b"finding_ids", "height_px", b"height_px", "image_id", b"image_id", "sop_instance_uid", b"sop_instance_uid", "width_px", b"width_px", "window_center_hu", b"window_center_hu", "window_width_hu", b"window_width_hu"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "finding_ids", b"finding_ids", "frame", b"frame", "height_px", b"height_px", "image_id", b"image_id", "role", b"role", "series_instance_uid", b"series_instance_uid", "sop_instance_uid", b"sop_instance_uid", "width_px", b"width_px", "window_center_hu", b"window_center_hu", "window_width_hu", b"window_width_hu"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -368,6 +823,10 @@ class ImagingFindings(_message.Message):
     KEY_IMAGES_FIELD_NUMBER: _builtins.int
     OPERATING_POINT_FIELD_NUMBER: _builtins.int
     LOOKED_FOR_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    DERIVED_FIELD_NUMBER: _builtins.int
     operating_point: _builtins.float
     """Threshold on the probability that was used."""
     @_builtins.property
@@ -386,6 +845,22 @@ class ImagingFindings(_message.Message):
     def looked_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What was looked for, SNOMED CT codes; "none found" is meaningful for these alone."""
 
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """Everything seen, by all readings; most urgent first, then most probable."""
+
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answer]:
+        """What each reading says of each series it read."""
+
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:
+        """Which reading took which series, and why not."""
+
+    @_builtins.property
+    def derived(self) -> _containers.RepeatedCompositeFieldContainer[Global___DerivedObject]:
+        """DICOM objects made from the findings."""
+
     def __init__(
         self,
         *,
@@ -394,10 +869,14 @@ class ImagingFindings(_message.Message):
         key_images: _abc.Iterable[Global___KeyImage] | None = ...,
         operating_point: _builtins.float = ...,
         looked_for: _abc.Iterable[_builtins.str] | None = ...,
+        findings: _abc.Iterable[Global___Finding] | None = ...,
+        answers: _abc.Iterable[Global___Answer] | None = ...,
+        decisions: _abc.Iterable[Global___Decision] | None = ...,
+        derived: _abc.Iterable[Global___DerivedObject] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_images", b"key_images", "looked_for", b"looked_for", "nodules", b"nodules", "operating_point", b"operating_point", "series", b"series"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "decisions", b"decisions", "derived", b"derived", "findings", b"findings", "key_images", b"key_images", "looked_for", b"looked_for", "nodules", b"nodules", "operating_point", b"operating_point", "series", b"series"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
