@@ -7,12 +7,14 @@ compute for as long as it needs, and it asks models through `Ask` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from dxmesh.event.v1.model_use_pb2 import ModelUse
 from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 
 from services.imaging.series.refusals import SeriesRefused
@@ -168,6 +170,56 @@ class Reading:
     lesions: list[Lesion] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     annotations: Annotations | None = None
+
+
+@dataclass(slots=True)
+class ReadSource:
+    """One source after a reader has read it, as the DICOM writers are given it.
+
+    `dicom_out` makes objects of all of a part's at once, after findings that several series
+    show were merged, numbered and given their UIDs.
+    """
+
+    facts: Any
+    """`series` facts of its series."""
+
+    source: Any
+    """The source. Of a volume the grid alone: its `hu` is all 0 and takes no memory."""
+
+    files: Sequence[Path]
+    """The series' DICOM files on disk, in the order of the archive; headers can be read."""
+
+    reading: Reading
+    """Lesions that remain, findings complete; `finding.segment_number` counts from 1 over
+    the lesions of the series that have a mask, whichever reader saw them."""
+
+    models: Sequence[ModelUse] = ()
+    """What the reader asked, for algorithm identification."""
+
+
+@dataclass(slots=True)
+class DicomObject:
+    """One DICOM file that a writer of `dicom_out` made; UIDs must be the same when a part is
+    read again (derive them from tracking UIDs and series UID, never at random)."""
+
+    content: bytes
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    source_series_instance_uid: str
+    modality: str
+    """SEG, SR, KO, PR, ANN."""
+
+
+class Writer(Protocol):
+    """`dicom_out.write.objects`: makes the DICOM objects of a part; called in a thread.
+
+    An error costs the objects, never the findings.
+    """
+
+    def __call__(self, read: Sequence[ReadSource]) -> Iterable[DicomObject]:
+        """Return SEG, SR and others, one held at a time."""
 
 
 class Reader(Protocol[Source_contra]):
