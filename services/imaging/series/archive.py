@@ -6,11 +6,50 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 from services.imaging.series.refusals import DamagedSeries, SeriesTooLarge
 
 FILES_MAX = 2_000
 FILE_BYTES_MAX = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of an archive: on disk, or a view of the archive in memory."""
+
+    source: Path | memoryview
+
+    @property
+    def path(self) -> Path | None:
+        """Where it lies on disk, or None."""
+        return self.source if isinstance(self.source, Path) else None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.source.stat().st_size if isinstance(self.source, Path) else self.source.nbytes
+
+    def open(self) -> BinaryIO:
+        """Return the file, to be read and closed."""
+        if isinstance(self.source, Path):
+            return self.source.open("rb")
+        return io.BytesIO(self.source)
+
+
+def held(content: bytes) -> list[File]:
+    """Return the files of an archive that is in memory; see `files` for what is raised."""
+    return [File(memoryview(one)) for one in files(content)]
+
+
+def spooled(archive: bytes | Path, folder: Path) -> list[File]:
+    """Return the files of an archive, written to `folder` as 0001.dcm, 0002.dcm …
+
+    Holds one megabyte at a time where the archive is a file. See `files` for what is raised.
+    """
+    raise NotImplementedError
 
 
 def files(content: bytes) -> Iterator[bytes]:

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from pydicom.dataset import Dataset
 
 from services.imaging.series import archive, geometry, headers, pixels, refusals
+from services.imaging.series.facts import Facts
 from services.imaging.series.headers import Header
 from services.imaging.series.pixels import Slice
 from services.imaging.series.volume import Volume
-from services.kernel.errors import MeshError
+
+__all__ = ["Facts", "assemble"]
 
 VOXELS_MAX = 300_000_000
 PROJECTED = frozenset(
     ("MIP", "MINIP", "PROJECTION IMAGE", "RAYSUM", "VRT", "SSD", "SCREEN SAVE", "SUBTRACTION")
 )
 """ImageType values of pictures that are computed from many slices."""
-
-
-@dataclass(slots=True)
-class Facts:
-    """What is known of a series, also when it is refused half-way."""
-
-    series_uid: str = ""
-    study_uid: str = ""
-    modality: str = ""
-    slices: int = 0
-    spacing_mm: float = 0.0
-    pixel_mm: float = 0.0
-    refusal: MeshError | None = field(default=None)
 
 
 def assemble(content: bytes, facts: Facts) -> Volume:

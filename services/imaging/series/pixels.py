@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,24 @@ GREY = ("MONOCHROME1", "MONOCHROME2")
 """MONOCHROME1 asks for an inverted display; the stored values mean the same (PS3.3 C.7.6.3)."""
 
 Slice = npt.NDArray[np.int16]
+
+
+class Decode(Protocol):
+    """Decodes the pixels of one file."""
+
+    def __call__(self, content: bytes, frame: int) -> npt.NDArray[Any]:
+        """Return the stored values of one frame (from 0) of a file, as they were encoded.
+
+        Raises
+        ------
+        DamagedSeries
+            They do not decode, take too long or too much memory, or the decoder crashed.
+        """
+
+
+def decode_here(content: bytes, frame: int) -> npt.NDArray[Any]:
+    """Decode in this process: for pixels that no native decoder touches, and for tests."""
+    raise NotImplementedError
 
 
 def check(header: Header, dataset: Dataset) -> None:
