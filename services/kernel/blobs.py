@@ -23,12 +23,8 @@ from obstore.store import ObjectStore, from_url
 
 from services.kernel.crypto import Vault, checked, read_master_key
 from services.kernel.errors import Damaged, NotFound, Unavailable
+from services.kernel.pieces import CHUNK, MAGIC, PREFIX, TAG, BlobReader, bound
 from services.kernel.settings import BadSettings, IdentitySettings, MeshSettings
-
-MAGIC = b"DXB1"
-CHUNK = 1 << 20
-TAG = 16
-PREFIX = 8
 
 
 class Blobs:
@@ -85,6 +81,23 @@ class Blobs:
         except (BaseError, OSError) as error:
             raise Unavailable("the blob store does not answer") from error
         return await asyncio.to_thread(_open_all, key, path, sealed, ref.sha256)
+
+    async def open(self, tenant: str, scope: str, name: str) -> BlobReader:
+        """Return a blob to be read in pieces.
+
+        Raises
+        ------
+        KeyDestroyed, NotFound, Damaged, Unavailable
+        """
+        key = await self.vault.scope_key(tenant, scope)
+        path = _path(tenant, scope, name)
+        try:
+            size = (await obstore.head_async(self._store, path))["size"]
+        except FileNotFoundError as error:
+            raise NotFound("a blob is gone", scope=scope) from error
+        except (BaseError, OSError) as error:
+            raise Unavailable("the blob store does not answer") from error
+        return BlobReader(self._store, key, path, size)
 
     async def names(self, tenant: str, scope: str) -> list[str]:
         """Return the names stored under a scope."""
@@ -201,13 +214,9 @@ class _Sealer:
 
     def _seal(self, plain: bytes, *, last: bool) -> bytes:
         nonce = self._prefix + self._number.to_bytes(4, "big")
-        sealed = self._aead.encrypt(nonce, plain, _bound(self._path, self._number, last))
+        sealed = self._aead.encrypt(nonce, plain, bound(self._path, self._number, last))
         self._number += 1
         return sealed
-
-
-def _bound(path: bytes, number: int, last: bool) -> bytes:
-    return path + number.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
 
 def _seal_all(key: bytes, path: str, content: bytes) -> tuple[bytes, str]:
@@ -229,7 +238,7 @@ def _open_all(key: bytes, path: str, sealed: bytes, sha256: str) -> bytes:
             last = start + step >= len(view)
             nonce = prefix + number.to_bytes(4, "big")
             chunk = view[start : start + step]
-            plain.append(aead.decrypt(nonce, chunk, _bound(bound_path, number, last)))
+            plain.append(aead.decrypt(nonce, chunk, bound(bound_path, number, last)))
     except (InvalidTag, ValueError) as error:
         raise Damaged("a blob does not decrypt: it was changed or cut short") from error
     content = b"".join(plain)

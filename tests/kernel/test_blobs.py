@@ -278,3 +278,29 @@ async def test_64_mib_take_a_small_multiple_of_their_size(tmp_path: Path) -> Non
     assert len(content) == ref.size == size
     assert written < 24 * CHUNK, "writing holds chunks, not the whole"
     assert read < 3.3 * size
+
+
+@pytest.mark.requirement("DX-DWB-01")
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 77])
+async def test_a_blob_is_read_in_pieces(size: int) -> None:
+    blobs, content = memory_blobs(), os.urandom(size)
+    await blobs.put("north", "case-1", "a/b.bin", content)
+    reader = await blobs.open("north", "case-1", "a/b.bin")
+    assert reader.size == size
+    for start, length in ((0, size), (0, 10), (size // 2, 7), (max(0, CHUNK - 5), 10), (size, 9)):
+        assert await reader.read(start, length) == content[start : start + length]
+
+
+@pytest.mark.requirement("DX-DWB-01")
+async def test_a_piece_of_a_changed_blob_is_not_given_out(tmp_path: Path) -> None:
+    blobs = opened(tmp_path)
+    await blobs.put("demo", "case-1", "x", os.urandom(2 * CHUNK + 9))
+    content = bytearray(stored(tmp_path).read_bytes())
+    content[HEAD + CHUNK + TAG + 5] ^= 1
+    stored(tmp_path).write_bytes(content)
+    reader = await blobs.open("demo", "case-1", "x")
+    assert len(await reader.read(0, CHUNK)) == CHUNK
+    with pytest.raises(Damaged):
+        await reader.read(CHUNK, 10)
+    with pytest.raises(NotFound):
+        await blobs.open("demo", "case-1", "y")

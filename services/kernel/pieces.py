@@ -1,0 +1,81 @@
+"""A part of `blobs`: how a blob's chunks lie, and reading some of them without the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import obstore
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+
+from services.kernel.errors import Damaged, Unavailable
+
+MAGIC = b"DXB1"
+CHUNK = 1 << 20
+TAG = 16
+PREFIX = 8
+HEAD = len(MAGIC) + PREFIX
+
+
+class BlobReader:
+    """One blob, of which only the chunks that a range touches are fetched and opened.
+
+    Each chunk is bound to its place and its blob, so a piece is as sure as the whole.
+    """
+
+    def __init__(self, store: ObjectStore, key: bytes, path: str, sealed: int) -> None:
+        self._store, self._path, self._sealed = store, path, sealed
+        self._aead = AESGCM(key)
+        self._head = b""
+        self._chunks = max(1, -(-(sealed - HEAD) // (CHUNK + TAG)))
+        self._last: tuple[int, bytes] = (-1, b"")
+        self.size = max(0, sealed - HEAD - self._chunks * TAG)
+        """Bytes of the content."""
+
+    async def read(self, start: int, length: int) -> bytes:
+        """Return at most `length` bytes from `start` on; fewer at the end."""
+        return b"".join([piece async for piece in self.stream(start, length)])
+
+    async def stream(self, start: int, length: int) -> AsyncIterator[bytes]:
+        """Yield the same in pieces, none over 1 MiB.
+
+        Raises
+        ------
+        Damaged, Unavailable
+        """
+        end = min(start + length, self.size)
+        for number in range(start // CHUNK, -(-end // CHUNK)):
+            chunk, first = await self._chunk(number), number * CHUNK
+            yield chunk[max(0, start - first) : end - first]
+
+    async def _chunk(self, number: int) -> bytes:
+        if self._last[0] != number:
+            self._head = self._head or await self._fetch(0, HEAD)
+            if self._head[: len(MAGIC)] != MAGIC:
+                raise Damaged("a blob does not begin as dxmesh writes it")
+            at = HEAD + number * (CHUNK + TAG)
+            sealed = await self._fetch(at, min(at + CHUNK + TAG, self._sealed))
+            nonce = self._head[len(MAGIC) :] + number.to_bytes(4, "big")
+            bound_to = bound(self._path.encode(), number, number == self._chunks - 1)
+            try:
+                plain = await asyncio.to_thread(self._aead.decrypt, nonce, sealed, bound_to)
+            except (InvalidTag, ValueError) as error:
+                raise Damaged("a blob does not decrypt: it was changed or cut short") from error
+            self._last = (number, plain)
+        return self._last[1]
+
+    async def _fetch(self, start: int, end: int) -> bytes:
+        try:
+            return bytes(
+                await obstore.get_range_async(self._store, self._path, start=start, end=end)
+            )
+        except (BaseError, OSError) as error:
+            raise Unavailable("the blob store does not answer") from error
+
+
+def bound(path: bytes, number: int, last: bool) -> bytes:
+    """Return what a chunk is bound to: its blob, its number, and whether it is the last."""
+    return path + number.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
