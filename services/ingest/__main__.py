@@ -9,6 +9,8 @@ from dxmesh.ingest.v1 import ingest_service_pb2_grpc as rpc_pb
 
 from services.ingest import dicom
 from services.ingest.admission import Admission
+from services.ingest.dimse.listener import listen
+from services.ingest.dimse.receiving import Receiver
 from services.ingest.peers import GrpcConsent
 from services.ingest.service import IngestService
 from services.ingest.settings import Settings
@@ -44,6 +46,14 @@ async def build(mesh: process.Process[Settings]) -> None:
     await worker.start(settings.concurrency)
     mesh.background(partial(worker.keep_publishing, settings.announce_s))
     mesh.background(partial(worker.keep_sweeping, settings.sweep_s))
+    receiver = Receiver(
+        intake,
+        spool_dir=settings.spool_dir,
+        bytes_max=settings.dimse_bytes_max,
+        at_once=settings.uploads_at_once,
+    )
+    if listener := listen(settings, receiver):
+        mesh.on_stop(listener.stop)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,42 @@ class Settings(IdentitySettings):
     concurrency: int = 4
     """Stopped cases whose intake is destroyed at once."""
 
+    dimse_port: int | None = None
+    """Port for C-STORE, C-ECHO and storage commitment, usually 104 or 11112; none: not offered."""
+
+    dimse_host: str = "127.0.0.1"
+    """Address the DICOM listener binds to; 0.0.0.0 for devices of other machines."""
+
+    dimse_title: str = "DXMESH"
+    """Its application entity title; an association that calls another is rejected."""
+
+    dimse_devices_file: Path | None = None
+    """TOML file of the devices that may send; see docs/guides/receiving.md."""
+
+    dimse_certificate_file: Path | None = None
+    """Certificate chain of the DICOM listener, PEM; none: without TLS."""
+
+    dimse_key_file: Path | None = None
+    """Key of that certificate, PEM."""
+
+    dimse_client_ca_file: Path | None = None
+    """Authority that a device's certificate must come from; none: devices show no certificate."""
+
+    dimse_associations: int = 16
+    """Associations at once; more are rejected as transient."""
+
+    dimse_bytes_max: int = 512 * MIB
+    """Largest instance by C-STORE, bytes: each association holds one in memory."""
+
+    dimse_pdu_bytes: int = 128 << 10
+    """Largest protocol data unit, bytes; 0: no limit."""
+
+    dimse_idle_s: float = 60.0
+    """Seconds after which a silent association is ended."""
+
+    dimse_store_s: float = 60.0
+    """Seconds an instance may take to be kept before its sender is told to try later."""
+
     @property
     def archive_limits(self) -> ArchiveLimits:
         """The limits of a ZIP archive."""

@@ -79,6 +79,11 @@ class Intake:
             duplicate=was_there,
         )
 
+    async def holds(self, tenant: str, sop: str) -> bool:
+        """Tell whether an instance is here and can be read."""
+        sop_key = (await self.blobs.vault.hasher(tenant))("instance", sop)
+        return bool(await self._standing(tenant, sop_key))
+
     async def gather(self, tenant: str, study: str, case_id: str) -> Gathered:
         """Return a study's instances for a case: its open upload, with those of other cases.
 
