@@ -34,7 +34,7 @@ OWN_EDGES = {
 
 OUTSIDE = {
     "aiosqlite", "asyncpg", "granian", "grpc", "grpc_health", "httpcore", "httpx", "nats",
-    "obstore", "sqlalchemy", "starlette", "tritonclient",
+    "obstore", "pynetdicom", "sqlalchemy", "starlette", "tritonclient",
 }  # fmt: skip
 """Packages that reach outside the process."""
 
@@ -43,11 +43,11 @@ KERNEL_USES = {
     "grpc": {"rpc", "probe"},
     "sqlalchemy": {"database"},
     "tritonclient": {"inference", "regions"},
-    "obstore": {"blobs", "crypto", "testing"},
+    "obstore": {"blobs", "crypto", "pieces", "testing"},
 }
 """Which kernel modules may use which of them."""
 
-KERNEL_MODULES_MAX, KERNEL_LINES_MAX = 18, 3_300  # docs/adr/0001-kernel-size.md
+KERNEL_MODULES_MAX, KERNEL_LINES_MAX = 21, 3_800  # docs/adr/0001-kernel-size.md
 NEVER = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"}
 UNKNOWING = re.compile(
     r"\b(datetime\.now|datetime\.utcnow|date\.today|time\.(time|time_ns|monotonic|sleep)"

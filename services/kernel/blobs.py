@@ -99,6 +99,15 @@ class Blobs:
             raise Unavailable("the blob store does not answer") from error
         return BlobReader(self._store, key, path, size)
 
+    async def delete(self, tenant: str, scope: str, name: str) -> None:
+        """Delete one blob; safe to repeat."""
+        try:
+            await obstore.delete_async(self._store, _path(tenant, scope, name))
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise Unavailable("the blob store does not answer") from error
+
     async def names(self, tenant: str, scope: str) -> list[str]:
         """Return the names stored under a scope."""
         prefix = f"blobs/{checked(tenant)}/{checked(scope)}/"

@@ -1,156 +1,68 @@
 """Inference: Triton over gRPC, or ONNX Runtime in this process where no Triton runs.
 
-Both read one model repository (`<model>/config.pbtxt`, `<version>/model.onnx`,
-`card.json`) and return the same numbers. Tensors are numpy arrays whose first axis is
-the batch; batches above the model's limit are split.
+Both read one model repository (`kernel.models`) and return the same numbers.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from services.kernel import telemetry
 from services.kernel.errors import InvalidInput, Unavailable
+from services.kernel.models import (
+    BATCH_MAX,
+    Batch,
+    Inference,
+    ModelGone,
+    ModelInfo,
+    Serving,
+    Tensors,
+    join,
+    read_model,
+    split,
+)
+from services.kernel.onnx import OnnxInference
 from services.kernel.regions import Regions, places_of
+
+__all__ = [
+    "Inference",
+    "ModelGone",
+    "ModelInfo",
+    "OnnxInference",
+    "Serving",
+    "Tensors",
+    "TritonInference",
+    "open_inference",
+    "read_model",
+]
 
 log = logging.getLogger(__name__)
 
-Tensors = Mapping[str, npt.NDArray[Any]]
-Batch = dict[str, npt.NDArray[Any]]
 Shape = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 """A model and the shape of each of its inputs."""
 Sizes = dict[str, int]
 """Bytes of each output."""
 
-BATCH_MAX = 64
 SHAPES_MAX = 256
 AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """One model of the repository: its name, version, file digest and card."""
-
-    name: str
-    version: str
-    sha256: str
-    card: dict[str, Any]
-
-
-class Inference(Protocol):
-    """What a service asks of an inference server."""
-
-    runtime: str
-    """ "triton" or "onnxruntime", for the provenance of a finding."""
-
-    async def infer(self, model: str, inputs: Tensors) -> Batch:
-        """Return the model's outputs, one row per input row.
-
-        Raises
-        ------
-        Unavailable
-            The server is away or the model is not loaded yet.
-        InvalidInput
-            The tensors are not what the model takes.
-        """
-
-    async def ready(self, model: str) -> bool:
-        """Tell whether the model would answer now."""
-
-    async def close(self) -> None:
-        """Give back what is held; nothing is asked afterwards."""
-
-
-def read_model(repository: Path, name: str) -> ModelInfo:
-    """Return the newest version of a model in the repository."""
-    folder = repository / name
-    version = max((d.name for d in folder.iterdir() if d.name.isdigit()), key=int)
-    digest = hashlib.sha256((folder / version / "model.onnx").read_bytes()).hexdigest()
-    card = json.loads((folder / "card.json").read_text())
-    return ModelInfo(name, str(card.get("version", version)), digest, card)
+BUSY_S = 5.0
+"""After which a server whose queue is full is asked again."""
+LOAD_S = 120.0
+"""Deadline of loading a model and of warming it up."""
 
 
 def open_inference(
     repository: Path, triton_url: str | None, *, shared_memory: bool, timeout_s: float
-) -> Inference:
+) -> Serving:
     """Return Triton's client where an address is set, else ONNX Runtime in this process."""
     if triton_url:
         return TritonInference(triton_url, shared_memory=shared_memory, timeout_s=timeout_s)
     return OnnxInference(repository)
-
-
-def split(inputs: Tensors) -> list[Batch]:
-    """Return the inputs cut into batches of at most `BATCH_MAX` rows."""
-    rows = {len(tensor) for tensor in inputs.values()}
-    if len(rows) != 1 or rows == {0}:
-        raise InvalidInput("the input tensors do not have the same number of rows, or none")
-    count = rows.pop()
-    return [
-        {name: np.ascontiguousarray(tensor[at : at + BATCH_MAX]) for name, tensor in inputs.items()}
-        for at in range(0, count, BATCH_MAX)
-    ]
-
-
-def join(outputs: list[Batch]) -> Batch:
-    """Return batches put together again."""
-    if len(outputs) == 1:
-        return outputs[0]
-    return {name: np.concatenate([batch[name] for batch in outputs]) for name in outputs[0]}
-
-
-class OnnxInference:
-    """Runs the repository's ONNX files in this process."""
-
-    runtime = "onnxruntime"
-
-    def __init__(self, repository: Path) -> None:
-        self._repository = repository
-        self._sessions: dict[str, Any] = {}
-
-    async def infer(self, model: str, inputs: Tensors) -> Batch:
-        """See `Inference.infer`."""
-        with telemetry.span(f"infer {model}", model=model, runtime=self.runtime):
-            return await asyncio.to_thread(self._infer, model, inputs)
-
-    async def ready(self, model: str) -> bool:
-        """See `Inference.ready`."""
-        return (self._repository / model).is_dir()
-
-    async def close(self) -> None:
-        """See `Inference.close`."""
-        self._sessions.clear()
-
-    def _infer(self, model: str, inputs: Tensors) -> Batch:
-        import onnxruntime as ort  # heavy, and only for machines without Triton
-
-        if model not in self._sessions:
-            folder = self._repository / model
-            version = max((d.name for d in folder.iterdir() if d.name.isdigit()), key=int)
-            options = ort.SessionOptions()
-            options.intra_op_num_threads = 1
-            self._sessions[model] = ort.InferenceSession(
-                str(folder / version / "model.onnx"), options, providers=["CPUExecutionProvider"]
-            )
-        session = self._sessions[model]
-        names = [output.name for output in session.get_outputs()]
-        parts = []
-        for batch in split(inputs):
-            try:
-                values = session.run(names, batch)
-            except Exception as error:
-                raise InvalidInput(f"{model} does not take these tensors") from error
-            parts.append(dict(zip(names, values, strict=True)))
-        return join(parts)
 
 
 class TritonInference:
@@ -169,6 +81,7 @@ class TritonInference:
         self._api: Any = client
         self._regions = Regions(self._client, timeout_s) if shared_memory else None
         self._sizes: dict[Shape, Sizes] = {}
+        self._rows: dict[str, int] = {}
         self._timeout_s = timeout_s
 
     async def ready(self, model: str) -> bool:
@@ -176,16 +89,40 @@ class TritonInference:
         from tritonclient.utils import InferenceServerException
 
         try:
-            return bool(await self._client.is_model_ready(model))
+            return bool(await self._client.is_model_ready(model, client_timeout=self._timeout_s))
         except InferenceServerException:
             return False
+
+    async def load(self, model: str) -> None:
+        """See `Serving.load`; a server without explicit control answers whether it is ready."""
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            await self._client.load_model(model, client_timeout=LOAD_S)
+        except InferenceServerException as error:
+            if _status(error) in AWAY and not await self._standing(model):
+                raise Unavailable("the inference server does not answer") from error
+            if not await self.ready(model):
+                raise ModelGone(model, "cannot be loaded") from error
+        self._rows.pop(model, None)
+
+    async def unload(self, model: str) -> None:
+        """See `Serving.unload`."""
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            await self._client.unload_model(model, client_timeout=LOAD_S)
+        except InferenceServerException as error:
+            raise Unavailable("the inference server does not unload a model") from error
 
     async def infer(self, model: str, inputs: Tensors) -> Batch:
         """See `Inference.infer`."""
         with telemetry.span(f"infer {model}", model=model, runtime=self.runtime):
             headers: dict[str, str] = {}
             telemetry.inject(headers)
-            return join([await self._batch(model, batch, headers) for batch in split(inputs)])
+            rows = await self._rows_of(model)
+            batches = split(inputs, rows)
+            return join([await self._batch(model, batch, headers) for batch in batches])
 
     async def close(self) -> None:
         """See `Inference.close`."""
@@ -203,7 +140,41 @@ class TritonInference:
         except InferenceServerException as error:
             if _status(error) == "INVALID_ARGUMENT":
                 raise InvalidInput(f"{model} does not take these tensors") from error
-            raise Unavailable("the inference server does not answer for a model") from error
+            raise await self._why(model) from error
+
+    async def _why(self, model: str) -> Unavailable | ModelGone:
+        """Tell a server that is away, starting or too busy from one without the model."""
+        standing = await self._standing(model)
+        if standing == "READY":
+            error = Unavailable("the inference server is too busy for a model")
+            error.retry_after_s = BUSY_S
+            return error
+        if standing in ("", "LOADING"):
+            return Unavailable("the inference server does not answer for a model")
+        return ModelGone(model, "is not loaded in the inference server")
+
+    async def _standing(self, model: str) -> str:
+        """Return READY, LOADING, UNAVAILABLE or ABSENT; "" when the server is away."""
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            index = await self._client.get_model_repository_index(client_timeout=self._timeout_s)
+        except InferenceServerException:
+            return ""
+        states = {entry.state for entry in index.models if entry.name == model}
+        return next((state for state in ("READY", "LOADING") if state in states), "ABSENT")
+
+    async def _rows_of(self, model: str) -> int:
+        """Return the most rows that the model takes at once, as its server says."""
+        from tritonclient.utils import InferenceServerException
+
+        if model not in self._rows:
+            try:
+                answer = await self._client.get_model_config(model, client_timeout=self._timeout_s)
+            except InferenceServerException as error:
+                raise await self._why(model) from error
+            self._rows[model] = max(1, min(int(answer.config.max_batch_size), BATCH_MAX))
+        return self._rows[model]
 
     async def _through_message(self, model: str, batch: Batch, headers: dict[str, str]) -> Batch:
         tensors = [self._tensor(name, value) for name, value in batch.items()]
@@ -269,8 +240,14 @@ class TritonInference:
     async def _ask(
         self, model: str, tensors: list[Any], outputs: list[Any] | None, headers: dict[str, str]
     ) -> Any:
+        # Triton too drops what it could not begin in that time: nobody waits for it any more.
         return await self._client.infer(
-            model, tensors, outputs=outputs, client_timeout=self._timeout_s, headers=headers
+            model,
+            tensors,
+            outputs=outputs,
+            client_timeout=self._timeout_s,
+            timeout=int(self._timeout_s * 1e6),
+            headers=headers,
         )
 
 

@@ -15,15 +15,14 @@ import tritonclient.grpc.aio as triton_client
 
 from services.kernel.errors import InvalidInput, Unavailable
 from services.kernel.inference import (
-    BATCH_MAX,
     Inference,
+    ModelGone,
     OnnxInference,
     TritonInference,
-    join,
     open_inference,
     read_model,
-    split,
 )
+from services.kernel.models import BATCH_MAX, batch_max, join, split
 from tests.servers.onnx_model import MODEL, expected
 from tests.servers.triton import TritonServer
 
@@ -101,11 +100,16 @@ async def test_tensors_the_model_does_not_take_are_invalid_and_leave_nothing(
     assert regions() == before
 
 
-@pytest.mark.requirement("DX-ARC-10")
-async def test_model_that_is_not_there_yet_is_unavailable(inference: Inference) -> None:
+@pytest.mark.requirement("DX-IMG-101")
+async def test_model_that_is_not_there_is_told_from_a_server_that_is_not(
+    inference: Inference,
+) -> None:
     before = regions()
-    with pytest.raises((Unavailable, OSError)):  # the bus takes both as an outage
+    with pytest.raises(ModelGone) as caught:
         await inference.infer("absent", rows(1))
+    assert (caught.value.reason, caught.value.facts) == ("MODEL_MISSING", {"model": "absent"})
+    assert caught.value.retry_after_s is None
+    assert not await inference.ready("absent")
     assert regions() == before
 
 
@@ -181,6 +185,14 @@ def test_batches_are_cut_and_put_together_in_order() -> None:
     assert [len(batch["x"]) for batch in batches] == [64, 64, 22]
     assert all(batch["x"].flags["C_CONTIGUOUS"] for batch in batches)
     np.testing.assert_array_equal(join(batches)["x"], x)
+
+
+@pytest.mark.parametrize(
+    ("config", "rows_max"),
+    [("max_batch_size: 16\n", 16), ("max_batch_size: 500", 64), ("max_batch_size: 0", 1), ("", 64)],
+)
+def test_batch_is_as_large_as_the_model_takes(config: str, rows_max: int) -> None:
+    assert batch_max(f'name: "x"\n{config}') == rows_max
 
 
 def test_newest_version_is_read_by_number(model_repository: Path) -> None:
