@@ -22,7 +22,8 @@ from services.imaging.series.refusals import SeriesRefused
 Tensors = Mapping[str, npt.NDArray[Any]]
 Mask = npt.NDArray[np.bool_]
 Source_contra = TypeVar("Source_contra", contravariant=True)
-"""`series.volume.Volume`, `series.radiograph.Radiograph` or `pathology.slides.Slide`."""
+"""One of `series.sources.Source`: Volume, Radiograph or SlideFiles; a reader of slides opens
+and closes the slide itself."""
 
 
 class ModelMissing(SeriesRefused):
