@@ -27,7 +27,7 @@ from dxmesh.event.v1 import case_ref_pb2 as dxmesh_dot_event_dot_v1_dot_case__re
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dxmesh/event/v1/report_composed.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x01\n\x0eReportComposed\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12(\n\x06\x62undle\x18\x03 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12(\n\x06images\x18\x04 \x03(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x15\n\rmissing_parts\x18\x05 \x03(\t\x12\x31\n\rcomposed_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dxmesh/event/v1/report_composed.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x02\n\x0eReportComposed\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12(\n\x06\x62undle\x18\x03 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12(\n\x06images\x18\x04 \x03(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x15\n\rmissing_parts\x18\x05 \x03(\t\x12\x31\n\rcomposed_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07objects\x18\x07 \x03(\x0b\x32\x18.dxmesh.event.v1.BlobRefb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.event.v1.report_comp
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REPORTCOMPOSED']._serialized_start=156
-  _globals['_REPORTCOMPOSED']._serialized_end=387
+  _globals['_REPORTCOMPOSED']._serialized_end=430
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,7 @@ class ReportComposed(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     MISSING_PARTS_FIELD_NUMBER: _builtins.int
     COMPOSED_TIME_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of the report, from 1."""
     @_builtins.property
@@ -57,6 +58,12 @@ class ReportComposed(_message.Message):
     def composed_time(self) -> _timestamp_pb2.Timestamp:
         """When composing ended."""
 
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[_blob_ref_pb2.BlobRef]:
+        """DICOM objects made of the findings (SEG, SR …), pseudonymous; each is a
+        DocumentReference of the Bundle by its blob name.
+        """
+
     def __init__(
         self,
         *,
@@ -66,10 +73,11 @@ class ReportComposed(_message.Message):
         images: _abc.Iterable[_blob_ref_pb2.BlobRef] | None = ...,
         missing_parts: _abc.Iterable[_builtins.str] | None = ...,
         composed_time: _timestamp_pb2.Timestamp | None = ...,
+        objects: _abc.Iterable[_blob_ref_pb2.BlobRef] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "case", b"case", "composed_time", b"composed_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "case", b"case", "composed_time", b"composed_time", "images", b"images", "missing_parts", b"missing_parts", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "case", b"case", "composed_time", b"composed_time", "images", b"images", "missing_parts", b"missing_parts", "objects", b"objects", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
