@@ -29,7 +29,7 @@ OWN_EDGES = {
         "access", "call", "commit", "ehr", "export", "fhir", "hooks", "ops", "outbound", "routes",
         "server", "signing", "smart", "subscriptions", "table", "web", "wiring",
     },
-    "ingest": {"admission"},
+    "ingest": {"admission", "awaiting", "gathering"},
 }  # fmt: skip
 
 OUTSIDE = {

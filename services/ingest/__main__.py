@@ -9,12 +9,12 @@ from dxmesh.ingest.v1 import ingest_service_pb2_grpc as rpc_pb
 
 from services.ingest import dicom
 from services.ingest.admission import Admission
+from services.ingest.awaiting import Awaiting
 from services.ingest.dimse.listener import listen
-from services.ingest.dimse.receiving import Receiver
 from services.ingest.peers import GrpcConsent
 from services.ingest.service import IngestService
 from services.ingest.settings import Settings
-from services.ingest.store import CaseStore, Intake, Relay, UploadStore, metadata
+from services.ingest.store import CaseStore, Intake, Relay, UploadStore, WaitingStore, metadata
 from services.ingest.worker import IngestWorker
 from services.kernel import blobs, process
 from services.kernel.database import create_schema, open_engine
@@ -39,20 +39,17 @@ async def build(mesh: process.Process[Settings]) -> None:
     intake = Intake(zone, UploadStore(engine), now)
     cases = CaseStore(engine, zone.vault.cipher)
     relay = Relay(mesh.bus, cases)
-    admission = Admission(intake, cases, relay, consent, defaults, now)
+    waiting = WaitingStore(engine, zone.vault.cipher)
+    admission = Admission(intake, cases, waiting, relay, consent, defaults, now)
+    awaiting = Awaiting(intake, cases, waiting, relay, defaults, now)
+    mesh.background(partial(awaiting.keep_looking, settings.look_s))
     service = IngestService(intake, admission, settings)
     mesh.server.add(rpc_pb.add_IngestServiceServicer_to_server, service, NAME, callers=("gateway",))
     worker = IngestWorker(mesh.bus, intake, cases, relay, settings.orphan_s, now)
     await worker.start(settings.concurrency)
     mesh.background(partial(worker.keep_publishing, settings.announce_s))
     mesh.background(partial(worker.keep_sweeping, settings.sweep_s))
-    receiver = Receiver(
-        intake,
-        spool_dir=settings.spool_dir,
-        bytes_max=settings.dimse_bytes_max,
-        at_once=settings.uploads_at_once,
-    )
-    if listener := listen(settings, receiver):
+    if listener := listen(settings, intake):
         mesh.on_stop(listener.stop)
 
 

@@ -3,13 +3,14 @@
 1. known already: the first case's answer. 2. consent: recorded, then asked. 3. Bundle and
 manifest as blobs. 4. case, uploads and event in one transaction. 5. publish. Whatever stops
 this between two steps, the sender's next try goes on to one case: before step 4 nothing
-counts, after it everything does and the outbox publishes.
+counts, after it everything does and the outbox publishes. A case whose images are still
+arriving is accepted in step 4 without its event; `awaiting` goes on with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -18,20 +19,27 @@ from dxmesh.event.v1.blob_ref_pb2 import BlobRef
 from dxmesh.event.v1.case_received_pb2 import CaseReceived
 from dxmesh.event.v1.case_ref_pb2 import CaseRef
 from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
-from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeManifest
+from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 
-from services.ingest import order, studies, submission
+from services.ingest import gathering, order, submission
 from services.ingest.bundle import NotASubmission
+from services.ingest.gathering import Gathering
 from services.ingest.limits import Defaults
 from services.ingest.store.cases import Accepted, CaseStore, Claim, Draft, Outcome
 from services.ingest.store.intake import AlreadyTaken, Intake
 from services.ingest.store.relay import Relay
+from services.ingest.store.waiting import WaitingStore
 from services.ingest.submission import Keys, Submission
 from services.kernel import telemetry
 from services.kernel.errors import Forbidden, MeshError, RemoteError, Unavailable, Violation
 
 STEP = "ingest"
 TRIES = 8
+DUE_TIME_MOVED = IntakeProblem(
+    source="ServiceRequest.extension",
+    reason="DUE_TIME_MOVED",
+    message="the due time was too near or too far; the nearest possible one is used",
+)
 PROBLEMS_MAX = 500
 """Problems in an answer: it has to fit one message."""
 
@@ -57,12 +65,15 @@ class Admission:
         self,
         intake: Intake,
         cases: CaseStore,
+        waiting: WaitingStore,
         relay: Relay,
         consent: ConsentPeer,
         defaults: Defaults,
         now: Callable[[], datetime],
     ) -> None:
         self._intake = intake
+        self._gathering = Gathering(intake, defaults)
+        self._waiting = waiting
         self._cases = cases
         self._relay = relay
         self._consent = consent
@@ -143,60 +154,54 @@ class Admission:
     async def _attempt(
         self, tenant: str, read: Submission, keys: Keys, bundle: BlobRef
     ) -> SubmitCaseResponse | Outcome:
-        """Try to accept with the uploads as they are now."""
-        manifest = IntakeManifest(
-            bundle=bundle,
-            problems=read.problems,
-            purpose=read.purpose,
-            recipient=self._defaults.recipient,
-        )
-        claims = [Claim(bundle.scope, 0)]
+        """Try to accept with the uploads as they are now, or to wait for what is missing."""
+        now = self._now()
+        case = _case(tenant, read, keys, now)
+        due, moved = order.due(read.due, now, self._defaults)
+        case.due_time.FromDatetime(due)
+        problems = [*read.problems, *([DUE_TIME_MOVED] if moved else [])]
         try:
-            for study in read.studies:
-                found = await self._intake.gather(tenant, study.uid, keys.case_id)
-                claims += found.claims
-                manifest.problems.extend(
-                    studies.missing(study, found.instances, were_used=found.were_used)
-                )
-                if found.instances:
-                    manifest.studies.add(study_instance_uid=study.uid, instances=found.instances)
+            found = await self._gathering.gather(tenant, read.studies, keys.case_id)
         except AlreadyTaken:
             return Outcome.TAKEN
-        case = self._case(tenant, read, keys, manifest)
-        written = await self._intake.blobs.put(
-            tenant, bundle.scope, "manifest", manifest.SerializeToString()
-        )
-        answer = SubmitCaseResponse(
-            case=case,
-            subject_key=keys.subject,
-            problems=manifest.problems[:PROBLEMS_MAX],
-            accepted_time=case.received_time,
-        )
-        event = CaseReceived(case=case, manifest=written, subject_key=keys.subject)
-        headers: dict[str, str] = {}
-        telemetry.inject(headers)
-        trace = headers.get("traceparent", "")
-        outcome = await self._cases.accept(
-            Draft(answer, event, keys.content, keys.all, claims, trace)
-        )
+        own = Claim(bundle.scope, 0)
+        if missing := self._gathering.awaited(found, now, now, due):
+            answer = _answer(case, keys, [*problems, *gathering.waits_for(missing)])
+            event = CaseReceived(case=case, subject_key=keys.subject)
+            draft = Draft(answer, event, keys.content, keys.all, [own], _trace())
+            outcome = await self._waiting.add(draft, bundle, now)
+        else:
+            source = gathering.Source(read, bundle, problems)
+            manifest = await self._gathering.write(tenant, source, found)
+            answer = _answer(case, keys, manifest.problems)
+            event = CaseReceived(case=case, manifest=manifest.ref, subject_key=keys.subject)
+            claims = [own, *gathering.claims(found)]
+            draft = Draft(answer, event, keys.content, keys.all, claims, _trace())
+            outcome = await self._cases.accept(draft)
         return answer if outcome is Outcome.ACCEPTED else outcome
 
-    def _case(self, tenant: str, read: Submission, keys: Keys, manifest: IntakeManifest) -> CaseRef:
-        """Return the case as of now; a due time out of bounds is moved, and that is said."""
-        accepted = self._now()
-        due, moved = order.due(read.due, accepted, self._defaults)
-        if moved:
-            manifest.problems.add(
-                source="ServiceRequest.extension",
-                reason="DUE_TIME_MOVED",
-                message="the due time was too near or too far; the nearest possible one is used",
-            )
-        case = CaseRef(
-            tenant=tenant, case_id=keys.case_id, priority=read.priority, language=read.language
-        )
-        case.received_time.FromDatetime(accepted)
-        case.due_time.FromDatetime(due)
-        return case
+
+def _case(tenant: str, read: Submission, keys: Keys, accepted: datetime) -> CaseRef:
+    case = CaseRef(
+        tenant=tenant, case_id=keys.case_id, priority=read.priority, language=read.language
+    )
+    case.received_time.FromDatetime(accepted)
+    return case
+
+
+def _answer(case: CaseRef, keys: Keys, problems: Sequence[IntakeProblem]) -> SubmitCaseResponse:
+    return SubmitCaseResponse(
+        case=case,
+        subject_key=keys.subject,
+        problems=problems[:PROBLEMS_MAX],
+        accepted_time=case.received_time,
+    )
+
+
+def _trace() -> str:
+    headers: dict[str, str] = {}
+    telemetry.inject(headers)
+    return headers.get("traceparent", "")
 
 
 def _by_path(error: RemoteError, path: str) -> MeshError:

@@ -37,3 +37,5 @@ class Defaults:
     """Nearest due time: analysis needs a minute to say anything."""
     entries_max: int = 5000
     """Entries of a Bundle."""
+    quiet_s: float = 0.0
+    """Seconds without a new instance after which an incomplete study is read as it is."""

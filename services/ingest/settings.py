@@ -78,6 +78,13 @@ class Settings(IdentitySettings):
     concurrency: int = 4
     """Stopped cases whose intake is destroyed at once."""
 
+    quiet_s: float = 20.0
+    """Seconds without a new instance after which a study that is not whole, or whose number of
+    instances is not stated, is read as it is; 0: at once."""
+
+    look_s: float = 2.0
+    """Seconds between two looks at studies that are arriving."""
+
     dimse_port: int | None = None
     """Port for C-STORE, C-ECHO and storage commitment, usually 104 or 11112; none: not offered."""
 
@@ -144,4 +151,5 @@ class Settings(IdentitySettings):
             due_s_min=self.due_s_min,
             due_s_max=self.due_s_max,
             entries_max=self.bundle_entries_max,
+            quiet_s=self.quiet_s,
         )

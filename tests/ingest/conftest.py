@@ -25,9 +25,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest import dicom
 from services.ingest.admission import Admission
+from services.ingest.awaiting import Awaiting
 from services.ingest.service import IngestService
 from services.ingest.settings import Settings
-from services.ingest.store import CaseStore, Intake, Relay, UploadStore, metadata
+from services.ingest.store import CaseStore, Intake, Relay, UploadStore, WaitingStore, metadata
 from services.ingest.worker import IngestWorker
 from services.kernel.blobs import Blobs
 from services.kernel.crypto import Vault
@@ -84,7 +85,7 @@ class World:
         self.consent = FakeConsent()
         self.store = MemoryStore()
         self.master = os.urandom(32)
-        self.settings = Settings(nats_url="", **settings)
+        self.settings = Settings(nats_url="", **{"quiet_s": 0.0, **settings})
         self.restart()
 
     def restart(self) -> None:
@@ -93,12 +94,22 @@ class World:
         self.uploads = UploadStore(self.engine)
         self.intake = Intake(self.blobs, self.uploads, lambda: self.time)
         self.cases = CaseStore(self.engine, self.blobs.vault.cipher)
+        self.waiting = WaitingStore(self.engine, self.blobs.vault.cipher)
         self.relay = Relay(self.bus, self.cases)
         self.admission = Admission(
             self.intake,
             self.cases,
+            self.waiting,
             self.relay,
             self.consent,
+            self.settings.defaults,
+            lambda: self.time,
+        )
+        self.awaiting = Awaiting(
+            self.intake,
+            self.cases,
+            self.waiting,
+            self.relay,
             self.settings.defaults,
             lambda: self.time,
         )
@@ -222,6 +233,11 @@ def study(uid: str = "1.2.9", **more: Any) -> dict[str, Any]:
         "status": "available",
         "subject": {"reference": "Patient/demo-patient"},
     } | more
+
+
+@pytest.fixture(name="study")
+def _study() -> Callable[..., dict[str, Any]]:
+    return study
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from services.ingest.dimse import commitment, devices, statuses
 from services.ingest.dimse.devices import Device, Devices
 from services.ingest.dimse.receiving import Named, Receiver
 from services.ingest.settings import Settings
+from services.ingest.store import Intake
 from services.kernel import telemetry
 from services.kernel.errors import MeshError, Unavailable
 from services.kernel.settings import BadSettings
@@ -220,7 +221,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def listen(settings: Settings, receiver: Receiver) -> Listener | None:
+def listen(settings: Settings, intake: Intake) -> Listener | None:
     """Return a listener that has begun, or None where the settings ask for none.
 
     Raises
@@ -236,6 +237,12 @@ def listen(settings: Settings, receiver: Receiver) -> Listener | None:
         text = settings.dimse_devices_file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings("DX_INGEST_DIMSE_DEVICES_FILE cannot be read") from error
+    receiver = Receiver(
+        intake,
+        spool_dir=settings.spool_dir,
+        bytes_max=settings.dimse_bytes_max,
+        at_once=settings.uploads_at_once,
+    )
     listener = Listener(settings, devices.read(text), receiver)
     listener.start()
     return listener

@@ -6,5 +6,6 @@ from services.ingest.store.relay import Relay
 from services.ingest.store.spool import Spool
 from services.ingest.store.tables import metadata
 from services.ingest.store.uploads import UploadStore
+from services.ingest.store.waiting import WaitingStore
 
-__all__ = ["CaseStore", "Intake", "Relay", "Spool", "UploadStore", "metadata"]
+__all__ = ["CaseStore", "Intake", "Relay", "Spool", "UploadStore", "WaitingStore", "metadata"]

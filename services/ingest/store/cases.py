@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.ingest.store.tables import CASES, OUTBOX, SCOPES, SUBMISSIONS
+from services.ingest.store.tables import CASES, OUTBOX, SCOPES, SUBMISSIONS, WAITING
 from services.kernel.crypto import FieldCipher
 
 CipherFor = Callable[[str], Awaitable[FieldCipher]]
@@ -57,6 +57,8 @@ class Draft:
     """Keyed hashes by which the same submission is known again."""
     claims: Sequence[Claim]
     trace: str
+    message_id: str = ""
+    """Of the event; empty: the case's first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,12 @@ class Outgoing:
     trace: str
 
 
-class _Moved(Exception):
-    """Rolls the transaction back."""
+class Moved(Exception):
+    """Rolls the transaction back: an upload has changed."""
+
+
+class Taken(Exception):
+    """Rolls the transaction back: another process was faster."""
 
 
 class CaseStore:
@@ -92,27 +98,27 @@ class CaseStore:
             where = CASES.c.tenant == tenant, CASES.c.case_id == case_id
             row = (await connection.execute(select(CASES).where(*where))).one()
         cipher = await self._cipher_for(tenant)
-        plain = cipher.decrypt(row.sealed, _context(tenant, case_id))
-        return Accepted(case_id, row.content_key, SubmitCaseResponse.FromString(plain))
+        return Accepted(case_id, row.content_key, opened(row.sealed, cipher, tenant, case_id))
 
     async def accept(self, draft: Draft) -> Outcome:
         """Write the case, its keys and its event, and take its scopes, all or nothing."""
-        try:
-            async with self._engine.begin() as connection:
-                await self._write(connection, draft)
-        except IntegrityError:
-            return Outcome.TAKEN
-        except _Moved:
-            return Outcome.MOVED
-        return Outcome.ACCEPTED
+        cipher = await self._cipher_for(draft.answer.case.tenant)
+
+        async def write(connection: AsyncConnection) -> None:
+            await write_case(connection, draft, cipher)
+            await take(connection, draft)
+            await announce(connection, draft)
+
+        return await attempt(self._engine, write)
 
     async def stop(self, tenant: str, case_id: str) -> None:
         """Note that a case was stopped; what was not published of it never will be."""
         async with self._engine.begin() as connection:
             where = CASES.c.tenant == tenant, CASES.c.case_id == case_id
             await connection.execute(update(CASES).where(*where).values(is_stopped=True))
-            gone = OUTBOX.c.tenant == tenant, OUTBOX.c.case_id == case_id
-            await connection.execute(delete(OUTBOX).where(*gone))
+            for table in (OUTBOX, WAITING):
+                gone = table.c.tenant == tenant, table.c.case_id == case_id
+                await connection.execute(delete(table).where(*gone))
 
     async def outgoing(
         self, tenant: str = "", case_id: str = "", limit: int = 100
@@ -130,39 +136,73 @@ class CaseStore:
         async with self._engine.begin() as connection:
             await connection.execute(delete(OUTBOX).where(OUTBOX.c.message_id == message_id))
 
-    async def _write(self, connection: AsyncConnection, draft: Draft) -> None:
-        case = draft.answer.case
-        tenant, case_id = case.tenant, case.case_id
-        cipher = await self._cipher_for(tenant)
-        sealed = cipher.encrypt(draft.answer.SerializeToString(), _context(tenant, case_id))
-        row = {
-            "tenant": tenant,
-            "case_id": case_id,
-            "content_key": draft.content_key,
-            "is_stopped": False,
-            "sealed": sealed,
-        }
-        await connection.execute(insert(CASES).values(row))
-        for key in dict.fromkeys(draft.keys):
-            values = {"tenant": tenant, "submission_key": key, "case_id": case_id}
-            await connection.execute(insert(SUBMISSIONS).values(values))
-        for claim in sorted(draft.claims, key=lambda c: c.scope):  # one order: no deadlock
-            as_read = (
-                update(SCOPES)
-                .where(SCOPES.c.tenant == tenant, SCOPES.c.scope == claim.scope, SCOPES.c.is_open)
-                .where(SCOPES.c.changes == claim.changes)
-            )
-            taken = await connection.execute(as_read.values(case_id=case_id, is_open=False))
-            if not taken.rowcount:
-                raise _Moved
-        event = {
-            "message_id": f"{case_id}/received",
-            "tenant": tenant,
-            "case_id": case_id,
-            "event": draft.event.SerializeToString(),
-            "trace": draft.trace,
-        }
-        await connection.execute(insert(OUTBOX).values(event))
+
+async def attempt(
+    engine: AsyncEngine, write: Callable[[AsyncConnection], Awaitable[None]]
+) -> Outcome:
+    """Write in one transaction; say what became of it."""
+    try:
+        async with engine.begin() as connection:
+            await write(connection)
+    except (IntegrityError, Taken):
+        return Outcome.TAKEN
+    except Moved:
+        return Outcome.MOVED
+    return Outcome.ACCEPTED
+
+
+async def write_case(connection: AsyncConnection, draft: Draft, cipher: FieldCipher) -> None:
+    """Write a case and what makes its submission the same."""
+    case = draft.answer.case
+    row = {
+        "tenant": case.tenant,
+        "case_id": case.case_id,
+        "content_key": draft.content_key,
+        "is_stopped": False,
+        "sealed": seal(draft.answer, cipher),
+    }
+    await connection.execute(insert(CASES).values(row))
+    for key in dict.fromkeys(draft.keys):
+        values = {"tenant": case.tenant, "submission_key": key, "case_id": case.case_id}
+        await connection.execute(insert(SUBMISSIONS).values(values))
+
+
+async def take(connection: AsyncConnection, draft: Draft) -> None:
+    """Take the scopes of a case as they were read; raises Moved when one has changed."""
+    case = draft.answer.case
+    for claim in sorted(draft.claims, key=lambda c: c.scope):  # one order: no deadlock
+        as_read = (
+            update(SCOPES)
+            .where(SCOPES.c.tenant == case.tenant, SCOPES.c.scope == claim.scope)
+            .where(SCOPES.c.is_open, SCOPES.c.changes == claim.changes)
+        )
+        taken = await connection.execute(as_read.values(case_id=case.case_id, is_open=False))
+        if not taken.rowcount:
+            raise Moved
+
+
+async def announce(connection: AsyncConnection, draft: Draft) -> None:
+    """Put a case's event into the outbox."""
+    case = draft.answer.case
+    event = {
+        "message_id": draft.message_id or f"{case.case_id}/received",
+        "tenant": case.tenant,
+        "case_id": case.case_id,
+        "event": draft.event.SerializeToString(),
+        "trace": draft.trace,
+    }
+    await connection.execute(insert(OUTBOX).values(event))
+
+
+def seal(answer: SubmitCaseResponse, cipher: FieldCipher) -> bytes:
+    """Return an answer as a case's row holds it."""
+    context = _context(answer.case.tenant, answer.case.case_id)
+    return cipher.encrypt(answer.SerializeToString(), context)
+
+
+def opened(sealed: bytes, cipher: FieldCipher, tenant: str, case_id: str) -> SubmitCaseResponse:
+    """Return the answer that a case's row holds."""
+    return SubmitCaseResponse.FromString(cipher.decrypt(sealed, _context(tenant, case_id)))
 
 
 def _context(tenant: str, case_id: str) -> str:

@@ -45,6 +45,8 @@ class Gathered:
     claims: list[Claim]
     were_used: bool
     """An earlier case has taken instances of it that are gone by now."""
+    last: datetime | None
+    """When the newest of them came."""
 
 
 class Intake:
@@ -100,6 +102,7 @@ class Intake:
                 were_used |= not await self._copy(tenant, study, upload.scope)
         found: list[IntakeInstance] = []
         claims: list[Claim] = []
+        last: datetime | None = None
         for upload in await self.uploads.of_study(tenant, study_key):
             if upload.is_open and upload.changes:  # one without instances is not in a manifest
                 held = await self.uploads.of_scope(tenant, upload.scope)
@@ -109,7 +112,8 @@ class Intake:
                     await self.uploads.forget(tenant, upload.scope)
                     continue
                 claims.append(Claim(upload.scope, upload.changes))
-        return Gathered(found, claims, were_used and not found)
+                last = upload.touched
+        return Gathered(found, claims, were_used and not found, last)
 
     async def discard_study(self, tenant: str, study: str) -> None:
         """Destroy what was uploaded of a study and no case has taken."""

@@ -22,3 +22,8 @@ async def insert_absent(connection: AsyncConnection, table: Table, row: dict[str
 def microseconds(instant: datetime) -> int:
     """Return microseconds since 1970 UTC."""
     return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant(microseconds_: int) -> datetime:
+    """Return the time that so many microseconds since 1970 UTC are."""
+    return _EPOCH + timedelta(microseconds=microseconds_)

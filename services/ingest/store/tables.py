@@ -95,3 +95,14 @@ OUTBOX = Table(
     Index("ingest_outbox_by_case", "tenant", "case_id"),
 )
 """`case.received` events until the bus has them; `trace`: W3C traceparent of the submission."""
+
+WAITING = Table(
+    "ingest_waiting",
+    metadata,
+    Column("tenant", String(128), primary_key=True),
+    Column("case_id", String(36), primary_key=True),
+    Column("since_us", BigInteger, nullable=False, index=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("trace", String(256), nullable=False),
+)
+"""Accepted cases whose images are still arriving. `sealed`: the BlobRef of the Bundle."""

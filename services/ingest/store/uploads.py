@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.ingest.store.rows import insert_absent, microseconds
+from services.ingest.store.rows import insert_absent, instant, microseconds
 from services.ingest.store.tables import INSTANCES, SCOPES
 
 OPEN_MAX = 1000
@@ -46,6 +46,8 @@ class Upload:
     changes: int
     is_open: bool
     case_id: str
+    touched: datetime
+    """When its newest instance came."""
 
 
 class UploadStore:
@@ -185,9 +187,9 @@ class UploadStore:
 
     async def _uploads(self, *where: Any) -> list[Upload]:
         columns = (SCOPES.c.scope, SCOPES.c.changes, SCOPES.c.is_open, SCOPES.c.case_id)
-        query = select(*columns).where(*where).order_by(SCOPES.c.touched_us)
+        query = select(*columns, SCOPES.c.touched_us).where(*where).order_by(SCOPES.c.touched_us)
         async with self._engine.connect() as connection:
-            return [Upload(*row) for row in await connection.execute(query)]
+            return [Upload(*row[:-1], instant(row[-1])) for row in await connection.execute(query)]
 
     async def _held(self, *where: Any) -> list[Held]:
         query = (

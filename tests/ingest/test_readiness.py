@@ -1,0 +1,136 @@
+"""A case begins when its images are whole, or quiet, and not before."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from dxmesh.event.v1.case_received_pb2 import CaseReceived
+from dxmesh.event.v1.case_stopped_pb2 import CaseStopped
+from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.readiness import Arrived, awaited
+from services.ingest.studies import NamedSeries, NamedStudy
+from services.kernel import subjects
+
+Maker = Callable[..., Any]
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+DUE = NOON + timedelta(hours=1)
+QUIET_S = 20.0
+TWO = {"uid": "1.2.9.1", "modality": {"code": "CT"}, "numberOfInstances": 2}
+
+
+def arrived(stated: int, here: int, last_s: float | None = None) -> Arrived:
+    study = NamedStudy("1.2.9", "Bundle.entry[4].resource")
+    if stated:
+        study.series["1.2.9.1"] = NamedSeries(count=stated)
+    instances = [
+        IntakeInstance(sop_instance_uid=f"1.{n}", series_instance_uid="1.2.9.1")
+        for n in range(here)
+    ]
+    return Arrived(study, instances, False, None if last_s is None else _at(last_s))
+
+
+def _at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+@pytest.mark.requirement("DX-RCV-05")
+@pytest.mark.parametrize(
+    ("found", "now_s", "waits"),
+    [
+        (arrived(3, 3, 0), 0, False),  # whole: at once
+        (arrived(3, 2, 0), 19, True),
+        (arrived(3, 2, 0), 20, False),  # quiet: as it is
+        (arrived(3, 2, 30), 40, True),  # the newest instance counts, not the submission
+        (arrived(0, 5, 0), 19, True),  # nothing stated: quiet alone tells
+        (arrived(0, 5, 0), 20, False),
+        (arrived(3, 0), 19, True),
+        (arrived(3, 0), 20, False),
+        (dataclasses.replace(arrived(3, 0), were_used=True), 0, False),
+        (arrived(3, 2, 3599), 3600, False),  # the due time does not wait
+    ],
+)
+def test_a_study_is_awaited_until_it_is_whole_or_quiet(
+    found: Arrived, now_s: float, waits: bool
+) -> None:
+    assert bool(awaited([found], NOON, _at(now_s), QUIET_S, DUE)) is waits
+
+
+@pytest.mark.requirement("DX-RCV-05")
+@given(st.integers(0, 5), st.integers(0, 5), st.none() | st.floats(-60, 7000), st.floats(0, 7200))
+def test_what_was_ready_stays_ready(
+    stated: int, here: int, last_s: float | None, now_s: float
+) -> None:
+    found = [arrived(stated, here, last_s)]
+    if not awaited(found, NOON, _at(now_s), QUIET_S, DUE):
+        assert not awaited(found, NOON, _at(now_s + 5), QUIET_S, DUE)
+
+
+def received(world: Any) -> list[CaseReceived]:
+    return list(world.bus.published(subjects.CASE_RECEIVED))
+
+
+@pytest.fixture
+def waiting_world(sqlite_world: Any) -> Any:
+    sqlite_world.settings = dataclasses.replace(sqlite_world.settings, quiet_s=QUIET_S)
+    sqlite_world.restart()
+    return sqlite_world
+
+
+@pytest.mark.requirement("DX-RCV-05")
+async def test_the_last_image_lets_the_case_go_whatever_was_killed_in_between(
+    waiting_world: Any, ct: Maker, bundle: Maker, study: Maker
+) -> None:
+    world = waiting_world
+    whole = bundle(study(series=[TWO]))
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.1"))
+    answer = await world.submit(whole)
+    assert [(p.reason, p.source) for p in answer.problems] == [
+        ("IMAGES_AWAITED", "Bundle.entry[4].resource")
+    ]
+    assert not received(world) and answer.case.case_id
+    world.restart()
+    assert await world.awaiting.look() == 0
+    again = await world.submit(whole)
+    assert again.duplicate and again.case.case_id == answer.case.case_id
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.2"))
+    assert await world.awaiting.look() == 1 and await world.awaiting.look() == 0
+    (event,) = received(world)
+    assert event.case == answer.case and event.subject_key == answer.subject_key
+    manifest = IntakeManifest.FromString(await world.blobs.get("demo", event.manifest))
+    assert len(manifest.studies[0].instances) == 2 and not manifest.problems
+    assert not (await world.submit(whole)).problems
+
+
+@pytest.mark.requirement("DX-RCV-05")
+async def test_a_study_that_went_quiet_goes_as_it_is_and_what_it_lacks_is_said(
+    waiting_world: Any, ct: Maker, bundle: Maker, study: Maker
+) -> None:
+    world = waiting_world
+    await world.submit(bundle(study(series=[TWO])))
+    world.later(seconds=15)
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.1"))
+    world.later(seconds=15)
+    assert await world.awaiting.look() == 0, "an image came 15 s ago"
+    world.later(seconds=6)
+    assert await world.awaiting.look() == 1
+    manifest = IntakeManifest.FromString(await world.blobs.get("demo", received(world)[0].manifest))
+    assert [p.reason for p in manifest.problems] == ["INSTANCES_NOT_UPLOADED"]
+
+
+@pytest.mark.requirement("DX-RCV-05")
+async def test_a_case_that_is_stopped_while_it_waits_never_begins(
+    waiting_world: Any, bundle: Maker, study: Maker
+) -> None:
+    world = waiting_world
+    answer = await world.submit(bundle(study()))
+    await world.worker.stopped(CaseStopped(case=answer.case))
+    world.later(hours=2)
+    assert await world.awaiting.look() == 0 and not received(world)
+    assert world.stored() == []
