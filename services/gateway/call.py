@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
 
 from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
@@ -32,6 +32,9 @@ from services.kernel.crypto import KeyedHash
 from services.kernel.deadletters import DeadLetter
 from services.kernel.errors import InvalidInput, MeshError, TooLarge
 from services.kernel.subjects import Topic
+
+if TYPE_CHECKING:  # it is made of what stands here
+    from services.gateway.dicomweb.archive import Archive
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_BYTES_MAX = 4 << 20
@@ -114,6 +117,8 @@ class Gateway:
     """Writes the files of $export, and where they lie."""
     ehrs: Ehrs = field(default_factory=Ehrs)
     """The EHRs that may launch dxmesh."""
+    archive: Archive | None = None
+    """Images of every case; None: they are not served."""
 
 
 class Journal(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.gateway.access.gate import Entry
 from services.gateway.access.principal import Action
-from services.gateway.dicomweb import stow
+from services.gateway.dicomweb.routes import DICOMWEB
 from services.gateway.export.routes import ENTRIES as EXPORT
 from services.gateway.fhir.conformance import ENTRIES as CONFORMANCE
 from services.gateway.fhir.routes import FHIR
@@ -12,11 +12,6 @@ from services.gateway.ops import audit, cases, cds, dead, ehr, status
 from services.gateway.smart import launch, registry
 from services.gateway.subscriptions.routes import ENTRIES as SUBSCRIPTIONS
 from services.gateway.web import case_page, review, session, worklist
-
-DICOMWEB = (
-    Entry("/dicom-web/studies", "POST", Action.UPLOAD, stow.store),
-    Entry("/dicom-web/studies/{study}", "POST", Action.UPLOAD, stow.store),
-)
 
 OPS = (
     Entry("/ops/status", "GET", Action.OPERATE, status.status),

@@ -1,1 +1,1 @@
-"""DICOMweb: STOW-RS, streamed on to ingest."""
+"""DICOMweb: STOW-RS streamed on to ingest; QIDO-RS and WADO-RS of what the cases hold."""

@@ -28,14 +28,17 @@ COMPRESSED_FROM = 1024
 LEVEL = 5
 PRETTY_BYTES_MAX = 2 << 20
 """A longer answer is sent as it is."""
-OPEN = ("/fhir", "/smart", "/.well-known")
+OPEN = ("/fhir", "/smart", "/.well-known", "/dicom-web")
 """Where scripts of other origins may ask."""
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 ASKED = (
     "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, "
-    "If-None-Match, Prefer, Purpose, X-Request-Id, X-Security-Context"
+    "If-None-Match, Prefer, Purpose, Range, X-Request-Id, X-Security-Context"
 )
-TOLD = "Content-Location, ETag, Last-Modified, Location, Retry-After, X-Request-Id"
+TOLD = (
+    "Content-Location, Content-Range, ETag, Last-Modified, Location, Retry-After, Warning, "
+    "X-Request-Id"
+)
 
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\],:]|[^\s"{}\[\],:]+')
 

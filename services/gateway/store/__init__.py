@@ -16,6 +16,7 @@ from services.gateway.store.audit import AuditTrail
 from services.gateway.store.audit_settling import Settling
 from services.gateway.store.cases import Cases
 from services.gateway.store.database import Database, now_us
+from services.gateway.store.dicom import DicomIndex
 from services.gateway.store.ehr import EhrLaunches
 from services.gateway.store.ehr_writes import EhrWrites
 from services.gateway.store.export import Exports
@@ -60,6 +61,7 @@ class Store:
     subscriptions: Subscriptions
     settling: Settling
     searches: Searches
+    dicom: DicomIndex
 
 
 def open_store(
@@ -90,4 +92,5 @@ def open_store(
         Subscriptions(database, trail),
         Settling(database, resources, trail, leases),
         Searches(database),
+        DicomIndex(database),
     )

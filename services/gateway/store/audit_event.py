@@ -32,6 +32,8 @@ _NAMES = {
     "110100": "Application Activity",
     "110106": "Export",
     "110107": "Import",
+    "110112": "Query",
+    "110104": "DICOM Instances Transferred",
     "110110": "Patient Record",
     "110114": "User Authentication",
 }
@@ -68,6 +70,8 @@ _RESTFUL = {
 _OTHERS = {
     "submit": _Kind("C", dicom="110107"),
     "upload": _Kind("C", dicom="110107"),
+    "dicom-query": _Kind("E", dicom="110112"),
+    "dicom-retrieve": _Kind("R", dicom="110104"),
     "notify": _Kind("R", dicom="110106"),
     "export": _Kind("R", dicom="110106"),
     "view-case": _Kind("R", dicom="110110"),

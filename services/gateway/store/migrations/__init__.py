@@ -23,6 +23,7 @@ databases, so a forgotten column shows. The steps run at start, one process at a
 | 0006 | exports, feedback to CDS Hooks |
 | 0007 | the search index |
 | 0008 | leases of background work |
+| 0009 | DICOM studies, series and instances |
 """
 
 from __future__ import annotations

@@ -1,0 +1,173 @@
+"""The DICOM objects of every case: kept in an index, read from their blobs, given their identity.
+
+The way back of a case is asked for once and kept for a minute, so that a viewer that asks for
+a hundred frames does not ask anonymization a hundred times, and a case that was destroyed is
+gone soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+
+from pydicom.dataset import FileDataset
+
+from services.gateway.call import Peers
+from services.gateway.commit import identity as parsed
+from services.gateway.dicomweb import entries, identity, indexing
+from services.gateway.dicomweb.frames import Tables
+from services.gateway.restore import Identity
+from services.gateway.store.dicom import DicomIndex, Instance, Series
+from services.kernel import telemetry
+from services.kernel.blobs import Blobs
+from services.kernel.errors import Damaged, KeyDestroyed, MeshError, NotFound
+from services.kernel.pieces import BlobReader
+
+log = logging.getLogger(__name__)
+
+CASES_KEPT, KEPT_S = 64, 60.0
+NOTED_S, NOTED_KEPT = 300.0, 4096
+LOOK_S = 5.0
+Who = tuple[str, ...]
+"""Tenant, account, client and series."""
+
+
+class Archive:
+    """What DICOMweb and the viewer read from."""
+
+    def __init__(
+        self,
+        index: DicomIndex,
+        peers: Peers,
+        analysis: Blobs,
+        made: Blobs,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        entries.quieten()
+        self.index = index
+        self._peers = peers
+        self._analysis = analysis
+        self._made = made
+        self._clock = clock
+        self._known: OrderedDict[tuple[str, str], tuple[float, Identity]] = OrderedDict()
+        self._busy = asyncio.Lock()
+        self._noted: OrderedDict[Who, float] = OrderedDict()
+        self.tables = Tables()
+
+    async def identity_of(self, tenant: str, case_id: str) -> Identity:
+        """Return who a case is about, and what its UIDs stand for.
+
+        Raises
+        ------
+        NotFound, KeyDestroyed, Unavailable
+        """
+        key, now = (tenant, case_id), self._clock()
+        kept = self._known.get(key)
+        if kept and now - kept[0] < KEPT_S:
+            self._known.move_to_end(key)
+            return kept[1]
+        found = parsed(await self._peers.reidentify(tenant, case_id))
+        self._known[key] = (now, found)
+        self._known.move_to_end(key)
+        while len(self._known) > CASES_KEPT:
+            self._known.popitem(last=False)
+        return found
+
+    async def reader(self, tenant: str, series: Series, instance: Instance) -> BlobReader:
+        """Return the blob that an instance lies in.
+
+        Raises
+        ------
+        NotFound, KeyDestroyed, Unavailable
+        """
+        if series.made:
+            scope = indexing.made_scope(series.case_id)
+            return await self._made.open(tenant, scope, instance.blob)
+        return await self._analysis.open(tenant, series.case_id, instance.blob)
+
+    async def head(
+        self, tenant: str, series: Series, instance: Instance, reader: BlobReader
+    ) -> FileDataset:
+        """Return an instance up to its pixels, with identity; all of it when it has none."""
+        place = entries.Place(instance.at, instance.size)
+        dataset, _ = await entries.head(reader, place)
+        if not series.made:
+            known = await self.identity_of(tenant, series.case_id)
+            await asyncio.to_thread(identity.restore, dataset, known)
+        return dataset
+
+    def pixels(self, instance: Instance, reader: BlobReader) -> AsyncIterator[bytes]:
+        """Yield what follows the head: the pixels, and what stands after them."""
+        start = instance.at + instance.pixels
+        return reader.stream(start, instance.size - instance.pixels if instance.pixels else 0)
+
+    def noted(self, who: Who) -> bool:
+        """Tell whether it is in the audit trail that somebody looks at a series."""
+        at = self._noted.get(who)
+        return at is not None and self._clock() - at < NOTED_S
+
+    def note(self, who: Who) -> None:
+        """Remember that it is."""
+        self._noted[who] = self._clock()
+        self._noted.move_to_end(who)
+        while len(self._noted) > NOTED_KEPT:
+            self._noted.popitem(last=False)
+
+    async def keep_indexing(self) -> None:
+        """Index what was committed, until the process stops."""
+        while True:
+            await self.catch_up()
+            await asyncio.sleep(LOOK_S)
+
+    async def catch_up(self, tenant: str = "") -> None:
+        """Index every committed case that is not indexed yet; cheap when there is none."""
+        if not await self.index.behind(tenant, 1):
+            return
+        async with self._busy:
+            while waiting := await self.index.behind(tenant):
+                for of_tenant, case_id, version in waiting:
+                    await self.add(of_tenant, case_id, version)
+
+    async def add(self, tenant: str, case_id: str, version: int) -> None:
+        """Index a case; what cannot be read for good is left out and counted."""
+        try:
+            found = await self._found(tenant, case_id)
+        except (KeyDestroyed, NotFound):
+            await self.index.put(tenant, case_id, version, [], [])
+            return
+        if found.unreadable:
+            facts = {"case": case_id, "files": found.unreadable}
+            log.warning("files of a case cannot be served", extra={"facts": facts})
+        await self.index.put(tenant, case_id, version, found.summed(), found.series())
+
+    async def _found(self, tenant: str, case_id: str) -> indexing.Found:
+        names = await self._analysis.names(tenant, case_id)
+        received = [name for name in names if indexing.RECEIVED.fullmatch(name)]
+        made = await self._made.names(tenant, indexing.made_scope(case_id))
+        known = await self.identity_of(tenant, case_id) if received or made else None
+        if known is None:
+            raise NotFound("the case has no images")
+        found = indexing.Found(case_id, known)
+        for name in sorted(received):
+            await self._try(found, self._analysis, tenant, case_id, name)
+        for name in sorted(one for one in made if one.endswith(indexing.MADE)):
+            await self._try(found, self._made, tenant, indexing.made_scope(case_id), name)
+        return found
+
+    async def _try(
+        self, found: indexing.Found, blobs: Blobs, tenant: str, scope: str, name: str
+    ) -> None:
+        read = indexing.read_made if blobs is self._made else indexing.read_received
+        try:
+            await read(found, await blobs.open(tenant, scope, name), name)
+        except (Damaged, NotFound) as error:
+            found.unreadable += 1
+            log.warning("an archive cannot be served: %s", error.reason)
+        except MeshError:
+            raise
+        except Exception as error:
+            log.error("an archive cannot be read: %s", telemetry.frames(error))
+            raise
