@@ -22,21 +22,30 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from dxmesh.imaging.v1 import imaging_findings_pb2 as dxmesh_dot_imaging_dot_v1_dot_imaging__findings__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dxmesh/imaging/v1/imaging_service.proto\x12\x11\x64xmesh.imaging.v1\"\x13\n\x11ListModelsRequest\"H\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\x12\x11\n\tcard_json\x18\x04 \x01(\t\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.dxmesh.imaging.v1.Model2k\n\x0eImagingService\x12Y\n\nListModels\x12$.dxmesh.imaging.v1.ListModelsRequest\x1a%.dxmesh.imaging.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dxmesh/imaging/v1/imaging_service.proto\x12\x11\x64xmesh.imaging.v1\x1a(dxmesh/imaging/v1/imaging_findings.proto\"\x13\n\x11ListModelsRequest\"H\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05ready\x18\x03 \x01(\x08\x12\x11\n\tcard_json\x18\x04 \x01(\t\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.dxmesh.imaging.v1.Model\"5\n\x12\x45xplainCaseRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\"~\n\rExplainedPart\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12,\n\x06series\x18\x02 \x03(\x0b\x32\x1c.dxmesh.imaging.v1.SeriesUse\x12.\n\tdecisions\x18\x03 \x03(\x0b\x32\x1b.dxmesh.imaging.v1.Decision\"?\n\x0eRunningReading\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12\x0e\n\x06reader\x18\x02 \x01(\t\x12\x0c\n\x04\x64one\x18\x03 \x01(\x01\"z\n\x13\x45xplainCaseResponse\x12/\n\x05parts\x18\x01 \x03(\x0b\x32 .dxmesh.imaging.v1.ExplainedPart\x12\x32\n\x07running\x18\x02 \x03(\x0b\x32!.dxmesh.imaging.v1.RunningReading2\xc9\x01\n\x0eImagingService\x12Y\n\nListModels\x12$.dxmesh.imaging.v1.ListModelsRequest\x1a%.dxmesh.imaging.v1.ListModelsResponse\x12\\\n\x0b\x45xplainCase\x12%.dxmesh.imaging.v1.ExplainCaseRequest\x1a&.dxmesh.imaging.v1.ExplainCaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.imaging.v1.imaging_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTMODELSREQUEST']._serialized_start=62
-  _globals['_LISTMODELSREQUEST']._serialized_end=81
-  _globals['_MODEL']._serialized_start=83
-  _globals['_MODEL']._serialized_end=155
-  _globals['_LISTMODELSRESPONSE']._serialized_start=157
-  _globals['_LISTMODELSRESPONSE']._serialized_end=219
-  _globals['_IMAGINGSERVICE']._serialized_start=221
-  _globals['_IMAGINGSERVICE']._serialized_end=328
+  _globals['_LISTMODELSREQUEST']._serialized_start=104
+  _globals['_LISTMODELSREQUEST']._serialized_end=123
+  _globals['_MODEL']._serialized_start=125
+  _globals['_MODEL']._serialized_end=197
+  _globals['_LISTMODELSRESPONSE']._serialized_start=199
+  _globals['_LISTMODELSRESPONSE']._serialized_end=261
+  _globals['_EXPLAINCASEREQUEST']._serialized_start=263
+  _globals['_EXPLAINCASEREQUEST']._serialized_end=316
+  _globals['_EXPLAINEDPART']._serialized_start=318
+  _globals['_EXPLAINEDPART']._serialized_end=444
+  _globals['_RUNNINGREADING']._serialized_start=446
+  _globals['_RUNNINGREADING']._serialized_end=509
+  _globals['_EXPLAINCASERESPONSE']._serialized_start=511
+  _globals['_EXPLAINCASERESPONSE']._serialized_end=633
+  _globals['_IMAGINGSERVICE']._serialized_start=636
+  _globals['_IMAGINGSERVICE']._serialized_end=837
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from dxmesh.imaging.v1 import imaging_findings_pb2 as _imaging_findings_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -92,3 +93,123 @@ class ListModelsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class ExplainCaseRequest(_message.Message):
+    """ExplainCaseRequest names a case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant id."""
+    case_id: _builtins.str
+    """Case id."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        case_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainCaseRequest: _TypeAlias = ExplainCaseRequest  # noqa: Y015
+
+@_typing.final
+class ExplainedPart(_message.Message):
+    """ExplainedPart is what was decided about one imaging part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_ID_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    part_id: _builtins.str
+    """Part id, as in PartReady."""
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[_imaging_findings_pb2.SeriesUse]:
+        """What became of each series (UIDs of the analysis zone)."""
+
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[_imaging_findings_pb2.Decision]:
+        """Which reading took which series, and why not."""
+
+    def __init__(
+        self,
+        *,
+        part_id: _builtins.str = ...,
+        series: _abc.Iterable[_imaging_findings_pb2.SeriesUse] | None = ...,
+        decisions: _abc.Iterable[_imaging_findings_pb2.Decision] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "part_id", b"part_id", "series", b"series"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedPart: _TypeAlias = ExplainedPart  # noqa: Y015
+
+@_typing.final
+class RunningReading(_message.Message):
+    """RunningReading is a long reading that is not done yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_ID_FIELD_NUMBER: _builtins.int
+    READER_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    part_id: _builtins.str
+    """Part id."""
+    reader: _builtins.str
+    """Name of the reading, as the routing table has it."""
+    done: _builtins.float
+    """Share of the work that is done, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        part_id: _builtins.str = ...,
+        reader: _builtins.str = ...,
+        done: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "part_id", b"part_id", "reader", b"reader"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunningReading: _TypeAlias = RunningReading  # noqa: Y015
+
+@_typing.final
+class ExplainCaseResponse(_message.Message):
+    """ExplainCaseResponse tells what was decided, and what still runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedPart]:
+        """Parts that ended."""
+
+    @_builtins.property
+    def running(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunningReading]:
+        """Readings that run."""
+
+    def __init__(
+        self,
+        *,
+        parts: _abc.Iterable[Global___ExplainedPart] | None = ...,
+        running: _abc.Iterable[Global___RunningReading] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "running", b"running"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainCaseResponse: _TypeAlias = ExplainCaseResponse  # noqa: Y015

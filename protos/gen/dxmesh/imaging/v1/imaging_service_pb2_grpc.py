@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ImagingServiceStub:
-    """ImagingService tells which models read images.
+    """ImagingService tells which models read images, and what was decided about a case's series.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,26 @@ class ImagingServiceStub:
                 request_serializer=dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.ExplainCase = channel.unary_unary(
+                '/dxmesh.imaging.v1.ImagingService/ExplainCase',
+                request_serializer=dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ExplainCaseRequest.SerializeToString,
+                response_deserializer=dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ExplainCaseResponse.FromString,
+                _registered_method=True)
 
 
 class ImagingServiceServicer:
-    """ImagingService tells which models read images.
+    """ImagingService tells which models read images, and what was decided about a case's series.
     """
 
     def ListModels(self, request, context):
         """ListModels lists the models that this service calls.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainCase(self, request, context):
+        """ExplainCase tells which reading took which series of a case, by which rule, and why not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +73,11 @@ def add_ImagingServiceServicer_to_server(servicer, server):
                     request_deserializer=dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ListModelsRequest.FromString,
                     response_serializer=dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ListModelsResponse.SerializeToString,
             ),
+            'ExplainCase': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainCase,
+                    request_deserializer=dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ExplainCaseRequest.FromString,
+                    response_serializer=dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ExplainCaseResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'dxmesh.imaging.v1.ImagingService', rpc_method_handlers)
@@ -70,7 +87,7 @@ def add_ImagingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ImagingService:
-    """ImagingService tells which models read images.
+    """ImagingService tells which models read images, and what was decided about a case's series.
     """
 
     @staticmethod
@@ -90,6 +107,33 @@ class ImagingService:
             '/dxmesh.imaging.v1.ImagingService/ListModels',
             dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ListModelsRequest.SerializeToString,
             dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainCase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dxmesh.imaging.v1.ImagingService/ExplainCase',
+            dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ExplainCaseRequest.SerializeToString,
+            dxmesh_dot_imaging_dot_v1_dot_imaging__service__pb2.ExplainCaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ImagingServiceStub:
-    """ImagingService tells which models read images."""
+    """ImagingService tells which models read images, and what was decided about a case's series."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -35,17 +35,21 @@ class ImagingServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ImagingServiceAsyncStub: ...
     ListModels: _grpc.UnaryUnaryMultiCallable[_imaging_service_pb2.ListModelsRequest, _imaging_service_pb2.ListModelsResponse]
     """ListModels lists the models that this service calls."""
+    ExplainCase: _grpc.UnaryUnaryMultiCallable[_imaging_service_pb2.ExplainCaseRequest, _imaging_service_pb2.ExplainCaseResponse]
+    """ExplainCase tells which reading took which series of a case, by which rule, and why not."""
 
 @_typing.type_check_only
 class ImagingServiceAsyncStub(ImagingServiceStub):
-    """ImagingService tells which models read images."""
+    """ImagingService tells which models read images, and what was decided about a case's series."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModels: _aio.UnaryUnaryMultiCallable[_imaging_service_pb2.ListModelsRequest, _imaging_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """ListModels lists the models that this service calls."""
+    ExplainCase: _aio.UnaryUnaryMultiCallable[_imaging_service_pb2.ExplainCaseRequest, _imaging_service_pb2.ExplainCaseResponse]  # type: ignore[assignment]
+    """ExplainCase tells which reading took which series of a case, by which rule, and why not."""
 
 class ImagingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ImagingService tells which models read images."""
+    """ImagingService tells which models read images, and what was decided about a case's series."""
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -54,5 +58,13 @@ class ImagingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_imaging_service_pb2.ListModelsResponse, _abc.Awaitable[_imaging_service_pb2.ListModelsResponse]]:
         """ListModels lists the models that this service calls."""
+
+    @_abc_1.abstractmethod
+    def ExplainCase(
+        self,
+        request: _imaging_service_pb2.ExplainCaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_imaging_service_pb2.ExplainCaseResponse, _abc.Awaitable[_imaging_service_pb2.ExplainCaseResponse]]:
+        """ExplainCase tells which reading took which series of a case, by which rule, and why not."""
 
 def add_ImagingServiceServicer_to_server(servicer: ImagingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
