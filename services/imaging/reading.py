@@ -226,12 +226,17 @@ class Writer(Protocol):
 class Reader(Protocol[Source_contra]):
     """One function of imaging."""
 
-    function: pb.Function.ValueType
-    name: str
-    """As the routing table names it: "nodules", "haemorrhage", "fractures", "pathology"."""
+    @property
+    def function(self) -> pb.Function.ValueType:
+        """Which of the four readings; a class attribute will do."""
 
-    models: tuple[str, ...]
-    """Every model it may ask; loaded and warmed before the first part."""
+    @property
+    def name(self) -> str:
+        """As the routing table names it: "nodules", "haemorrhage", "fractures", "pathology"."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model it may ask; loaded and warmed before the first part."""
 
     def read(self, source: Source_contra, context: Context, ask: Ask) -> Reading:
         """Read one source.
