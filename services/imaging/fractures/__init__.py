@@ -1,0 +1,1 @@
+"""Finds fractures on X-rays of hand, leg, hip and shoulder."""

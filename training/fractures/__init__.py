@@ -1,0 +1,1 @@
+"""Trains, measures and exports the network that finds fractures on X-rays of limbs."""
