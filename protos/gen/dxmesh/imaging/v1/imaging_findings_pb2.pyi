@@ -555,6 +555,7 @@ class Answer(_message.Message):
     STATEMENTS_FIELD_NUMBER: _builtins.int
     URGENT_FIELD_NUMBER: _builtins.int
     LOOKED_FOR_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
     function: Global___Function.ValueType
     """Which reading."""
     series_instance_uid: _builtins.str
@@ -583,6 +584,10 @@ class Answer(_message.Message):
     def looked_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What was looked for, SNOMED CT codes; "none found" is meaningful for these alone."""
 
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the models that were asked, as FindingReady.models has them."""
+
     def __init__(
         self,
         *,
@@ -595,10 +600,11 @@ class Answer(_message.Message):
         statements: _abc.Iterable[Global___Statement] | None = ...,
         urgent: _builtins.bool = ...,
         looked_for: _abc.Iterable[_builtins.str] | None = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "probability", b"probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "function", b"function", "looked_for", b"looked_for", "measures", b"measures", "operating_point", b"operating_point", "probability", b"probability", "qualities", b"qualities", "series_instance_uid", b"series_instance_uid", "statements", b"statements", "urgent", b"urgent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "function", b"function", "looked_for", b"looked_for", "measures", b"measures", "models", b"models", "operating_point", b"operating_point", "probability", b"probability", "qualities", b"qualities", "series_instance_uid", b"series_instance_uid", "statements", b"statements", "urgent", b"urgent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
     _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
