@@ -14,7 +14,7 @@ from services.ingest.dimse.listener import listen
 from services.ingest.peers import GrpcConsent
 from services.ingest.service import IngestService
 from services.ingest.settings import Settings
-from services.ingest.store import CaseStore, Intake, Relay, UploadStore, WaitingStore, metadata
+from services.ingest.store import Relay, Stores, metadata
 from services.ingest.worker import IngestWorker
 from services.kernel import blobs, process
 from services.kernel.database import create_schema, open_engine
@@ -36,20 +36,18 @@ async def build(mesh: process.Process[Settings]) -> None:
     consent = GrpcConsent(settings)
     mesh.on_stop(consent.close)
     now = partial(datetime.now, UTC)
-    intake = Intake(zone, UploadStore(engine), now)
-    cases = CaseStore(engine, zone.vault.cipher)
-    relay = Relay(mesh.bus, cases)
-    waiting = WaitingStore(engine, zone.vault.cipher)
-    admission = Admission(intake, cases, waiting, relay, consent, defaults, now)
-    awaiting = Awaiting(intake, cases, waiting, relay, defaults, now)
+    stores = Stores.over(engine, zone, now)
+    relay = Relay(mesh.bus, stores.cases)
+    admission = Admission(stores, relay, consent, defaults, now)
+    awaiting = Awaiting(stores, relay, defaults, now)
     mesh.background(partial(awaiting.keep_looking, settings.look_s))
-    service = IngestService(intake, admission, settings)
+    service = IngestService(stores.intake, admission, settings)
     mesh.server.add(rpc_pb.add_IngestServiceServicer_to_server, service, NAME, callers=("gateway",))
-    worker = IngestWorker(mesh.bus, intake, cases, relay, settings.orphan_s, now)
+    worker = IngestWorker(mesh.bus, stores.intake, stores.cases, relay, settings.orphan_s, now)
     await worker.start(settings.concurrency)
     mesh.background(partial(worker.keep_publishing, settings.announce_s))
     mesh.background(partial(worker.keep_sweeping, settings.sweep_s))
-    if listener := listen(settings, intake):
+    if listener := listen(settings, stores.intake):
         mesh.on_stop(listener.stop)
 
 

@@ -25,10 +25,10 @@ from services.ingest import gathering, order, submission
 from services.ingest.bundle import NotASubmission
 from services.ingest.gathering import Gathering
 from services.ingest.limits import Defaults
-from services.ingest.store.cases import Accepted, CaseStore, Claim, Draft, Outcome
-from services.ingest.store.intake import AlreadyTaken, Intake
+from services.ingest.store.cases import Accepted, Claim, Draft, Outcome
+from services.ingest.store.intake import AlreadyTaken
 from services.ingest.store.relay import Relay
-from services.ingest.store.waiting import WaitingStore
+from services.ingest.store.stores import Stores
 from services.ingest.submission import Keys, Submission
 from services.kernel import telemetry
 from services.kernel.errors import Forbidden, MeshError, RemoteError, Unavailable, Violation
@@ -63,18 +63,16 @@ class Admission:
 
     def __init__(
         self,
-        intake: Intake,
-        cases: CaseStore,
-        waiting: WaitingStore,
+        stores: Stores,
         relay: Relay,
         consent: ConsentPeer,
         defaults: Defaults,
         now: Callable[[], datetime],
     ) -> None:
-        self._intake = intake
-        self._gathering = Gathering(intake, defaults)
-        self._waiting = waiting
-        self._cases = cases
+        self._intake = stores.intake
+        self._gathering = Gathering(stores.intake, defaults)
+        self._waiting = stores.waiting
+        self._cases = stores.cases
         self._relay = relay
         self._consent = consent
         self._defaults = defaults
@@ -176,7 +174,8 @@ class Admission:
             answer = _answer(case, keys, manifest.problems)
             event = CaseReceived(case=case, manifest=manifest.ref, subject_key=keys.subject)
             claims = [own, *gathering.claims(found)]
-            draft = Draft(answer, event, keys.content, keys.all, claims, _trace())
+            studies = await self._gathering.keys(tenant, found)
+            draft = Draft(answer, event, keys.content, keys.all, claims, _trace(), studies)
             outcome = await self._cases.accept(draft)
         return answer if outcome is Outcome.ACCEPTED else outcome
 

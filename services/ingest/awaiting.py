@@ -1,22 +1,29 @@
-"""Goes on with cases whose images were still arriving when they were submitted."""
+"""Goes on with cases whose images were still arriving, and with images that came late.
+
+A case that waits begins when its studies are ready. What arrives of a study after its case has
+begun makes a supplement once it has gone quiet; the report gets a new version.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from dxmesh.event.v1.case_received_pb2 import CaseReceived
 from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
+from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeManifest
 
 from services.ingest import gathering, submission
 from services.ingest.gathering import AWAITED, Gathering, Source
 from services.ingest.limits import Defaults
-from services.ingest.store.cases import CaseStore, Draft, Outcome
-from services.ingest.store.intake import Intake
+from services.ingest.store.cases import Draft, Outcome
+from services.ingest.store.late import Late
 from services.ingest.store.relay import Relay
-from services.ingest.store.waiting import Waiting, WaitingStore
+from services.ingest.store.stores import Stores
+from services.ingest.store.waiting import Waiting
 from services.kernel import telemetry
 from services.kernel.errors import KeyDestroyed
 
@@ -28,17 +35,16 @@ class Awaiting:
 
     def __init__(
         self,
-        intake: Intake,
-        cases: CaseStore,
-        waiting: WaitingStore,
+        stores: Stores,
         relay: Relay,
         defaults: Defaults,
         now: Callable[[], datetime],
     ) -> None:
-        self._intake = intake
-        self._gathering = Gathering(intake, defaults)
-        self._cases = cases
-        self._waiting = waiting
+        self._intake = stores.intake
+        self._gathering = Gathering(stores.intake, defaults)
+        self._cases = stores.cases
+        self._waiting = stores.waiting
+        self._late = stores.late
         self._relay = relay
         self._defaults = defaults
         self._now = now
@@ -47,20 +53,33 @@ class Awaiting:
         """Look for as long as the process runs."""
         while True:
             await self.look()
+            await self.forget()
             await asyncio.sleep(pause_s)
 
     async def look(self) -> int:
         """Let every case go that is ready; return how many went. Safe to run at once twice."""
         gone = 0
         for each in await self._waiting.all():
-            with telemetry.case(each.case_id):
-                try:
-                    gone += await self._advance(each)
-                except KeyDestroyed:
-                    await self._cases.stop(each.tenant, each.case_id)
-                except Exception as error:  # noqa: BLE001 - one case must not hold up the others
-                    log.error("a waiting case is tried again: %s", telemetry.frames(error))
+            gone += await self._one(each.tenant, each.case_id, self._advance(each))
+        quiet_since = self._now() - timedelta(seconds=self._defaults.quiet_s)
+        for late in await self._late.all(quiet_since):
+            gone += await self._one(late.tenant, late.answer.case.case_id, self._supplement(late))
         return gone
+
+    async def forget(self) -> None:
+        """Forget the studies of cases that are too old for images to be late."""
+        await self._late.forget(self._now() - timedelta(seconds=self._defaults.late_s))
+
+    async def _one(self, tenant: str, case_id: str, step: Coroutine[Any, Any, bool]) -> bool:
+        """Go one step on with a case; whatever happens must not hold up the others."""
+        with telemetry.case(case_id):
+            try:
+                return await step
+            except KeyDestroyed:
+                await self._cases.stop(tenant, case_id)
+            except Exception as error:  # noqa: BLE001 - logged, and tried again by the next look
+                log.error("images of a case are looked at again: %s", telemetry.frames(error))
+        return False
 
     async def _advance(self, each: Waiting) -> bool:
         tenant, case = each.tenant, each.answer.case
@@ -77,8 +96,34 @@ class Awaiting:
         del answer.problems[:]
         answer.problems.extend(manifest.problems)
         event = CaseReceived(case=case, manifest=manifest.ref, subject_key=each.answer.subject_key)
-        draft = Draft(answer, event, "", (), gathering.claims(found), each.trace)
+        studies = await self._gathering.keys(tenant, found)
+        draft = Draft(answer, event, "", (), gathering.claims(found), each.trace, studies)
         if await self._waiting.release(draft) is not Outcome.ACCEPTED:
             return False  # an upload changed, or another process was faster: the next look tells
         await self._relay.send(tenant, each.case_id)
+        return True
+
+    async def _supplement(self, late: Late) -> bool:
+        """Hand on what came late of a study; without the Bundle, which is destroyed by now."""
+        tenant, case = late.tenant, late.answer.case
+        try:
+            instances = await self._intake.of_upload(tenant, late.claim.scope)
+        except KeyDestroyed:  # the sweep was faster: only the upload is gone, not the case
+            await self._intake.uploads.forget(tenant, late.claim.scope)
+            return False
+        manifest = IntakeManifest()
+        manifest.studies.add(study_instance_uid=late.study, instances=instances)
+        content = manifest.SerializeToString()
+        ref = await self._intake.blobs.put(tenant, late.claim.scope, "manifest", content)
+        event = CaseReceived(
+            case=case,
+            manifest=ref,
+            subject_key=late.answer.subject_key,
+            supplement=late.supplement,
+        )
+        draft = Draft(late.answer, event, "", (), [late.claim], "")
+        if await self._late.add(draft, late.study_key) is not Outcome.ACCEPTED:
+            return False
+        log.info("late images make a supplement of their case")
+        await self._relay.send(tenant, case.case_id)
         return True

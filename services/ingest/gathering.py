@@ -72,6 +72,11 @@ class Gathering:
         arrived = [each.arrived for each in found]
         return readiness.awaited(arrived, since, now, self._defaults.quiet_s, latest)
 
+    async def keys(self, tenant: str, found: Iterable[Found]) -> list[tuple[str, str]]:
+        """Return key and UID of each study."""
+        hasher = await self._intake.blobs.vault.hasher(tenant)
+        return [(hasher("study", each.study.uid), each.study.uid) for each in found]
+
     async def write(self, tenant: str, source: Source, found: Sequence[Found]) -> Manifest:
         """Write the manifest of a case, in its Bundle's scope."""
         manifest = IntakeManifest(

@@ -37,5 +37,7 @@ class Defaults:
     """Nearest due time: analysis needs a minute to say anything."""
     entries_max: int = 5000
     """Entries of a Bundle."""
+    late_s: float = 7 * 86_400.0
+    """Seconds after a submission in which images of its studies still belong to it."""
     quiet_s: float = 0.0
     """Seconds without a new instance after which an incomplete study is read as it is."""

@@ -82,6 +82,9 @@ class Settings(IdentitySettings):
     """Seconds without a new instance after which a study that is not whole, or whose number of
     instances is not stated, is read as it is; 0: at once."""
 
+    late_s: float = 7 * 86_400.0
+    """Seconds after a submission in which images of its studies still make it a new version."""
+
     look_s: float = 2.0
     """Seconds between two looks at studies that are arriving."""
 
@@ -152,4 +155,5 @@ class Settings(IdentitySettings):
             due_s_max=self.due_s_max,
             entries_max=self.bundle_entries_max,
             quiet_s=self.quiet_s,
+            late_s=self.late_s,
         )

@@ -28,7 +28,7 @@ from services.ingest.admission import Admission
 from services.ingest.awaiting import Awaiting
 from services.ingest.service import IngestService
 from services.ingest.settings import Settings
-from services.ingest.store import CaseStore, Intake, Relay, UploadStore, WaitingStore, metadata
+from services.ingest.store import Relay, Stores, metadata
 from services.ingest.worker import IngestWorker
 from services.kernel.blobs import Blobs
 from services.kernel.crypto import Vault
@@ -91,28 +91,13 @@ class World:
     def restart(self) -> None:
         """Begin again as a new process over the same stores."""
         self.blobs = Blobs(self.store, Vault(self.store, self.master, "identity"))
-        self.uploads = UploadStore(self.engine)
-        self.intake = Intake(self.blobs, self.uploads, lambda: self.time)
-        self.cases = CaseStore(self.engine, self.blobs.vault.cipher)
-        self.waiting = WaitingStore(self.engine, self.blobs.vault.cipher)
+        stores = Stores.over(self.engine, self.blobs, lambda: self.time)
+        self.intake, self.cases = stores.intake, stores.cases
+        self.uploads = self.intake.uploads
         self.relay = Relay(self.bus, self.cases)
-        self.admission = Admission(
-            self.intake,
-            self.cases,
-            self.waiting,
-            self.relay,
-            self.consent,
-            self.settings.defaults,
-            lambda: self.time,
-        )
-        self.awaiting = Awaiting(
-            self.intake,
-            self.cases,
-            self.waiting,
-            self.relay,
-            self.settings.defaults,
-            lambda: self.time,
-        )
+        defaults = self.settings.defaults
+        self.admission = Admission(stores, self.relay, self.consent, defaults, lambda: self.time)
+        self.awaiting = Awaiting(stores, self.relay, defaults, lambda: self.time)
         self.service = IngestService(self.intake, self.admission, self.settings)
         self.worker = IngestWorker(
             self.bus, self.intake, self.cases, self.relay, self.settings.orphan_s, lambda: self.time

@@ -134,3 +134,60 @@ async def test_a_case_that_is_stopped_while_it_waits_never_begins(
     world.later(hours=2)
     assert await world.awaiting.look() == 0 and not received(world)
     assert world.stored() == []
+
+
+@pytest.mark.requirement("DX-RCV-06")
+async def test_images_that_come_late_make_a_supplement_once_they_are_quiet(
+    waiting_world: Any, ct: Maker, bundle: Maker, study: Maker
+) -> None:
+    world = waiting_world
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.1"))
+    whole = bundle(study(series=[TWO | {"numberOfInstances": 1}]))
+    answer = await world.submit(whole)
+    assert len(received(world)) == 1
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.2"))
+    assert await world.awaiting.look() == 0, "more may come"
+    world.later(seconds=21)
+    world.restart()
+    assert await world.awaiting.look() == 1 and await world.awaiting.look() == 0
+    event = received(world)[1]
+    assert (event.supplement, event.case) == (1, answer.case)
+    manifest = IntakeManifest.FromString(await world.blobs.get("demo", event.manifest))
+    (found,) = manifest.studies
+    assert found.study_instance_uid == "1.2.9"
+    assert [i.sop_instance_uid for i in found.instances] == ["1.2.9.1.2"]
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.3"))
+    world.later(seconds=21)
+    assert await world.awaiting.look() == 1 and received(world)[2].supplement == 2
+
+
+@pytest.mark.requirement("DX-RCV-06")
+async def test_a_study_sent_again_awaits_another_order_and_is_not_late(
+    waiting_world: Any, ct: Maker, bundle: Maker, study: Maker
+) -> None:
+    world = waiting_world
+    one = ct(SOPInstanceUID="1.2.9.1.1")
+    await world.upload(one)
+    await world.submit(bundle(study(series=[TWO | {"numberOfInstances": 1}])))
+    (first,) = received(world)
+    await world.intake.destroy("demo", first.manifest.scope)
+    manifest = await world.intake.gather("demo", "1.2.9", "other")
+    assert manifest.instances, "copied for another case"
+    world.later(seconds=21)
+    assert await world.awaiting.look() == 0 and len(received(world)) == 1
+
+
+@pytest.mark.requirement("DX-RCV-06")
+async def test_what_comes_after_a_week_or_of_a_stopped_case_is_not_late(
+    waiting_world: Any, ct: Maker, bundle: Maker, study: Maker
+) -> None:
+    world = waiting_world
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.1"))
+    answer = await world.submit(bundle(study(series=[TWO | {"numberOfInstances": 1}])))
+    world.later(days=8)
+    await world.awaiting.forget()
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.2"))
+    world.later(seconds=21)
+    assert await world.awaiting.look() == 0
+    await world.worker.stopped(CaseStopped(case=answer.case))
+    assert len(received(world)) == 1

@@ -4,8 +4,7 @@ from services.ingest.store.cases import CaseStore
 from services.ingest.store.intake import Intake
 from services.ingest.store.relay import Relay
 from services.ingest.store.spool import Spool
+from services.ingest.store.stores import Stores
 from services.ingest.store.tables import metadata
-from services.ingest.store.uploads import UploadStore
-from services.ingest.store.waiting import WaitingStore
 
-__all__ = ["CaseStore", "Intake", "Relay", "Spool", "UploadStore", "WaitingStore", "metadata"]
+__all__ = ["CaseStore", "Intake", "Relay", "Spool", "Stores", "metadata"]

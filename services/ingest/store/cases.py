@@ -8,11 +8,20 @@ from enum import Enum
 
 from dxmesh.event.v1.case_received_pb2 import CaseReceived
 from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.ingest.store.tables import CASES, OUTBOX, SCOPES, SUBMISSIONS, WAITING
+from services.ingest.store.tables import (
+    CASES,
+    INSTANCES,
+    OUTBOX,
+    SCOPES,
+    STUDIES,
+    SUBMISSIONS,
+    TAKEN,
+    WAITING,
+)
 from services.kernel.crypto import FieldCipher
 
 CipherFor = Callable[[str], Awaitable[FieldCipher]]
@@ -57,8 +66,14 @@ class Draft:
     """Keyed hashes by which the same submission is known again."""
     claims: Sequence[Claim]
     trace: str
-    message_id: str = ""
-    """Of the event; empty: the case's first."""
+    studies: Sequence[tuple[str, str]] = ()
+    """Key and UID of the studies that the submission names: what comes late of them is its."""
+
+    @property
+    def message_id(self) -> str:
+        """Message id of the event."""
+        number = self.event.supplement
+        return f"{self.answer.case.case_id}/received" + (f"/{number}" if number else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,7 @@ class CaseStore:
             await write_case(connection, draft, cipher)
             await take(connection, draft)
             await announce(connection, draft)
+            await own_studies(connection, draft, cipher)
 
         return await attempt(self._engine, write)
 
@@ -116,7 +132,7 @@ class CaseStore:
         async with self._engine.begin() as connection:
             where = CASES.c.tenant == tenant, CASES.c.case_id == case_id
             await connection.execute(update(CASES).where(*where).values(is_stopped=True))
-            for table in (OUTBOX, WAITING):
+            for table in (OUTBOX, WAITING, STUDIES, TAKEN):
                 gone = table.c.tenant == tenant, table.c.case_id == case_id
                 await connection.execute(delete(table).where(*gone))
 
@@ -179,19 +195,50 @@ async def take(connection: AsyncConnection, draft: Draft) -> None:
         taken = await connection.execute(as_read.values(case_id=case.case_id, is_open=False))
         if not taken.rowcount:
             raise Moved
+        had = select(literal(case.tenant), literal(case.case_id), INSTANCES.c.sop_key).where(
+            INSTANCES.c.tenant == case.tenant, INSTANCES.c.scope == claim.scope
+        )
+        known = select(TAKEN.c.sop_key).where(
+            TAKEN.c.tenant == case.tenant, TAKEN.c.case_id == case.case_id
+        )
+        columns = ["tenant", "case_id", "sop_key"]
+        new = had.where(INSTANCES.c.sop_key.not_in(known))
+        await connection.execute(insert(TAKEN).from_select(columns, new))
 
 
 async def announce(connection: AsyncConnection, draft: Draft) -> None:
     """Put a case's event into the outbox."""
     case = draft.answer.case
     event = {
-        "message_id": draft.message_id or f"{case.case_id}/received",
+        "message_id": draft.message_id,
         "tenant": case.tenant,
         "case_id": case.case_id,
         "event": draft.event.SerializeToString(),
         "trace": draft.trace,
     }
     await connection.execute(insert(OUTBOX).values(event))
+
+
+async def own_studies(connection: AsyncConnection, draft: Draft, cipher: FieldCipher) -> None:
+    """Note that what comes late of the case's studies belongs to it."""
+    case = draft.answer.case
+    for key, uid in dict(draft.studies).items():
+        where = STUDIES.c.tenant == case.tenant, STUDIES.c.study_key == key
+        await connection.execute(delete(STUDIES).where(*where))
+        row = {
+            "tenant": case.tenant,
+            "study_key": key,
+            "case_id": case.case_id,
+            "supplements": 0,
+            "since_us": case.received_time.ToMicroseconds(),
+            "sealed": cipher.encrypt(uid.encode(), study_context(case.tenant, key)),
+        }
+        await connection.execute(insert(STUDIES).values(row))
+
+
+def study_context(tenant: str, study_key: str) -> str:
+    """Return where the sealed UID of a study stands."""
+    return f"ingest_case_studies/{tenant}/{study_key}"
 
 
 def seal(answer: SubmitCaseResponse, cipher: FieldCipher) -> bytes:

@@ -115,6 +115,11 @@ class Intake:
                 last = upload.touched
         return Gathered(found, claims, were_used and not found, last)
 
+    async def of_upload(self, tenant: str, scope: str) -> list[IntakeInstance]:
+        """Return the instances of one upload, in the order received."""
+        held = await self.uploads.of_scope(tenant, scope)
+        return [await self._opened(tenant, each) for each in held]
+
     async def discard_study(self, tenant: str, study: str) -> None:
         """Destroy what was uploaded of a study and no case has taken."""
         study_key = (await self.blobs.vault.hasher(tenant))("study", study)

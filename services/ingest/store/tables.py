@@ -96,6 +96,28 @@ OUTBOX = Table(
 )
 """`case.received` events until the bus has them; `trace`: W3C traceparent of the submission."""
 
+STUDIES = Table(
+    "ingest_case_studies",
+    metadata,
+    Column("tenant", String(128), primary_key=True),
+    Column("study_key", String(64), primary_key=True),
+    Column("case_id", String(36), nullable=False),
+    Column("supplements", Integer, nullable=False),
+    Column("since_us", BigInteger, nullable=False, index=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("ingest_case_studies_by_case", "tenant", "case_id"),
+)
+"""The case that a study's late images belong to: the last that named it. `sealed`: its UID."""
+
+TAKEN = Table(
+    "ingest_taken",
+    metadata,
+    Column("tenant", String(128), primary_key=True),
+    Column("case_id", String(36), primary_key=True),
+    Column("sop_key", String(64), primary_key=True),
+)
+"""Instances that a case has had: one that comes again is not late, it awaits another order."""
+
 WAITING = Table(
     "ingest_waiting",
     metadata,

@@ -76,6 +76,7 @@ class WaitingStore:
             await connection.execute(update(CASES).where(*where).values(sealed=sealed))
             await cases.take(connection, draft)
             await cases.announce(connection, draft)
+            await cases.own_studies(connection, draft, cipher)
 
         return await cases.attempt(self._engine, write)
 

@@ -27,7 +27,7 @@ from dxmesh.event.v1 import refusal_pb2 as dxmesh_dot_event_dot_v1_dot_refusal__
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dxmesh/event/v1/case_deidentified.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a\x1d\x64xmesh/event/v1/refusal.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"H\n\x0c\x45xpectedPart\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.dxmesh.event.v1.PartKind\"m\n\x08SetAside\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.dxmesh.event.v1.PartKind\x12)\n\x07refusal\x18\x02 \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\"\xaf\x02\n\x10\x43\x61seDeidentified\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x19\n\x11subject_pseudonym\x18\x02 \x01(\t\x12,\n\x05parts\x18\x03 \x03(\x0b\x32\x1d.dxmesh.event.v1.ExpectedPart\x12,\n\tset_aside\x18\x04 \x03(\x0b\x32\x19.dxmesh.event.v1.SetAside\x12\x30\n\x0cstarted_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rfinished_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63onsent_version\x18\x07 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'dxmesh/event/v1/case_deidentified.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a\x1d\x64xmesh/event/v1/refusal.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\\\n\x0c\x45xpectedPart\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.dxmesh.event.v1.PartKind\x12\x12\n\nsupersedes\x18\x03 \x01(\t\"m\n\x08SetAside\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.dxmesh.event.v1.PartKind\x12)\n\x07refusal\x18\x02 \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\"\xc3\x02\n\x10\x43\x61seDeidentified\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x19\n\x11subject_pseudonym\x18\x02 \x01(\t\x12,\n\x05parts\x18\x03 \x03(\x0b\x32\x1d.dxmesh.event.v1.ExpectedPart\x12,\n\tset_aside\x18\x04 \x03(\x0b\x32\x19.dxmesh.event.v1.SetAside\x12\x30\n\x0cstarted_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rfinished_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63onsent_version\x18\x07 \x01(\t\x12\x12\n\nsupplement\x18\x08 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.event.v1.case_deiden
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXPECTEDPART']._serialized_start=156
-  _globals['_EXPECTEDPART']._serialized_end=228
-  _globals['_SETASIDE']._serialized_start=230
-  _globals['_SETASIDE']._serialized_end=339
-  _globals['_CASEDEIDENTIFIED']._serialized_start=342
-  _globals['_CASEDEIDENTIFIED']._serialized_end=645
+  _globals['_EXPECTEDPART']._serialized_end=248
+  _globals['_SETASIDE']._serialized_start=250
+  _globals['_SETASIDE']._serialized_end=359
+  _globals['_CASEDEIDENTIFIED']._serialized_start=362
+  _globals['_CASEDEIDENTIFIED']._serialized_end=685
 # @@protoc_insertion_point(module_scope)

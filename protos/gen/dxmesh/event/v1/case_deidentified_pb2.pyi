@@ -29,19 +29,25 @@ class ExpectedPart(_message.Message):
 
     PART_ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    SUPERSEDES_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
     """Part id, unique within the case, for example "imaging-1"."""
     kind: _case_ref_pb2.PartKind.ValueType
     """Which service analyses it."""
+    supersedes: _builtins.str
+    """Id of the part that it takes the place of once it has ended: the same study with the
+    images that came late. Empty: none.
+    """
     def __init__(
         self,
         *,
         part_id: _builtins.str = ...,
         kind: _case_ref_pb2.PartKind.ValueType = ...,
+        supersedes: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "part_id", b"part_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "part_id", b"part_id", "supersedes", b"supersedes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -94,10 +100,13 @@ class CaseDeidentified(_message.Message):
     STARTED_TIME_FIELD_NUMBER: _builtins.int
     FINISHED_TIME_FIELD_NUMBER: _builtins.int
     CONSENT_VERSION_FIELD_NUMBER: _builtins.int
+    SUPPLEMENT_FIELD_NUMBER: _builtins.int
     subject_pseudonym: _builtins.str
     """Pseudonym of the patient."""
     consent_version: _builtins.str
     """Version of the consent it rests on."""
+    supplement: _builtins.int
+    """0: the case as submitted. From 1: what came late; its parts are added to the others."""
     @_builtins.property
     def case(self) -> _case_ref_pb2.CaseRef:
         """The case."""
@@ -128,10 +137,11 @@ class CaseDeidentified(_message.Message):
         started_time: _timestamp_pb2.Timestamp | None = ...,
         finished_time: _timestamp_pb2.Timestamp | None = ...,
         consent_version: _builtins.str = ...,
+        supplement: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "finished_time", b"finished_time", "started_time", b"started_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "consent_version", b"consent_version", "finished_time", b"finished_time", "parts", b"parts", "set_aside", b"set_aside", "started_time", b"started_time", "subject_pseudonym", b"subject_pseudonym"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "consent_version", b"consent_version", "finished_time", b"finished_time", "parts", b"parts", "set_aside", b"set_aside", "started_time", b"started_time", "subject_pseudonym", b"subject_pseudonym", "supplement", b"supplement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,13 +26,13 @@ from dxmesh.event.v1 import blob_ref_pb2 as dxmesh_dot_event_dot_v1_dot_blob__re
 from dxmesh.event.v1 import case_ref_pb2 as dxmesh_dot_event_dot_v1_dot_case__ref__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dxmesh/event/v1/case_received.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\"w\n\x0c\x43\x61seReceived\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12*\n\x08manifest\x18\x02 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x13\n\x0bsubject_key\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dxmesh/event/v1/case_received.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\"\x8b\x01\n\x0c\x43\x61seReceived\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12*\n\x08manifest\x18\x02 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x13\n\x0bsubject_key\x18\x03 \x01(\t\x12\x12\n\nsupplement\x18\x04 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.event.v1.case_received_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CASERECEIVED']._serialized_start=120
-  _globals['_CASERECEIVED']._serialized_end=239
+  _globals['_CASERECEIVED']._serialized_start=121
+  _globals['_CASERECEIVED']._serialized_end=260
 # @@protoc_insertion_point(module_scope)

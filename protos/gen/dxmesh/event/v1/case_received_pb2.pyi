@@ -29,8 +29,13 @@ class CaseReceived(_message.Message):
     CASE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     SUBJECT_KEY_FIELD_NUMBER: _builtins.int
+    SUPPLEMENT_FIELD_NUMBER: _builtins.int
     subject_key: _builtins.str
     """Keyed hash of the patient's identity, as the consent service knows it."""
+    supplement: _builtins.int
+    """0: the case as submitted. From 1: images of its studies that came late; the manifest
+    holds them alone and names no Bundle.
+    """
     @_builtins.property
     def case(self) -> _case_ref_pb2.CaseRef:
         """The case."""
@@ -45,10 +50,11 @@ class CaseReceived(_message.Message):
         case: _case_ref_pb2.CaseRef | None = ...,
         manifest: _blob_ref_pb2.BlobRef | None = ...,
         subject_key: _builtins.str = ...,
+        supplement: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "manifest", b"manifest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "manifest", b"manifest", "subject_key", b"subject_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "manifest", b"manifest", "subject_key", b"subject_key", "supplement", b"supplement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
