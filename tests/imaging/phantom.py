@@ -131,8 +131,13 @@ def datasets(chest: Chest) -> list[Dataset]:
 
 
 def blank(slices: int = 14, side: int = 16, spacing: Point = (2.5, 0.8, 0.8)) -> list[Dataset]:
-    """Return slices whose HU are ten times their index: enough for geometry, quick to make."""
+    """Return slices whose HU are ten times their index: enough for geometry, quick to make.
+
+    Their last row is air: a CT without any value below water is none.
+    """
     planes = [np.full((side, side), index * 10, np.int16) for index in range(slices)]
+    for plane in planes:
+        plane[-1] = -1000
     return [dataset(plane, index, (0.0, 0.0, 0.0), spacing) for index, plane in enumerate(planes)]
 
 

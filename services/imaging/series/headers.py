@@ -1,36 +1,51 @@
-"""What one DICOM file says of its slice, checked to be usable."""
+"""What a DICOM file says of each image in it: where it lies, and how its pixels are stored."""
 
 from __future__ import annotations
 
-import io
-import math
-import struct
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.uid import VLWholeSlideMicroscopyImageStorage
 
-from services.imaging.series.refusals import DamagedSeries, MissingGeometry
-
-UNREADABLE = (
-    *(AttributeError, KeyError, IndexError, TypeError, ValueError, EOFError, OSError),
-    *(NotImplementedError, LookupError, OverflowError, RecursionError),
-    *(BytesLengthException, InvalidDicomError, AssertionError, struct.error),
+from services.imaging.series import frames, plain_file
+from services.imaging.series.archive import File
+from services.imaging.series.attributes import (
+    UNREADABLE,
+    Numbers,
+    first,
+    integer,
+    number,
+    numbers,
+    text,
+    texts,
+    upper,
 )
-"""What pydicom raises on a malformed file or value."""
+from services.imaging.series.refusals import DamagedSeries, MissingGeometry
+from services.imaging.series.stored import Stored, stored
+
+__all__ = ["UNREADABLE", "Header", "check_geometry", "header", "read"]
 
 ORTHONORMAL = 1e-3
-
-Numbers = tuple[float, ...]
+FRAMES_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One instance: identity within the analysis zone, geometry, and how pixels are stored."""
+    """One image: identity within the analysis zone, geometry, and how its pixels are stored."""
 
+    file: int
+    """Number of its file in the archive."""
+
+    frame: int
+    """From 1; 0 for an instance of one frame."""
+
+    frames: int
+    """How many the instance states."""
+
+    sop_class: str
     sop_uid: str
     series_uid: str
     study_uid: str
@@ -40,9 +55,6 @@ class Header:
 
     modality: str
     image_type: tuple[str, ...]
-    frames: int
-    rows: int
-    columns: int
     pixel_mm: Numbers
     """Distance between rows, between columns, mm; empty when not stated."""
 
@@ -55,24 +67,110 @@ class Header:
     rescale: tuple[float, float] | None
     """Slope and intercept: HU = stored * slope + intercept."""
 
-    photometric: str
+    rescale_type: str
+    thickness_mm: float | None
+    kernel: str
+    contrast: bool | None
+    apart: tuple[str, ...]
+    """What tells two acquisitions of one series apart; see `frames.APART`."""
+
+    stored: Stored
+
+    @property
+    def rows(self) -> int:
+        """Rows."""
+        return self.stored.rows
+
+    @property
+    def columns(self) -> int:
+        """Columns."""
+        return self.stored.columns
 
 
-def read(content: bytes) -> tuple[Dataset, Header]:
-    """Return a file's data set and its header.
+def read(file: File, index: int) -> tuple[Dataset, list[Header]]:
+    """Return a file's data set without its pixels, and a header for each of its frames.
 
     Raises
     ------
     DamagedSeries
         The bytes are no DICOM file, or a value cannot be read.
     """
+    with plain_file.opened(file) as stream:
+        dataset = _dataset(stream)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pydicom's warnings quote values
+                one = header(dataset, index, stream.tell())
+                return dataset, _each(dataset, one)
+        except UNREADABLE as error:
+            raise DamagedSeries("a file of the series is not readable as DICOM") from error
+
+
+def _dataset(stream: BinaryIO) -> Dataset:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote values
-            dataset = pydicom.dcmread(io.BytesIO(content), force=True)
-            return dataset, _header(dataset)
+            warnings.simplefilter("ignore")
+            return pydicom.dcmread(stream, stop_before_pixels=True, force=True)
     except UNREADABLE as error:
         raise DamagedSeries("a file of the series is not readable as DICOM") from error
+
+
+def header(dataset: Dataset, index: int = 0, pixels_at: int = 0) -> Header:
+    """Return the header of a data set as one image; values of an enhanced one's frames are not
+    in it yet.
+
+    Raises
+    ------
+    ValueError and what else pydicom raises on a malformed value.
+    """
+    if "SOPInstanceUID" not in dataset or "SOPClassUID" not in dataset:
+        raise ValueError("no DICOM instance")
+    slope, intercept = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
+    return Header(
+        file=index,
+        frame=0,
+        frames=max(integer(dataset, "NumberOfFrames", 1), 1),
+        sop_class=text(dataset, "SOPClassUID"),
+        sop_uid=text(dataset, "SOPInstanceUID"),
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        study_uid=text(dataset, "StudyInstanceUID"),
+        frame_of_reference=text(dataset, "FrameOfReferenceUID"),
+        person=tuple(text(dataset, name) for name in ("PatientID", "PatientSex")),
+        modality=upper(dataset, "Modality"),
+        image_type=tuple(part.upper() for part in texts(dataset, "ImageType")),
+        pixel_mm=numbers(dataset, "PixelSpacing"),
+        orientation=numbers(dataset, "ImageOrientationPatient"),
+        position=numbers(dataset, "ImagePositionPatient"),
+        rescale=(slope[0], intercept[0]) if slope and intercept else None,
+        rescale_type=upper(dataset, "RescaleType"),
+        thickness_mm=number(dataset, "SliceThickness"),
+        kernel=text(dataset, "ConvolutionKernel"),
+        contrast=frames.contrast(dataset),
+        apart=frames.apart(dataset),
+        stored=stored(dataset, pixels_at),
+    )
+
+
+def _each(dataset: Dataset, one: Header) -> list[Header]:
+    """Return a header for each frame; functional groups override the whole (PS3.3 C.7.6.16)."""
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    if (one.frames == 1 and not groups) or one.sop_class == VLWholeSlideMicroscopyImageStorage:
+        return [one]
+    if not 1 <= one.frames <= FRAMES_MAX:
+        raise DamagedSeries("a file states too many frames", frames=one.frames, limit=FRAMES_MAX)
+    if not groups:
+        return [replace(one, frame=1)]  # one stands for all: they say nothing of where they lie
+    if len(groups) != one.frames:
+        raise DamagedSeries(
+            "a file states another number of frames than it describes",
+            frames=one.frames,
+            described=len(groups),
+        )
+    shared = first(dataset, "SharedFunctionalGroupsSequence")
+    return [
+        replace(one, frame=number, **frames.group_values(dataset, shared, groups[number - 1], one))
+        for number in range(1, one.frames + 1)
+    ]
 
 
 def check_geometry(header: Header) -> None:
@@ -93,50 +191,6 @@ def check_geometry(header: Header) -> None:
     error = max(abs(_dot(row, row) - 1), abs(_dot(column, column) - 1), abs(_dot(row, column)))
     if error > ORTHONORMAL:
         raise MissingGeometry("the orientation of a slice is not two unit vectors", error=error)
-
-
-def _header(dataset: Dataset) -> Header:
-    if "SOPInstanceUID" not in dataset or "SOPClassUID" not in dataset:
-        raise ValueError("no DICOM instance")
-    slope, intercept = _numbers(dataset, "RescaleSlope"), _numbers(dataset, "RescaleIntercept")
-    return Header(
-        sop_uid=_text(dataset, "SOPInstanceUID"),
-        series_uid=_text(dataset, "SeriesInstanceUID"),
-        study_uid=_text(dataset, "StudyInstanceUID"),
-        frame_of_reference=_text(dataset, "FrameOfReferenceUID"),
-        person=tuple(_text(dataset, name) for name in ("PatientID", "PatientSex")),
-        modality=_text(dataset, "Modality").upper(),
-        image_type=tuple(part.upper() for part in _texts(dataset, "ImageType")),
-        frames=int(dataset.get("NumberOfFrames") or 1),
-        rows=int(dataset.get("Rows") or 0),
-        columns=int(dataset.get("Columns") or 0),
-        pixel_mm=_numbers(dataset, "PixelSpacing"),
-        orientation=_numbers(dataset, "ImageOrientationPatient"),
-        position=_numbers(dataset, "ImagePositionPatient"),
-        rescale=(slope[0], intercept[0]) if slope and intercept else None,
-        photometric=_text(dataset, "PhotometricInterpretation").upper(),
-    )
-
-
-def _text(dataset: Dataset, name: str) -> str:
-    return str(dataset.get(name) or "").strip()
-
-
-def _texts(dataset: Dataset, name: str) -> list[str]:
-    value = dataset.get(name)
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else [str(part) for part in value]
-
-
-def _numbers(dataset: Dataset, name: str) -> Numbers:
-    """Return the numbers of an attribute; none when it is absent, empty or not finite."""
-    value = dataset.get(name)
-    if value is None or value == "":
-        return ()
-    parts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    numbers = tuple(float(part) for part in parts)
-    return numbers if all(math.isfinite(number) for number in numbers) else ()
 
 
 def _dot(one: Numbers, two: Numbers) -> float:

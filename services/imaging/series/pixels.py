@@ -1,149 +1,177 @@
-"""Stored pixels to HU: any stored width, sign and compression the decoders know."""
+"""Stored pixels of any width, sign and coding to numbers; of CT to HU."""
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import Dataset
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
-from services.imaging.series.headers import UNREADABLE, Header
+from services.imaging.series import codestream, extract, plain_file
+from services.imaging.series.archive import File
+from services.imaging.series.decoding import Decode, Encoded, check_decoder, decode_here
+from services.imaging.series.headers import Header
 from services.imaging.series.refusals import (
     DamagedSeries,
+    DerivedImages,
     MissingRescale,
     UnsuitablePixels,
     UnsupportedCompression,
 )
+from services.imaging.series.stored import NATIVE, Stored
+
+__all__ = ["AIR_HU", "Decode", "Slice", "check", "decode_here", "to_hounsfield", "values"]
 
 AIR_HU, METAL_HU = -1024, 32767
 """What CT numbers are clipped to; padding becomes air."""
 
 SIDE_MAX = 2048
+SLOPE = (1e-4, 1e3)
+INTERCEPT_MAX = 1e6
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 """MONOCHROME1 asks for an inverted display; the stored values mean the same (PS3.3 C.7.6.3)."""
 
+HU_TYPES = frozenset(("", "HU", "US", "HU_MOD", "UNSPECIFIED"))
+"""Rescale types whose values are CT numbers: enhanced CT of other quantities says which."""
+
 Slice = npt.NDArray[np.int16]
+Values = npt.NDArray[np.int32]
 
 
-class Decode(Protocol):
-    """Decodes the pixels of one file."""
-
-    def __call__(self, content: bytes, frame: int) -> npt.NDArray[Any]:
-        """Return the stored values of one frame (from 0) of a file, as they were encoded.
-
-        Raises
-        ------
-        DamagedSeries
-            They do not decode, take too long or too much memory, or the decoder crashed.
-        """
-
-
-def decode_here(content: bytes, frame: int) -> npt.NDArray[Any]:
-    """Decode in this process: for pixels that no native decoder touches, and for tests."""
-    raise NotImplementedError
-
-
-def check(header: Header, dataset: Dataset) -> None:
+def check(header: Header) -> None:
     """Make sure that the pixels can become HU, before any is decoded.
 
     Raises
     ------
-    UnsuitablePixels, MissingRescale, UnsupportedCompression
+    UnsuitablePixels, MissingRescale, UnsupportedCompression, DerivedImages
     """
-    if header.photometric not in GREY or int(dataset.get("SamplesPerPixel") or 1) != 1:
-        raise UnsuitablePixels("the pixels are not grey values", photometric=header.photometric)
-    if not (0 < header.rows <= SIDE_MAX and 0 < header.columns <= SIDE_MAX):
+    stored = header.stored
+    if stored.photometric not in GREY or stored.samples != 1:
+        raise UnsuitablePixels("the pixels are not grey values", photometric=stored.photometric)
+    if not (0 < stored.rows <= SIDE_MAX and 0 < stored.columns <= SIDE_MAX):
         raise UnsuitablePixels(
-            "the image is empty or larger than CT", rows=header.rows, columns=header.columns
+            "the image is empty or larger than CT", rows=stored.rows, columns=stored.columns
         )
-    stored, allocated = int(dataset.get("BitsStored") or 0), int(dataset.get("BitsAllocated") or 0)
-    high = int(dataset.get("HighBit") if dataset.get("HighBit") is not None else stored - 1)
-    if allocated not in (8, 16) or not 1 <= stored <= allocated or high != stored - 1:
-        raise UnsuitablePixels(
-            "the layout of a pixel is not one CT uses",
-            stored=stored,
-            allocated=allocated,
-            high=high,
-        )
+    check_layout(stored)
+    if header.rescale_type not in HU_TYPES:
+        raise DerivedImages("the values are not CT numbers", quantity=header.rescale_type)
+    _check_rescale(header)
+
+
+def _check_rescale(header: Header) -> None:
     if header.rescale is None or header.rescale[0] == 0:
         raise MissingRescale("a slice does not say how its values become HU")
-    _check_decoder(dataset)
+    slope, intercept = header.rescale
+    if not SLOPE[0] <= slope <= SLOPE[1] or abs(intercept) > INTERCEPT_MAX:
+        raise MissingRescale(
+            "a slice's values cannot become HU", slope=f"{slope:g}", intercept=f"{intercept:g}"
+        )
 
 
-def to_hounsfield(dataset: Dataset, header: Header) -> Slice:
-    """Return one slice in HU, int16, (rows, columns), clipped to -1024 and more.
+def check_layout(stored: Stored) -> None:
+    """Make sure that values can be read out of the bytes.
 
     Raises
     ------
-    DamagedSeries
-        The pixels are fewer than stated or do not decode.
-
-    Source: DICOM PS3.3 C.11.1 (rescale) and C.7.5.1.1.2 (padding).
+    UnsuitablePixels, UnsupportedCompression
     """
-    slope, intercept = header.rescale or (1.0, 0.0)
-    stored = _stored(dataset)
-    if stored.shape != (header.rows, header.columns):
-        raise DamagedSeries("a slice has other pixels than its header says")
-    padding = _padding(dataset, stored)
-    if slope == 1.0 and intercept == int(intercept):
-        hu = stored + np.int32(intercept)
-    else:
-        hu = np.rint(stored * np.float32(slope) + np.float32(intercept))
-    result = np.clip(hu, AIR_HU, METAL_HU).astype(np.int16)
-    if padding is not None:
-        result[padding] = AIR_HU
-    return np.asarray(result, np.int16)
-
-
-def _check_decoder(dataset: Dataset) -> None:
-    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or ""))
-    if syntax and not syntax.is_compressed:
+    bits, high = stored.bits, stored.high
+    if (
+        stored.allocated not in (8, 16, 32)
+        or not 1 <= bits <= min(stored.allocated, 24)
+        or (not bits - 1 <= high < stored.allocated)
+    ):
+        raise UnsuitablePixels(
+            "the layout of a pixel is not one that is read",
+            stored=bits,
+            allocated=stored.allocated,
+            high=high,
+        )
+    if not stored.compressed:
         return
-    try:
-        if get_decoder(syntax).is_available:
-            return
-    except NotImplementedError:
-        pass
-    name = syntax.name if syntax else "not stated"
-    raise UnsupportedCompression("there is no decoder for these pixels", transfer_syntax=name)
+    if not UID(stored.syntax).is_transfer_syntax or stored.syntax in NATIVE:
+        raise UnsupportedCompression("the transfer syntax is not known", transfer_syntax="unknown")
+    check_decoder(stored.syntax)
 
 
-def _stored(dataset: Dataset) -> npt.NDArray[np.int32]:
-    """Return stored values, int32, with unused high bits (old overlays) removed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote values
-            values = pixel_array(dataset, raw=True)
-    except (*UNREADABLE, RuntimeError) as error:
-        raise DamagedSeries("the pixels of a slice do not decode") from error
-    bits = int(dataset.BitsStored)
-    wide = values.astype(np.int32) & ((1 << bits) - 1)
-    if int(dataset.get("PixelRepresentation") or 0):
-        wide = np.where(wide >= 1 << (bits - 1), wide - (1 << bits), wide)
+def values(
+    file: File, stored: Stored, frames: int, wanted: frozenset[int], decode: Decode
+) -> Iterator[tuple[int, Values]]:
+    """Yield (frame from 0, stored values) of the wanted frames of a file, in order.
+
+    int32, (rows, columns) or (rows, columns, samples); high bits that are no value (old
+    overlays) are removed.
+
+    Raises
+    ------
+    DamagedSeries, LyingTransferSyntax, UnsupportedCompression
+    """
+    with plain_file.opened(file) as stream:
+        for number, content in enumerate(extract.frames_of(stream, stored, frames)):
+            if number in wanted:
+                yield number, _significant(_frame(content, stored, decode), stored)
+            if number >= max(wanted):
+                return
+
+
+def _frame(content: bytes, stored: Stored, decode: Decode) -> npt.NDArray[Any]:
+    shape = (stored.rows, stored.columns)
+    if not stored.compressed:
+        return _native(content, stored, shape)
+    codestream.check(content, stored.syntax, *shape, samples=stored.samples, bits=stored.allocated)
+    return decode(
+        Encoded(
+            content,
+            stored.syntax,
+            *shape,
+            stored.samples,
+            stored.allocated,
+            stored.bits,
+            stored.signed,
+            stored.planar,
+            stored.photometric,
+        )
+    )
+
+
+def _native(content: bytes, stored: Stored, shape: tuple[int, int]) -> npt.NDArray[Any]:
+    order = "<" if stored.little else ">"
+    flat = np.frombuffer(content, f"{order}u{stored.allocated // 8}")
+    if stored.samples == 1:
+        return flat.reshape(shape)
+    if stored.planar:
+        return np.moveaxis(flat.reshape((stored.samples, *shape)), 0, -1)
+    return flat.reshape((*shape, stored.samples))
+
+
+def _significant(values: npt.NDArray[Any], stored: Stored) -> Values:
+    """Return the value bits of each word, with their sign."""
+    wide = values.astype(np.int64 if stored.allocated == 32 else np.int32)
+    wide = (wide >> (stored.high + 1 - stored.bits)) & ((1 << stored.bits) - 1)
+    if stored.signed:
+        half = 1 << (stored.bits - 1)
+        wide = (wide ^ half) - half
     return np.asarray(wide, np.int32)
 
 
-def _padding(dataset: Dataset, stored: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_] | None:
-    """Return where pixels are padding, or None."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None or value == "":
-        return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = sorted(
-        _signed(int(end), dataset) for end in (value, value if limit in (None, "") else limit)
-    )
-    return np.asarray((stored >= ends[0]) & (stored <= ends[1]))
+def to_hounsfield(stored: Values, header: Header) -> Slice:
+    """Return one slice in HU, int16, (rows, columns), clipped to -1024 and more.
 
-
-def _signed(value: int, dataset: Dataset) -> int:
-    """Return a padding value as the pixels are stored: some writers forget its sign."""
-    signed = bool(int(dataset.get("PixelRepresentation") or 0))
-    if signed and value >= 1 << 15:
-        return value - (1 << 16)
-    return value if signed or value >= 0 else value + (1 << 16)
+    Source: DICOM PS3.3 C.11.1 (rescale) and C.7.5.1.1.2 (padding).
+    """
+    if stored.shape != (header.rows, header.columns):
+        raise DamagedSeries("a slice has other pixels than its header says")
+    slope, intercept = header.rescale or (1.0, 0.0)
+    if slope == 1.0 and intercept == int(intercept):
+        hu = np.clip(stored + np.int32(intercept), AIR_HU, METAL_HU)
+    else:
+        scaled = stored * np.float32(slope) + np.float32(intercept)
+        hu = np.clip(np.rint(scaled), AIR_HU, METAL_HU)
+    result = hu.astype(np.int16)
+    if header.stored.padding is not None:
+        low, high = header.stored.padding
+        result[(stored >= low) & (stored <= high)] = AIR_HU
+    return np.asarray(result, np.int16)

@@ -32,6 +32,26 @@ class NotAChestCt(SeriesRefused):
     code = "NOT_A_CHEST_CT"
 
 
+class OtherModality(SeriesRefused):
+    """A modality or a kind of object that no reading takes."""
+
+
+class SecondaryCapture(SeriesRefused):
+    """A picture of a screen, a scanned paper or a report: not measured values."""
+
+
+class ImplausibleCt(SeriesRefused):
+    """Numbers that no CT of a body has: another modality or a picture under CT's name."""
+
+
+class NotAPatient(SeriesRefused):
+    """A phantom or an animal, by its own header."""
+
+
+class LyingTransferSyntax(SeriesRefused):
+    """Pixels that are encoded otherwise than their file says."""
+
+
 class Localiser(SeriesRefused):
     """An overview image for planning, not slices."""
 

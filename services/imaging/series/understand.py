@@ -6,17 +6,55 @@
 
 Refused is what cannot be understood at all. What a reading needs beyond (enough slices, even
 distances, an upright stack, two lungs) is for routing and for the reading to ask:
-`volume.even`, `volume.tilt_degrees`, `upright.upright(volume)`.
+`volume.even`, `volume.tilt_degrees`, `measurable.check(upright.upright(volume))`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from pydicom.dataset import Dataset
+
+from services.imaging.series import (
+    build,
+    headers,
+    kinds,
+    pixels,
+    projection,
+    refusals,
+    slides,
+    stacks,
+    telling,
+)
 from services.imaging.series.archive import File
-from services.imaging.series.facts import Facts
-from services.imaging.series.pixels import Decode, decode_here
+from services.imaging.series.decoding import Decode, decode_here
+from services.imaging.series.facts import Facts, SetAside
+from services.imaging.series.headers import Header
+from services.imaging.series.kinds import Kind
+from services.imaging.series.radiograph import Radiograph
+from services.imaging.series.refusals import SeriesRefused
 from services.imaging.series.sources import Source
+from services.imaging.series.volume import Volume
+
+VOXELS_MAX = 300_000_000
+"""Of all volumes of a series together: 600 MB."""
+
+PIXELS_MAX = 120_000_000
+"""Of all radiographs of a series together: 480 MB."""
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The images of an archive by kind, while they are read."""
+
+    slices: list[Header] = field(default_factory=list)
+    radiographs: list[tuple[Header, projection.Grading]] = field(default_factory=list)
+    slides: list[Header] = field(default_factory=list)
+    aside: list[SeriesRefused] = field(default_factory=list)
+    damaged: list[SeriesRefused] = field(default_factory=list)
+    told: bool = False
 
 
 def understand(files: Sequence[File], facts: Facts, decode: Decode = decode_here) -> list[Source]:
@@ -26,12 +64,145 @@ def understand(files: Sequence[File], facts: Facts, decode: Decode = decode_here
     ----------
     files : the archive's entries; read one at a time, never all at once
     facts : filled in place
-    decode : turns one file's compressed pixels into stored values; the worker passes one that
-        runs in a process of its own, since a native decoder can crash (docs/adr/0024)
+    decode : turns one compressed frame into stored values; the worker passes one that runs in
+        a process of its own, since a native decoder can crash (docs/adr/0024)
 
     Raises
     ------
     SeriesRefused
         Nothing in the archive can be read: one of its types, with the numbers that show it.
     """
-    raise NotImplementedError
+    facts.files = len(files)
+    if slide := slides.tiff(files):
+        facts.modality = "SM"
+        return [slide]
+    found = _Sorted()
+    for index, file in enumerate(files):
+        _sort(file, index, facts, found)
+    sources: list[Source] = []
+    refused: list[SeriesRefused] = []
+    if found.slides:
+        sources.append(slides.dicom(files, found.slides))
+    for read in (_volumes, _radiographs):
+        try:
+            sources += read(files, found, facts, decode)
+        except SeriesRefused as error:
+            refused.append(error)
+    _account(facts, found.aside + found.damaged, refused if sources else [])
+    if not sources:
+        raise _telling_refusal(refused, found)
+    return sources
+
+
+def _sort(file: File, index: int, facts: Facts, found: _Sorted) -> None:
+    """Read one file's header and put its images where they belong."""
+    try:
+        dataset, images = headers.read(file, index)
+    except refusals.DamagedSeries as error:
+        found.damaged.append(error)
+        return
+    try:
+        with telling.readable():
+            kind = kinds.kind_of(dataset, images[0])
+            grading = projection.grading(dataset) if kind is Kind.RADIOGRAPH else None
+            _tell(facts, dataset, images[0], found, first=not found.told)
+    except SeriesRefused as error:
+        found.aside.append(error)
+        with telling.quiet():
+            _tell(facts, dataset, images[0], found, first=False)
+        return
+    if kind is Kind.SLIDE:
+        found.slides += images
+    elif grading is not None:
+        found.radiographs += [(image, grading) for image in images]
+    else:
+        found.slices += images
+
+
+def _tell(facts: Facts, dataset: Dataset, image: Header, found: _Sorted, *, first: bool) -> None:
+    """Note what a header says: of the first image that is kept, else of the first at all."""
+    if first or not facts.sop_class:
+        telling.tell(facts, dataset, image)
+    found.told = found.told or first
+
+
+def _volumes(files: Sequence[File], found: _Sorted, facts: Facts, decode: Decode) -> list[Volume]:
+    if not found.slices:
+        return []
+    if found.damaged:
+        raise refusals.DamagedSeries(
+            "files among the slices cannot be read",
+            damaged=len(found.damaged),
+            slices=len(found.slices),
+        ) from found.damaged[0]
+    facts.slices = len(found.slices)
+    voxels = sum(header.rows * header.columns for header in found.slices)
+    for header in found.slices:
+        pixels.check(header)
+        headers.check_geometry(header)
+    if voxels > VOXELS_MAX:
+        raise refusals.SeriesTooLarge(
+            "a series has too many voxels",
+            slices=len(found.slices),
+            voxels=voxels,
+            limit=VOXELS_MAX,
+        )
+    parts = stacks.parts(found.slices, lambda header: build.digest(files, header))
+    found.aside += [error for _, error in parts.aside]
+    read: list[Volume] = []
+    refused: list[SeriesRefused] = []
+    for slices, stack in parts.stacks:
+        try:
+            read.append(build.volume(files, slices, stack, decode))
+        except SeriesRefused as error:
+            refused.append(error)
+    if not read:
+        raise refused[0]
+    found.aside += refused
+    facts.slices = sum(len(volume.hu) for volume in read)
+    facts.spacing_mm, facts.pixel_mm = read[0].spacing_mm[0], read[0].spacing_mm[2]
+    return read
+
+
+def _radiographs(
+    files: Sequence[File], found: _Sorted, facts: Facts, decode: Decode
+) -> list[Radiograph]:
+    """Return every radiograph that can be read; one that cannot does not stop the others."""
+    read: list[Radiograph] = []
+    refused: list[SeriesRefused] = []
+    room = PIXELS_MAX
+    for header, grading in found.radiographs:
+        try:
+            projection.check(header, room)
+            read += projection.radiographs(files[header.file], header, grading, decode)
+            room -= header.rows * header.columns * header.frames
+        except SeriesRefused as error:
+            refused.append(error)
+    if refused and not read:
+        raise refused[0]
+    found.aside += refused
+    if read:
+        facts.slices += len(read)
+        facts.pixel_mm = facts.pixel_mm or (read[0].pixel_mm or (0.0,))[-1]
+    return read
+
+
+def _account(facts: Facts, aside: list[SeriesRefused], refused: list[SeriesRefused]) -> None:
+    """Note what was left out, one entry for each reason."""
+    counted = Counter(error.reason for error in aside + refused)
+    examples = {error.reason: error for error in reversed(aside + refused)}
+    facts.set_aside += [
+        SetAside(reason, images, examples[reason].message, examples[reason].facts)
+        for reason, images in counted.most_common()
+    ]
+
+
+def _telling_refusal(refused: list[SeriesRefused], found: _Sorted) -> SeriesRefused:
+    """Return why nothing was read: of what could have been read, else the commonest reason."""
+    if refused:
+        return refused[0]
+    if found.damaged and len(found.damaged) >= len(found.aside):
+        return found.damaged[0]
+    counted = Counter(error.reason for error in found.aside)
+    commonest = counted.most_common(1)[0][0]
+    return next(error for error in found.aside if error.reason == commonest)

@@ -61,6 +61,9 @@ class Volume:
     resampled: str = ""
     """What was done to get here: "" or "untilted"."""
 
+    offsets_px: Floats | None = None
+    """(slices, 2): rows, columns that each slice was moved by; None: not moved."""
+
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distance between slices (the mean step where uneven), rows, columns, mm."""
@@ -95,6 +98,14 @@ class Volume:
     def frame(self, index: int) -> int:
         """Return the frame of a slice in its instance; 0 for an instance of one frame."""
         return self.frames[index] if self.frames else 0
+
+    def on_image(self, index: int) -> tuple[float, float]:
+        """Return the (row, column) in slice `index` of the volume where the stored image's
+        first pixel lies: subtract it to get from the volume to the stored image."""
+        if self.offsets_px is None:
+            return 0.0, 0.0
+        row, column = self.offsets_px[index]
+        return float(row), float(column)
 
     def _along_normal(self) -> float:
         area = float(np.linalg.norm(np.cross(self.affine[:3, 1], self.affine[:3, 2])))

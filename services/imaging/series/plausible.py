@@ -1,0 +1,56 @@
+"""Whether numbers can be the CT numbers of a body: an MR or a picture called CT is not.
+
+Every CT shows tissue near water, and air or fat below it. MR intensities have no negative
+values, or, moved by a header's -1024, nothing near water where the body is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from services.imaging.series.refusals import ImplausibleCt
+from services.imaging.series.volume import Hounsfield
+
+SAMPLES = 2_000_000
+AIR = -700
+"""Below: air, lung, padding."""
+
+TISSUE = (-250, 350)
+"""Fat to contrast-filled vessels."""
+
+TISSUE_SHARE_MIN = 0.25
+"""Of what is not air; a chest or a head has .6 and more, a foot .5."""
+
+BELOW_WATER_SHARE_MIN = 0.002
+BELOW_WATER = -30
+LEVELS_MIN = 24
+LEVELS_SAMPLES_MIN = 100_000
+"""Different values among so many samples; a CT has hundreds."""
+
+
+def check(hu: Hounsfield) -> None:
+    """Make sure that a volume's numbers are those of a CT.
+
+    Raises
+    ------
+    ImplausibleCt
+        With the shares that show it.
+    """
+    flat = hu.reshape(-1)
+    step = max(flat.size // SAMPLES, 1)
+    if step > 1:
+        step |= 1  # an even step would walk down columns
+    sample = flat[::step]
+    body = sample[sample > AIR]
+    levels = int(np.unique(sample[: SAMPLES // 4]).size) if body.size else 1
+    tissue = float(((body >= TISSUE[0]) & (body <= TISSUE[1])).mean()) if body.size else 0.0
+    below = float((sample < BELOW_WATER).mean())
+    facts = {"tissue_share": tissue, "below_water_share": below, "levels": levels}
+    if not body.size:
+        raise ImplausibleCt("there is air alone in the images", **facts)
+    if tissue < TISSUE_SHARE_MIN:
+        raise ImplausibleCt("too few values are those of tissue", **facts)
+    if below < BELOW_WATER_SHARE_MIN:
+        raise ImplausibleCt("no value is below that of water: not CT numbers", **facts)
+    if sample.size >= LEVELS_SAMPLES_MIN and levels < LEVELS_MIN:
+        raise ImplausibleCt("too few different values for a CT", **facts)
