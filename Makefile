@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 INSTALL = deploy/locks/install.py
 
-.PHONY: help demo up test chromium locks protos settings bench soak soak-edge train-nodules clean
+.PHONY: help demo up test chromium locks protos settings bench soak soak-edge train-nodules train-fractures clean
 
 help:
 	@echo 'make demo            run the mesh and send the sample patient through it'
@@ -18,6 +18,7 @@ help:
 	@echo 'make soak            the long kill storm (SOAK_ARGS="minutes seed")'
 	@echo 'make soak-edge       100,000 mixed requests against one gateway, memory watched'
 	@echo 'make train-nodules   reproduce the nodule model'
+	@echo 'make train-fractures reproduce the fracture model'
 	@echo 'make locks           resolve the locks anew     make protos    regenerate protos/gen'
 	@echo 'make settings        write the pages of docs/ that come from the code, and the schema of the chart'
 	@echo 'make clean           remove environments'
@@ -116,6 +117,15 @@ train-nodules: .venv/ready
 	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
 	@.venv-training/bin/python -m training.nodules.train --data "$(TRAINING_DATA)"
 	@OMP_NUM_THREADS=1 .venv/bin/python -m training.nodules.ct --data "$(TRAINING_DATA)"
+
+FRACTURES_WORK ?= .venv-training/fractures
+train-fractures:
+	@$(call need_python)
+	@test -x .venv-training/bin/python || "$(PYTHON)" -m venv .venv-training
+	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	@rm -f "$(FRACTURES_WORK)/checkpoint.pt"
+	@.venv-training/bin/python -m training.fractures.train --data "$(TRAINING_DATA)" --work "$(FRACTURES_WORK)"
+	@.venv-training/bin/python -m training.fractures.evaluate --data "$(TRAINING_DATA)" --work "$(FRACTURES_WORK)"
 
 clean:
 	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-benchmark .venv-locks .tox .dxmesh-demo

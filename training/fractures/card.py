@@ -30,13 +30,12 @@ def write(
     parts: Split,
     points: Mapping[str, float],
     figures: Mapping[str, object],
-    evaluate_s: float,
+    cpu_s: Mapping[str, float],
 ) -> None:
     """Write card.json beside the model, and the page."""
     fractured = radiographs.column("fractured")
     path = folder / "card.json"
     before = json.loads(path.read_text()) if path.is_file() else {}
-    cpu_s = before.get("cpu_s", {}) | {"evaluation": round(evaluate_s)}
     card: dict[str, Any] = {"name": export.MODEL, "version": VERSION}
     card |= json.loads(WORDS.read_text())
     card["sha256"] = hashlib.sha256((folder / "1" / "model.onnx").read_bytes()).hexdigest()
@@ -61,7 +60,8 @@ def write(
     }
     card["figures"] = dict(figures)
     card["baselines_test_auc"] = baselines.measure(radiographs, parts, parts.test)
-    card["cpu_s"] = cpu_s
+    spent = {name: round(value) for name, value in cpu_s.items()}
+    card["cpu_s"] = before.get("cpu_s", {}) | spent
     write_json(path, card)
     page.write(card)
 

@@ -95,7 +95,11 @@ def main() -> None:
     test = score(folder, radiographs, parts, parts.test)
     figures["test"] = measure.all_of(test, points)
     print(json.dumps(figures["test"], indent=1), flush=True)
-    card.write(folder, radiographs, parts, points, figures, time.process_time() - began)
+    cpu_s = {"evaluation": time.process_time() - began}
+    if not arguments.measure:
+        kept = torch.load(arguments.work / "checkpoint.pt", weights_only=False)
+        cpu_s["training"] = kept["cpu_s"]
+    card.write(folder, radiographs, parts, points, figures, cpu_s)
 
 
 if __name__ == "__main__":

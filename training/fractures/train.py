@@ -121,6 +121,7 @@ class Run:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate_at)
         self.generator = np.random.default_rng(SEED)
         self.draw = Draw(radiographs, rows, self.generator)
+        self.before_s = 0.0
 
     def learn(self, scale: float) -> list[float]:
         """Take one step; return the parts of its loss."""
@@ -141,6 +142,7 @@ class Run:
         torch.save(
             {
                 "step": self.step,
+                "cpu_s": self.before_s + time.process_time(),
                 "later": self.later.state_dict(),
                 "averaged": self.averaged.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -158,7 +160,7 @@ class Run:
         if not path.is_file():
             return
         kept = torch.load(path, weights_only=False)
-        self.step = kept["step"]
+        self.step, self.before_s = kept["step"], kept["cpu_s"]
         self.later.load_state_dict(kept["later"])
         self.averaged.load_state_dict(kept["averaged"])
         self.optimizer.load_state_dict(kept["optimizer"])
