@@ -22,10 +22,17 @@ class Settings(MeshSettings):
     """Pass tensors to Triton through shared memory; only when both are on one host."""
 
     timeout_s: float = 20.0
-    """Deadline of one inference."""
+    """Deadline of one batch; Triton too drops what it could not begin by then."""
 
-    operating_point: float | None = None
-    """Probability from which a candidate is reported; none: the one the model's card states."""
+    routing_dir: Path | None = None
+    """Folder with `<tenant>.toml`, laid over the routing table; none: the default for all."""
+
+    scratch_dir: Path | None = None
+    """Where series lie while they are read, de-identified; none: the system's temporary folder.
+    A whole slide takes its own size twice."""
 
     concurrency: int = 1
     """Parts read at once. Each holds a CT in memory, about 0.7 GB at its height."""
+
+    stall_s: float = 900.0
+    """Seconds without a sign of life after which a reading is given up and the others go on."""

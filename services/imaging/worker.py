@@ -1,12 +1,16 @@
-"""Reads the imaging part of a case: `part.imaging` in, `finding.imaging` out."""
+"""Reads the imaging part of a case: `part.imaging` in, `finding.imaging` out.
+
+Each series is spooled to disk, understood, routed, and read in a thread by every reader that
+takes it. One reading's refusal or failure costs the others nothing; a server that is away
+costs the whole part a delay, and long work goes on from its checkpoints.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import hashlib
 import logging
-from dataclasses import dataclass, field
+from pathlib import Path
 
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
 from dxmesh.event.v1.case_ref_pb2 import PART_KIND_IMAGING
@@ -16,40 +20,27 @@ from dxmesh.event.v1.finding_ready_pb2 import (
     OUTCOME_FAILED,
     FindingReady,
 )
-from dxmesh.event.v1.model_use_pb2 import ModelUse
 from dxmesh.event.v1.part_ready_pb2 import PartReady
+from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.imaging.v1.imaging_findings_pb2 import ImagingFindings
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.imaging import findings, key_image
-from services.imaging.findings import Seen
-from services.imaging.nodules import find, score
-from services.imaging.nodules.find import Nodule, Proposal
-from services.imaging.series.assemble import Facts, assemble
-from services.imaging.series.refusals import DamagedSeries, SeriesRefused
-from services.imaging.series.volume import Volume
-from services.kernel import subjects
-from services.kernel.blobs import Blobs
+from services.imaging import findings
+from services.imaging.findings import Part
+from services.imaging.reading import Writer
+from services.imaging.room import ReadingRoom
+from services.imaging.routing import decide, explain
+from services.imaging.series import archive
+from services.imaging.series.facts import Facts
+from services.imaging.series.pixels import Decode, decode_here
+from services.imaging.series.refusals import SeriesRefused
+from services.imaging.series.understand import understand
+from services.imaging.store import ImagingStore
+from services.kernel import subjects, telemetry
 from services.kernel.bus import EventBus
-from services.kernel.errors import Damaged, InvalidInput, KeyDestroyed, MeshError, NotFound
-from services.kernel.inference import Inference, ModelInfo
+from services.kernel.errors import InvalidInput, KeyDestroyed, MeshError
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Reading:
-    """One part while it is read: what became of each series, what was seen, what the model ate."""
-
-    series: list[Facts] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
-    tensor: hashlib._Hash = field(default_factory=hashlib.sha256)
-
-    @property
-    def first_refusal(self) -> MeshError | None:
-        """Why nothing was read, or None when a series was."""
-        refusals = [facts.refusal for facts in self.series]
-        return None if None in refusals else refusals[0]
 
 
 class ImagingWorker:
@@ -58,17 +49,16 @@ class ImagingWorker:
     def __init__(
         self,
         bus: EventBus,
-        blobs: Blobs,
-        inference: Inference,
-        model: ModelInfo,
-        operating_point: float | None = None,
+        store: ImagingStore,
+        room: ReadingRoom,
+        write: Writer | None = None,
+        decode: Decode = decode_here,
     ) -> None:
         self._bus = bus
-        self._blobs = blobs
-        self._inference = inference
-        self._model = model
-        stated = model.card["operating_point"]["probability"]
-        self._operating_point = float(stated if operating_point is None else operating_point)
+        self._store = store
+        self._room = room
+        self._write = write
+        self._decode = decode
 
     async def start(self, concurrency: int) -> None:
         """Begin to take parts."""
@@ -76,7 +66,7 @@ class ImagingWorker:
             subjects.PART_IMAGING, self.handle, concurrency=concurrency, on_dead=self.give_up
         )
 
-    async def handle(self, part: PartReady) -> None:
+    async def handle(self, event: PartReady) -> None:
         """Store a part's findings and announce them; a repeat changes nothing.
 
         Raises
@@ -86,119 +76,123 @@ class ImagingWorker:
         Unavailable
             The inference server or the blob store is away.
         """
-        started = _now()
-        if not part.blobs:
+        ready = self._ready(event)
+        if not event.blobs:
             raise InvalidInput(
                 "an imaging part has at least one series", reason="NOT_AN_IMAGING_PART"
             )
-        reading = Reading()
         try:
-            for source in part.blobs:
-                await self._read(part, source, reading)
-            if error := reading.first_refusal:
-                await self._decline(part, error, started)
-                return
-            ref = await self._store(part, reading)
+            async with self._store.folder() as folder:
+                part = Part()
+                for number, ref in enumerate(event.blobs, start=1):
+                    await self._series(event, ref, folder / f"series-{number}", part)
+                await self._finish(event, part, ready)
         except KeyDestroyed:
             log.info("the case was stopped: its key is gone")
             return
-        ready = self._ready(part, started)
-        ready.outcome = OUTCOME_COMPLETED
-        ready.findings.CopyFrom(ref)
-        ready.models.append(self._use(reading))
-        await self._publish(ready, "completed")
+        await self._publish(ready)
 
-    async def give_up(self, part: PartReady, error: MeshError) -> None:
+    async def give_up(self, event: PartReady, error: MeshError) -> None:
         """Tell the report that a part can never be read, and why."""
-        ready = self._ready(part, _now())
+        ready = self._ready(event)
         ready.outcome = OUTCOME_FAILED
-        ready.refusal.CopyFrom(findings.refusal(error))
-        await self._publish(ready, "failed")
+        ready.refusal.CopyFrom(explain.refusal(error))
+        await self._publish(ready)
 
-    async def _read(self, part: PartReady, source: BlobRef, reading: Reading) -> None:
+    async def _series(self, event: PartReady, ref: BlobRef, folder: Path, part: Part) -> None:
         """Read one series, or note why it is not read; the others go on."""
         facts = Facts()
-        reading.series.append(facts)
+        part.series.append(facts)
+        await asyncio.to_thread(folder.mkdir)
         try:
-            try:
-                content = await self._blobs.get(part.case.tenant, source)
-            except (Damaged, NotFound) as error:
-                raise DamagedSeries("the stored series is gone or damaged") from error
-            volume = await asyncio.to_thread(assemble, content, facts)
-            del content
-            proposal = await asyncio.to_thread(find.propose, volume)
+            zipped = folder / "archive.zip"
+            await self._store.fetch(event.case.tenant, ref, zipped)
+            files = await asyncio.to_thread(archive.spooled, zipped, folder)
+            zipped.unlink()
+            sources = await asyncio.to_thread(understand, files, facts, self._decode)
         except SeriesRefused as error:
             facts.refusal = error
             return
-        reading.tensor.update(proposal.crops.tobytes())
-        found = await self._nodules(volume, proposal)
-        reading.seen += [await asyncio.to_thread(_seen, volume, facts, one) for one in found]
-        del volume, proposal
-        gc.collect()  # a CT is large, and the next part must not find two
+        choices: list[decide.Choice] = []
+        while sources:
+            source = sources.pop(0)
+            choices += await self._room.read(event, facts, source, files, part)
+            del source
+            gc.collect()  # a CT is large, and the next series must not find two
+        facts.refusal = facts.refusal or decide.nearest(choices)
 
-    async def _nodules(self, volume: Volume, proposal: Proposal) -> list[Nodule]:
-        """Return the nodules of a volume; without a candidate the model is not asked."""
-        if not proposal.candidates:
-            return []
-        outputs = await self._inference.infer(score.MODEL, {score.INPUT: proposal.crops})
-        probabilities = score.probabilities(outputs[score.OUTPUT])
-        return await asyncio.to_thread(
-            find.accept, volume, proposal, probabilities, self._operating_point
-        )
+    async def _finish(self, event: PartReady, part: Part, ready: FindingReady) -> None:
+        """Store pictures, objects and findings, and put the outcome into `ready`.
 
-    async def _store(self, part: PartReady, reading: Reading) -> BlobRef:
-        """Store the key images, then the findings that name them."""
-        tenant, case_id = part.case.tenant, part.case.case_id
-        seen = findings.merge(reading.seen)
-        found: ImagingFindings = findings.compose(reading.series, seen, self._operating_point)
-        pictures = {one.sop_uid: one.png for one in seen}
+        Raises
+        ------
+        Exception
+            Nothing was read, and a reading failed: the bus tries the part again.
+        """
+        for failure in part.failures:
+            log.error("a reading failed, the others went on: %s", telemetry.frames(failure))
+            telemetry.failure("imaging.reading", type(failure).__name__)
+        findings.finish(part, event.case.case_id, event.part_id)
+        found, pictures = findings.compose(part)
         for image in found.key_images:
-            name = f"findings/{part.part_id}-{image.image_id}.png"
-            content = pictures[image.sop_instance_uid]
-            image.blob.CopyFrom(await self._blobs.put(tenant, case_id, name, content))
-        name = f"findings/{part.part_id}"
-        return await self._blobs.put(
-            tenant, case_id, name, found.SerializeToString(deterministic=True)
+            name = f"findings/{event.part_id}-{image.image_id}.png"
+            ref = await self._store.put(event.case, name, pictures[image.image_id])
+            image.blob.CopyFrom(ref)
+        if self._write and part.taken:
+            await self._derive(event, part, found)
+        await self._store.keep_decisions(event.case, event.part_id, found)
+        if not part.taken:
+            if part.failures:
+                raise part.failures[0]
+            ready.outcome = OUTCOME_DECLINED
+            ready.refusal.CopyFrom(_first_refusal(part))
+            return
+        content = found.SerializeToString(deterministic=True)
+        ref = await self._store.put(event.case, f"findings/{event.part_id}", content)
+        acquired = {str(one.facts.acquired) for one in part.taken}
+        await self._store.keep_for_later(
+            event.case, event.part_id, event.subject_pseudonym, acquired, ref
         )
+        await self._store.forget_work(event.case, event.part_id)
+        ready.outcome = OUTCOME_COMPLETED
+        ready.findings.CopyFrom(ref)
+        ready.models.extend(part.uses())
 
-    async def _decline(self, part: PartReady, error: MeshError, started: Timestamp) -> None:
-        """Say that no series of the part can be read, and why the first was not."""
-        ready = self._ready(part, started)
-        ready.outcome = OUTCOME_DECLINED
-        ready.refusal.CopyFrom(findings.refusal(error))
-        await self._publish(ready, "declined")
+    async def _derive(self, event: PartReady, part: Part, found: ImagingFindings) -> None:
+        """Store the DICOM objects made of the findings; an error costs the objects alone."""
+        made = iter(self._write(part.taken)) if self._write else iter(())
+        try:
+            while (one := await asyncio.to_thread(next, made, None)) is not None:
+                derived = findings.derived(one)
+                name = f"dicom/{event.part_id}-{one.sop_instance_uid}.dcm"
+                derived.blob.CopyFrom(await self._store.put(event.case, name, one.content))
+                found.derived.append(derived)
+        except MeshError as error:
+            if error.retry_after_s is not None or isinstance(error, KeyDestroyed):
+                raise
+            log.error("DICOM objects are not made: %s", telemetry.frames(error))
+            telemetry.failure("imaging.dicom", error.reason)
+        except Exception as error:  # noqa: BLE001 - findings matter more than their objects
+            log.error("DICOM objects are not made: %s", telemetry.frames(error))
+            telemetry.failure("imaging.dicom", type(error).__name__)
 
-    def _ready(self, part: PartReady, started: Timestamp) -> FindingReady:
-        return FindingReady(
-            case=part.case,
-            part_id=part.part_id,
-            kind=PART_KIND_IMAGING,
-            started_time=started,
-            finished_time=_now(),
-        )
+    def _ready(self, event: PartReady) -> FindingReady:
+        ready = FindingReady(case=event.case, part_id=event.part_id, kind=PART_KIND_IMAGING)
+        ready.started_time.GetCurrentTime()
+        return ready
 
-    def _use(self, reading: Reading) -> ModelUse:
-        return ModelUse(
-            name=self._model.name,
-            version=self._model.version,
-            model_sha256=self._model.sha256,
-            input_sha256=reading.tensor.hexdigest(),
-            runtime=self._inference.runtime,
-        )
-
-    async def _publish(self, ready: FindingReady, ending: str) -> None:
+    async def _publish(self, ready: FindingReady) -> None:
         # The ending is in the id: a part retried after it was given up must not be dropped.
-        message_id = f"{ready.case.case_id}/{ready.part_id}/{ending}"
+        ending = {OUTCOME_COMPLETED: "completed", OUTCOME_DECLINED: "declined"}
+        message_id = f"{ready.case.case_id}/{ready.part_id}/{ending.get(ready.outcome, 'failed')}"
+        ready.finished_time.CopyFrom(_now())
         await self._bus.publish(subjects.FINDING_IMAGING, ready, message_id=message_id)
 
 
-def _seen(volume: Volume, facts: Facts, nodule: Nodule) -> Seen:
-    index = nodule.measures.slice_index
-    plane = volume.hu[index]
-    rows, columns = plane.shape
-    return Seen(
-        nodule, facts.series_uid, volume.sop_uids[index], key_image.png(plane), columns, rows
-    )
+def _first_refusal(part: Part) -> Refusal:
+    """Return why nothing was read: what the first series says."""
+    refusals = [facts.refusal for facts in part.series if facts.refusal is not None]
+    return explain.refusal(refusals[0]) if refusals else Refusal(reason="NOTHING_TO_READ")
 
 
 def _now() -> Timestamp:

@@ -18,6 +18,7 @@ from services.kernel.models import (
     BATCH_MAX,
     Batch,
     Inference,
+    ModelFails,
     ModelGone,
     ModelInfo,
     Serving,
@@ -50,6 +51,7 @@ Sizes = dict[str, int]
 
 SHAPES_MAX = 256
 AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
+FAILED = ("INTERNAL", "UNKNOWN")
 BUSY_S = 5.0
 """After which a server whose queue is full is asked again."""
 LOAD_S = 120.0
@@ -140,11 +142,13 @@ class TritonInference:
         except InferenceServerException as error:
             if _status(error) == "INVALID_ARGUMENT":
                 raise InvalidInput(f"{model} does not take these tensors") from error
-            raise await self._why(model) from error
+            raise await self._why(model, _status(error)) from error
 
-    async def _why(self, model: str) -> Unavailable | ModelGone:
+    async def _why(self, model: str, status: str = "") -> Unavailable | ModelGone:
         """Tell a server that is away, starting or too busy from one without the model."""
         standing = await self._standing(model)
+        if standing == "READY" and status in FAILED:
+            return ModelFails("a model failed on what it was given")
         if standing == "READY":
             error = Unavailable("the inference server is too busy for a model")
             error.retry_after_s = BUSY_S

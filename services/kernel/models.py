@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.kernel.errors import InvalidInput, NotFound
+from services.kernel.errors import InvalidInput, NotFound, Unavailable
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 Batch = dict[str, npt.NDArray[Any]]
@@ -31,6 +31,13 @@ class ModelGone(NotFound):
 
     def __init__(self, model: str, why: str) -> None:
         super().__init__(f"the model {model} {why}", reason="MODEL_MISSING", model=model)
+
+
+class ModelFails(Unavailable):
+    """The server is there and has the model, but the model failed on what it was given.
+
+    Once may be a lack of memory; again and again is the model.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,8 @@ class Inference(Protocol):
         Raises
         ------
         Unavailable
-            The server is away, too busy, or the model is not loaded yet.
+            The server is away, too busy, or the model is not loaded yet. `ModelFails`: the
+            model itself failed.
         ModelGone
             The server is there, but not the model.
         InvalidInput

@@ -13,7 +13,7 @@ from services.imaging.series.volume import Volume
 
 Known = str | float | bool | tuple[str, ...] | None
 
-SOURCES = {Volume: "volume", Radiograph: "radiograph", SlideFiles: "slide"}
+SOURCES = {Volume: "VOLUME", Radiograph: "RADIOGRAPH", SlideFiles: "SLIDE"}
 
 TEXTS = frozenset(
     (
@@ -40,7 +40,7 @@ AXIAL_MIN = 0.7
 
 
 def known(facts: Facts, source: Source) -> dict[str, Known]:
-    """Return what is known, by the names of `NAMES`; what is not stated is None.
+    """Return what is known, by the names of `NAMES`; words in upper case, None: not stated.
 
     Where a source tells its own (an archive may hold several), its word counts.
     """
@@ -74,12 +74,12 @@ def _of_volume(volume: Volume) -> Mapping[str, Known]:
 
 
 def _orientation(volume: Volume) -> str:
-    """Return "axial", "coronal", "sagittal" or "oblique" by the slices' normal."""
+    """Return AXIAL, CORONAL, SAGITTAL or OBLIQUE by the slices' normal."""
     normal = np.cross(volume.affine[:3, 1], volume.affine[:3, 2])
     length = float(np.linalg.norm(normal))
     shares = np.abs(normal) / length if length else np.zeros(3)
     place = int(np.argmax(shares))
-    return ("sagittal", "coronal", "axial")[place] if shares[place] > AXIAL_MIN else "oblique"
+    return ("SAGITTAL", "CORONAL", "AXIAL")[place] if shares[place] > AXIAL_MIN else "OBLIQUE"
 
 
 def _plain(name: str, value: object) -> Known:
