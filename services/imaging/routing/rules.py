@@ -142,12 +142,7 @@ def _rule(name: str, spec: object) -> Rule:
         raise BadRouting(f"rule {name} does not name its reader")
     if unknown := set(spec) - RULE_KEYS:
         raise BadRouting(f"rule {name}: nobody knows {sorted(unknown)[0]}")
-    checks = spec.get("quality", {})
-    for check, limits in checks.items():
-        if check not in CHECKS:
-            raise BadRouting(f"rule {name}: there is no check {check}")
-        if unknown := set(limits) - CHECKS[check].limits:
-            raise BadRouting(f"rule {name}, {check}: nobody knows {sorted(unknown)[0]}")
+    checks = _checks(name, spec.get("quality", {}))
     return Rule(
         name=name,
         reader=spec["reader"],
@@ -157,6 +152,24 @@ def _rule(name: str, spec: object) -> Rule:
         quality=checks,
         options=spec.get("options", {}),
     )
+
+
+def _checks(rule: str, table: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """Return the checks with their limits; `false` switches one off."""
+    found: dict[str, Mapping[str, float]] = {}
+    for check, limits in table.items():
+        if check not in CHECKS:
+            raise BadRouting(f"rule {rule}: there is no check {check}")
+        if limits is False:
+            continue
+        wanted = CHECKS[check].limits
+        if not isinstance(limits, dict) or set(limits) != wanted:
+            raise BadRouting(f"rule {rule}, {check}: state {', '.join(sorted(wanted))}, or false")
+        try:
+            found[check] = {key: float(value) for key, value in limits.items()}
+        except (TypeError, ValueError) as error:
+            raise BadRouting(f"rule {rule}, {check}: a limit is no number") from error
+    return found
 
 
 def _conditions(rule: str, table: Mapping[str, Any]) -> tuple[Condition, ...]:
