@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every entry's time: the archive says nothing of when it was made."""
@@ -32,6 +32,13 @@ class _Sink(io.RawIOBase):
         taken = b"".join(self._parts)
         self._parts.clear()
         return taken
+
+
+def unpacked(content: bytes) -> Iterator[bytes]:
+    """Yield the files of an archive that `stored` made, in order."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for entry in archive.infolist():
+            yield archive.read(entry)
 
 
 async def stored(contents: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

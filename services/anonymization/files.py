@@ -58,6 +58,14 @@ def read(content: bytes) -> FileDataset:
     return dataset
 
 
+def sop_uid(content: bytes) -> str:
+    """Return the SOP Instance UID of a file that `write` made."""
+    found = dcmread(
+        io.BytesIO(content), stop_before_pixels=True, force=True, specific_tags=["SOPInstanceUID"]
+    )
+    return str(found.get("SOPInstanceUID", ""))
+
+
 def write(dataset: FileDataset) -> bytes:
     """Return the file of a data set, in the encoding it was read in.
 

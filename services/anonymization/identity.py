@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypedDict
+
+
+class Imaged(TypedDict):
+    """The part that a study's images are in."""
+
+    part: str
+    supersedes: str
+    """The part that it takes the place of; empty: none."""
+    supplement: int
+    series: dict[str, str]
+    """Series UID as received → BlobRef of its archive, hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,11 @@ class Identity:
     """Known strings of the case, for redacting texts that come later."""
     numbers: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
+    purpose: str = ""
+    """What the case was submitted for, and who analyses: consent is asked again for late images."""
+    recipient: str = ""
+    studies: dict[str, Imaged] = field(default_factory=dict)
+    """Study UID as received → what became of its images."""
 
 
 class Identities(Protocol):

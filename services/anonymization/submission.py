@@ -7,10 +7,11 @@ analysis is built anew by `fhir_rules` and `text.redact`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.anonymization import dates, fhir_identity, fhir_notes, fhir_rules
+from services.anonymization.identity import Identity
 from services.anonymization.known import KnownStrings
 from services.anonymization.pseudonyms import Pseudonyms
 from services.anonymization.text.redact import redact
@@ -73,6 +74,20 @@ def read(content: bytes) -> Submission:
         known=fhir_identity.strings_of(resource for _, _, resource in named),
         aliases={url: reference for reference, url, _ in named if url},
     )
+
+
+def of_identity(identity: Identity) -> Submission:
+    """Return what is kept of a submission: the patient, the order and the studies.
+
+    The names, numbers and places that its other resources held are known as they were.
+    """
+    kept = [identity.patient, identity.service_request, *identity.imaging_studies]
+    entries = [{"resource": fhir.parse(each.encode())} for each in kept if each]
+    found = read(fhir.dump({"resourceType": "Bundle", "entry": entries}))
+    strings = KnownStrings(
+        frozenset(identity.names), frozenset(identity.numbers), frozenset(identity.places)
+    )
+    return replace(found, known=found.known | strings)
 
 
 def _named(entries: Iterable[Json]) -> Iterable[tuple[str, str, Resource]]:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
-from dxmesh.event.v1.case_deidentified_pb2 import SetAside
+from dxmesh.event.v1.case_deidentified_pb2 import ExpectedPart, SetAside
 from dxmesh.event.v1.case_received_pb2 import CaseReceived
 from dxmesh.event.v1.case_ref_pb2 import PartKind
 from dxmesh.event.v1.part_ready_pb2 import PartReady
@@ -14,7 +14,7 @@ from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest, IntakeStudy
 
 from services.anonymization import submission
-from services.anonymization.identity import Identity
+from services.anonymization.identity import Identity, Imaged
 from services.anonymization.instance import Deidentifier
 from services.anonymization.known import KnownStrings
 from services.anonymization.pseudonyms import Pseudonyms
@@ -34,6 +34,10 @@ class Work:
     parts: list[PartReady] = field(default_factory=list)
     set_aside: Counter[tuple[PartKind.ValueType, str, str]] = field(default_factory=Counter)
     references: dict[str, str] = field(default_factory=dict)
+    before: Identity | None = None
+    """What is kept of the case, when this is a supplement to it."""
+    studies: dict[str, Imaged] = field(default_factory=dict)
+    """What becomes of the images, by study UID as received."""
 
     @property
     def tenant(self) -> str:
@@ -61,6 +65,34 @@ class Work:
             )
         )
 
+    def imaged(self, number: int, study: str) -> Imaged:
+        """Return the part of a study's images: its first, or one that supersedes the last.
+
+        The same for a supplement that is done again after a crash.
+        """
+        supplement = self.event.supplement
+        if self.before is None:
+            return Imaged(part=f"imaging-{number}", supersedes="", supplement=0, series={})
+        last = self.before.studies.get(study)
+        if last is None:
+            part = f"imaging-{len(self.before.studies) + number}.{supplement}"
+            return Imaged(part=part, supersedes="", supplement=supplement, series={})
+        series = dict(last["series"])
+        if last["supplement"] == supplement:
+            return Imaged(**{**last, "series": series})
+        part = f"{last['part'].partition('.')[0]}.{supplement}"
+        return Imaged(part=part, supersedes=last["part"], supplement=supplement, series=series)
+
+    def expected(self) -> list[ExpectedPart]:
+        """Return the parts as the report is told of them."""
+        taken = {each["part"]: each["supersedes"] for each in self.studies.values()}
+        return [
+            ExpectedPart(
+                part_id=part.part_id, kind=part.kind, supersedes=taken.get(part.part_id, "")
+            )
+            for part in self.parts
+        ]
+
     def left_out(self) -> list[SetAside]:
         """Return what is not passed on, one entry per kind and reason."""
         return [
@@ -87,8 +119,9 @@ def series_of(study: IntakeStudy) -> dict[str, list[IntakeInstance]]:
 
 
 def identity_of(work: Work) -> Identity:
-    """Return what the way back from a case must know."""
+    """Return what the way back from a case must know; a supplement adds to what is kept."""
     read, pseudonyms = work.submission, work.pseudonyms
+    before = work.before
     received = {study.study_instance_uid for study in work.manifest.studies}
     for study in work.manifest.studies:
         received |= {each.series_instance_uid for each in study.instances}
@@ -99,9 +132,13 @@ def identity_of(work: Work) -> Identity:
         service_request=fhir.dump(read.service_request).decode() if read.service_request else "",
         imaging_studies=[fhir.dump(each).decode() for each in read.imaging_studies],
         days_to_true_date=-pseudonyms.shift_days,
-        uids={pseudonyms.uid(uid): uid for uid in received if uid},
-        references=work.references,
+        uids=(before.uids if before else {})
+        | {pseudonyms.uid(uid): uid for uid in received if uid},
+        references=before.references if before else work.references,
         names=sorted(known.names),
         numbers=sorted(known.numbers),
         places=sorted(known.places),
+        purpose=before.purpose if before else work.manifest.purpose,
+        recipient=before.recipient if before else work.manifest.recipient,
+        studies=(before.studies if before else {}) | work.studies,
     )

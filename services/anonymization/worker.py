@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from dxmesh.consent.v1.consent_service_pb2 import CheckConsentRequest, CheckConsentResponse
-from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified, ExpectedPart
+from dxmesh.event.v1.blob_ref_pb2 import BlobRef
+from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
 from dxmesh.event.v1.case_received_pb2 import CaseReceived
 from dxmesh.event.v1.case_ref_pb2 import PART_KIND_IMAGING, PART_KIND_LABS, PART_KIND_NLP
 from dxmesh.event.v1.case_stopped_pb2 import CaseStopped
@@ -21,17 +22,24 @@ from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.anonymization import archive, submission
+from services.anonymization import archive, files, submission
 from services.anonymization.disposition import InstanceSetAside
 from services.anonymization.files import UnreadableInstance
-from services.anonymization.identity import Identities
+from services.anonymization.identity import Identities, Identity
 from services.anonymization.instance import Deidentifier
 from services.anonymization.pseudonyms import Hasher, Pseudonyms
 from services.anonymization.work import Work, identity_of, identity_scope, series_of
 from services.kernel import subjects
 from services.kernel.blobs import Blobs
 from services.kernel.bus import EventBus
-from services.kernel.errors import Damaged, Forbidden, KeyDestroyed, MeshError, NotFound
+from services.kernel.errors import (
+    Damaged,
+    Forbidden,
+    KeyDestroyed,
+    MeshError,
+    NotFound,
+    Unavailable,
+)
 from services.kernel.subjects import Topic
 
 log = logging.getLogger(__name__)
@@ -106,15 +114,17 @@ class AnonymizationWorker:
         if await self._store.is_destroyed(tenant, case_id):
             await self._destroy_intake(event, manifest)
             return
-        decision = await self._check(event, manifest)
+        before = await self._kept(event)
+        decision = await self._check(event, before or manifest)
         if not decision.permitted:
             await self._stop(event, _denied(decision))
             await self._destroy_intake(event, manifest)
             return
         try:
-            work = await self._open(event, manifest)
+            work = await self._open(event, manifest, before)
             await self._images(work)
-            await self._texts(work)
+            if before is None:
+                await self._texts(work)
             await self._store.put(tenant, case_id, identity_of(work))
         except KeyDestroyed:
             log.info("a case was stopped while it was de-identified")
@@ -137,7 +147,24 @@ class AnonymizationWorker:
         """Say that a case can never be de-identified, and why."""
         await self._stop(event, error)
 
-    async def _check(self, event: CaseReceived, manifest: IntakeManifest) -> CheckConsentResponse:
+    async def _kept(self, event: CaseReceived) -> Identity | None:
+        """Return what is kept of the case that a supplement belongs to; None for a first part.
+
+        Raises
+        ------
+        Unavailable
+            The case itself is still being de-identified.
+        """
+        if not event.supplement:
+            return None
+        try:
+            return await self._store.get(event.case.tenant, event.case.case_id)
+        except NotFound as error:
+            raise Unavailable("late images wait until their case is de-identified") from error
+
+    async def _check(
+        self, event: CaseReceived, manifest: IntakeManifest | Identity
+    ) -> CheckConsentResponse:
         return await self._consent.check(
             CheckConsentRequest(
                 tenant=event.case.tenant,
@@ -149,30 +176,53 @@ class AnonymizationWorker:
             )
         )
 
-    async def _open(self, event: CaseReceived, manifest: IntakeManifest) -> Work:
-        content = await self._intake.get(event.case.tenant, manifest.bundle)
-        read = await asyncio.to_thread(submission.read, content)
+    async def _open(
+        self, event: CaseReceived, manifest: IntakeManifest, before: Identity | None
+    ) -> Work:
+        if before:
+            read = await asyncio.to_thread(submission.of_identity, before)
+        else:
+            content = await self._intake.get(event.case.tenant, manifest.bundle)
+            read = await asyncio.to_thread(submission.read, content)
         pseudonyms = Pseudonyms(await self._hasher_for(event.case.tenant), event.subject_key)
-        return Work(event, manifest, read, pseudonyms, Deidentifier(pseudonyms, read.known))
+        made = Deidentifier(pseudonyms, read.known)
+        return Work(event, manifest, read, pseudonyms, made, before=before)
 
     async def _images(self, work: Work) -> None:
         """Write one archive per series; studies become parts."""
         for number, study in enumerate(work.manifest.studies, 1):
-            part_id, blobs = f"imaging-{number}", []
-            for position, series in enumerate(series_of(study).values(), 1):
-                name = f"{part_id}/series-{position}.zip"
-                content = archive.stored(self._instances(work, series))
+            imaged = work.imaged(number, study.study_instance_uid)
+            written = False
+            for position, (uid, series) in enumerate(series_of(study).items(), 1):
+                name = f"{imaged['part']}/series-{position}.zip"
+                earlier = imaged["series"].get(uid, "")
+                content = archive.stored(self._instances(work, series, earlier))
                 try:
                     ref = await self._analysis.put_stream(work.tenant, work.case_id, name, content)
                 except _SeriesEmpty:
                     continue
-                blobs.append(ref)
-            if blobs:
-                work.add_part(part_id, PART_KIND_IMAGING, blobs)
+                imaged["series"][uid] = ref.SerializeToString(deterministic=True).hex()
+                written = True
+            if written:
+                work.studies[study.study_instance_uid] = imaged
+                blobs = [BlobRef.FromString(bytes.fromhex(r)) for r in imaged["series"].values()]
+                work.add_part(imaged["part"], PART_KIND_IMAGING, blobs)
 
-    async def _instances(self, work: Work, series: list[IntakeInstance]) -> AsyncIterator[bytes]:
-        kept = 0
+    async def _instances(
+        self, work: Work, series: list[IntakeInstance], earlier: str
+    ) -> AsyncIterator[bytes]:
+        """Yield what analysis has of a series already, then what is new of it."""
+        kept, known = 0, set[str]()
+        if earlier:
+            ref = BlobRef.FromString(bytes.fromhex(earlier))
+            packed = await self._analysis.get(work.tenant, ref)
+            for content in archive.unpacked(packed):
+                known.add(await asyncio.to_thread(files.sop_uid, content))
+                yield content
         for instance in series:
+            if work.pseudonyms.uid(instance.sop_instance_uid) in known:
+                kept += 1  # written before a crash
+                continue
             try:
                 content = await self._intake.get(work.tenant, instance.blob)
                 made = await asyncio.to_thread(work.deidentifier.instance, content)
@@ -207,13 +257,15 @@ class AnonymizationWorker:
         event = CaseDeidentified(
             case=work.event.case,
             subject_pseudonym=work.pseudonyms.subject_pseudonym(),
-            parts=[ExpectedPart(part_id=part.part_id, kind=part.kind) for part in work.parts],
+            parts=work.expected(),
             set_aside=work.left_out(),
             started_time=started,
             finished_time=_now(),
             consent_version=consent_version,
+            supplement=work.event.supplement,
         )
-        message_id = f"{work.case_id}/deidentified"
+        number = f"/{event.supplement}" if event.supplement else ""
+        message_id = f"{work.case_id}/deidentified{number}"
         await self._bus.publish(subjects.CASE_DEIDENTIFIED, event, message_id=message_id)
 
     async def _stop(self, event: CaseReceived, error: MeshError) -> None:
@@ -226,7 +278,8 @@ class AnonymizationWorker:
         """Destroy the keys of everything received; the manifest's last, as it names the rest."""
         blobs = [each.blob for study in manifest.studies for each in study.instances]
         scopes = dict.fromkeys(ref.scope for ref in (*blobs, manifest.bundle))
-        scopes.pop(event.manifest.scope, None)
+        for kept in (event.manifest.scope, ""):  # a supplement has no Bundle
+            scopes.pop(kept, None)
         for scope in (*scopes, event.manifest.scope):
             await self._intake.destroy(event.case.tenant, scope)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from services.anonymization import files
 from services.anonymization.pseudonyms import Pseudonyms
 from services.kernel.crypto import KeyedHash
+from tests.anonymization.zone import Mesh, open_mesh
 
 files.silence_pydicom()
 
@@ -125,3 +126,9 @@ def bundle() -> Callable[..., bytes]:
         return json.dumps(content, ensure_ascii=False).encode()
 
     return make
+
+
+@pytest.fixture
+async def mesh() -> AsyncIterator[Mesh]:
+    async for each in open_mesh():
+        yield each

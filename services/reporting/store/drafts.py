@@ -34,7 +34,14 @@ class Drafts:
         """
         source, events = await self._store.sources(tenant, case_id)
         parts = []
+        superseded = {
+            part.supersedes
+            for part in source.parts
+            if version.included.get(part.part_id) is Outcome.COMPLETED
+        }
         for expected in source.parts:
+            if expected.part_id in superseded:
+                continue
             outcome = version.included.get(expected.part_id)
             event = events.get((expected.part_id, outcome)) if outcome else None
             parts.append(await self._part(tenant, expected, event))

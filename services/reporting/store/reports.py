@@ -13,6 +13,7 @@ from sqlalchemy import and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.kernel.errors import Unavailable
 from services.reporting.draft import Outcome
 from services.reporting.join import Decision, State
 from services.reporting.store import outbox
@@ -37,8 +38,17 @@ class ReportStore:
         self._due = timedelta(seconds=due_s)
 
     async def expect(self, event: CaseDeidentified) -> None:
-        """Keep which parts a case waits for; the first list stands."""
+        """Keep which parts a case waits for; the first list stands, a supplement adds to it.
+
+        Raises
+        ------
+        Unavailable
+            A supplement came before its case; it comes again.
+        """
         case = event.case
+        if event.supplement:
+            await self._expect_more(event)
+            return
         async with self._engine.begin() as connection:
             await self._touch(connection, case)
             await connection.execute(
@@ -46,6 +56,21 @@ class ReportStore:
                 .where(*of_case(CASES, case.tenant, case.case_id), CASES.c.deidentified.is_(None))
                 .values(deidentified=event.SerializeToString(), waiting=CASES.c.stopped.is_(False))
             )
+
+    async def _expect_more(self, event: CaseDeidentified) -> None:
+        where = of_case(CASES, event.case.tenant, event.case.case_id)
+        async with self._engine.begin() as connection:
+            await connection.execute(update(CASES).where(*where).values(stopped=CASES.c.stopped))
+            case = await one(connection, CASES, event.case.tenant, event.case.case_id)
+            if case is None or case["deidentified"] is None:
+                raise Unavailable("late images wait until the parts of their case are listed")
+            listed = CaseDeidentified.FromString(case["deidentified"])
+            known = {part.part_id for part in listed.parts}
+            if new := [part for part in event.parts if part.part_id not in known]:
+                listed.parts.extend(new)
+                listed.set_aside.extend(event.set_aside)
+                changed = {"deidentified": listed.SerializeToString()}
+                await connection.execute(update(CASES).where(*where).values(changed))
 
     async def ended(self, event: FindingReady, outcome: Outcome) -> None:
         """Keep how a part ended; the first event of each outcome stands."""
