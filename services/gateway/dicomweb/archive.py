@@ -83,10 +83,14 @@ class Archive:
         ------
         NotFound, KeyDestroyed, Unavailable
         """
+        blobs, scope = self._analysis, series.case_id
         if series.made:
-            scope = indexing.made_scope(series.case_id)
-            return await self._made.open(tenant, scope, instance.blob)
-        return await self._analysis.open(tenant, series.case_id, instance.blob)
+            blobs, scope = self._made, indexing.made_scope(series.case_id)
+        try:
+            return await blobs.open(tenant, scope, instance.blob)
+        except KeyDestroyed:
+            await self.index.forget(tenant, series.case_id)
+            raise
 
     async def head(
         self, tenant: str, series: Series, instance: Instance, reader: BlobReader

@@ -53,10 +53,10 @@ class Condition:
     @property
     def days(self) -> tuple[int, int]:
         """First and last day of a range of dates; (0, 0) when it is none."""
-        first, last = _ends(self.value, 8)
-        if not (first + last).isdigit():
+        first, last = (end[:8] for end in _ends(self.value, 8))
+        if not (first + last).isdigit() or not (first + last).isascii():
             return (0, 0)
-        return int(first.ljust(8, "0") or 0), int(last.ljust(8, "9") if last else "99999999")
+        return int(first.ljust(8, "0")), int(last.ljust(8, "9"))
 
 
 def condition(tag: str, value: str, *, fuzzy: bool) -> Condition:

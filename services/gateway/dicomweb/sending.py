@@ -17,19 +17,12 @@ from starlette.responses import Response, StreamingResponse
 
 from services.gateway.dicomweb import accept, entries
 from services.gateway.dicomweb.archive import Archive
-from services.gateway.fhir.outcome import NotAcceptable
+from services.gateway.fhir.outcome import NotAcceptable, RangeNotSatisfiable
 from services.gateway.store.dicom import Instance, Series
-from services.kernel.errors import Damaged, MeshError, TooLarge
+from services.kernel.errors import Damaged, TooLarge
 
 TRANSCODED_BYTES_MAX = 1 << 30
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-
-
-class RangeNotSatisfiable(MeshError):
-    """The range lies outside of the content."""
-
-    issue = "invalid"
-    grpc_status = "OUT_OF_RANGE"
 
 
 @dataclass(frozen=True, slots=True)

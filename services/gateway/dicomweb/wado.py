@@ -61,20 +61,27 @@ async def metadata(call: Call) -> Response:
     accept.takes_json(wanted.accepted(call))
     found = await wanted.found(call)
     await wanted.note(call, found)
-    levels = call.request.path_params
+    described = _metadata(call, found)
+    first = await anext(described)  # what cannot be read is said before anything is sent
 
     async def stream() -> AsyncIterator[bytes]:
-        yield b"["
-        for number, (series, instance) in enumerate(found.instances):
-            where = f"instances/{instance.uid}"
-            if "series" not in levels:
-                where = f"series/{series.uid}/{where}"
-            elif "instance" in levels:
-                where = address(call, series, instance)
-            yield (b"," if number else b"") + await _described(call, series, instance, where)
+        yield b"[" + first
+        async for one in described:
+            yield b"," + one
         yield b"]"
 
     return StreamingResponse(stream(), media_type=accept.DICOM_JSON)
+
+
+async def _metadata(call: Call, found: Found) -> AsyncIterator[bytes]:
+    levels = call.request.path_params
+    for series, instance in found.instances:
+        where = f"instances/{instance.uid}"
+        if "series" not in levels:
+            where = f"series/{series.uid}/{where}"
+        elif "instance" in levels:
+            where = address(call, series, instance)
+        yield await _described(call, series, instance, where)
 
 
 async def _described(call: Call, series: Series, instance: Instance, where: str) -> bytes:

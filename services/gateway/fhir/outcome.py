@@ -80,6 +80,13 @@ class MultipleMatches(PreconditionFailed):
     issue = "multiple-matches"
 
 
+class RangeNotSatisfiable(MeshError):
+    """A `Range` outside of the content: 416."""
+
+    issue = "invalid"
+    grpc_status = "OUT_OF_RANGE"
+
+
 class TooManyRequests(MeshError):
     """Tried too often; `retry_after_s` says when to try again."""
 
@@ -98,6 +105,7 @@ _OWN: dict[type[MeshError], int] = {
     KeyDestroyed: 410,
     Gone: 410,
     PreconditionFailed: 412,
+    RangeNotSatisfiable: 416,
 }
 
 
