@@ -30,6 +30,8 @@ class FakePeers:
     signatures: list[SignReportRequest] = field(default_factory=list)
     consents: list[tuple[str, bytes]] = field(default_factory=list)
     identity: ReidentifyResponse = field(default_factory=ReidentifyResponse)
+    identities: dict[str, ReidentifyResponse] = field(default_factory=dict)
+    """Of single cases, in place of `identity`."""
     signed: dict[int, int] = field(default_factory=dict)
     """Version → when the signature under it was given, µs."""
     signed_at_us: int = 1_790_000_000_000_000
@@ -70,7 +72,7 @@ class FakePeers:
         return answer
 
     async def reidentify(self, tenant: str, case_id: str) -> ReidentifyResponse:
-        return self.identity
+        return self.identities.get(case_id, self.identity)
 
     async def redact(self, tenant: str, case_id: str, text: str) -> str:
         return text.replace("Zhang", "[NAME]")

@@ -57,7 +57,7 @@ def view_of(parameters: Mapping[str, str], *, thumbnail: bool = False) -> View:
             _viewport(parameters["viewport"]) if "viewport" in parameters else (None,) * 2
         )
         quality = int(parameters.get("quality", QUALITY_DEFAULT))
-    except (ValueError, OverflowError) as error:
+    except (IndexError, ValueError, OverflowError) as error:
         problem = Violation(
             "query", "window=centre,width,function; viewport=w,h[,x,y,w,h]; quality"
         )
