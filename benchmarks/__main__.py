@@ -9,6 +9,7 @@ from benchmarks import machine, results
 
 NAMES = [
     "case",
+    "receiving",
     "inference_hop",
     "bus",
     "deidentification",

@@ -9,6 +9,7 @@ import typer
 
 from services.cli import accounts, case_commands, client_commands, dead_commands, demo, local, send
 from services.cli.client import Client, find_access
+from services.cli.mesh import Options
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,9 +42,20 @@ def _operator(url: str, state: Path | None) -> Client:
 
 
 @app.command()
-def up(state: StateDir = Path(".dxmesh"), port: Port = 8080) -> None:
+def up(
+    state: StateDir = Path(".dxmesh"),
+    port: Port = 8080,
+    dicom_devices: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of devices that may send by C-STORE; docs/guides/receiving.md."
+        ),
+    ] = None,
+    dicom_port: Annotated[int, typer.Option(help="Port for C-STORE.", min=1, max=65535)] = 11112,
+) -> None:
     """Run the whole mesh on this machine until Ctrl-C; its state folder is kept."""
-    local.up(state or Path(".dxmesh"), port)
+    options = Options(http_port=port, dicom_port=dicom_port, dicom_devices=dicom_devices)
+    local.up(state or Path(".dxmesh"), options)
 
 
 @app.command("demo")

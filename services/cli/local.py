@@ -67,16 +67,19 @@ def alone(folder: Path) -> None:
         )
 
 
-def up(folder: Path, port: int) -> None:
+def up(folder: Path, options: Options) -> None:
     """Run the mesh until it is interrupted."""
     alone(folder)
     state = open_state(folder)
     try:
-        with running(state, Options(http_port=port)) as mesh:
+        with running(state, options) as mesh:
             known = accounts.read(state.root)
             out.print(Text(f"review page   {mesh.url}/"))
             out.print(Text(f"sign-in       {known.physician} / {known.physician_password}"))
             out.print(Text(f"FHIR          {mesh.url}/fhir  (tokens in {folder}/credentials.json)"))
+            if options.dicom_devices:
+                place = f"DXMESH at 127.0.0.1:{options.dicom_port}"
+                out.print(Text(f"C-STORE       {place}, for {options.dicom_devices}"))
             out.print(Text("Ctrl-C stops it."))
             threading.Event().wait()
     except KeyboardInterrupt:

@@ -46,6 +46,12 @@ class Options:
     http_port: int = 0
     """The gateway's port; 0: any free one."""
 
+    dicom_port: int = 11112
+    """Port for C-STORE, where `dicom_devices` says who may send."""
+
+    dicom_devices: Path | None = None
+    """TOML file of the devices that may send; none: nothing listens."""
+
     database_urls: dict[str, str] = field(default_factory=dict)
     """Database per service; a service not named here gets its SQLite file."""
 
@@ -171,6 +177,9 @@ class Mesh:
         if name in WITH_DATABASE:
             default = f"sqlite+aiosqlite:///{state.database(name)}"
             values["DX_DATABASE_URL"] = self.options.database_urls.get(name, default)
+        if name == "ingest" and self.options.dicom_devices:
+            values["DX_INGEST_DIMSE_PORT"] = str(self.options.dicom_port)
+            values["DX_INGEST_DIMSE_DEVICES_FILE"] = str(self.options.dicom_devices.resolve())
         if name == "gateway":
             values["DX_GATEWAY_HTTP_LISTEN"] = f"127.0.0.1:{self.ports['http']}"
             values["DX_GATEWAY_ACCOUNTS_FILE"] = str(state.root / "accounts.toml")

@@ -84,7 +84,12 @@ def command(
         f"--http-port={ports['http']}",
         f"--metrics-port={ports['metrics']}",
         "--metrics-address=127.0.0.1",
+        # One model that cannot be loaded must not silence the others; imaging declines its part.
         "--exit-on-error=false",
+        "--strict-readiness=false",
+        # Every model is loaded at the start, and each can be loaded anew or let go by name.
+        "--model-control-mode=explicit",
+        "--load-model=*",
         "--disable-auto-complete-config",
         "--exit-timeout-secs=5",
         *(_tracing(traces_url) if traces_url else ()),
