@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
-from dxmesh.event.v1.feedback_given_pb2 import FeedbackGiven
+from dxmesh.event.v1.feedback_given_pb2 import VERDICT_ADD, FeedbackGiven
 from dxmesh.event.v1.finding_ready_pb2 import (
     OUTCOME_COMPLETED,
     OUTCOME_DECLINED,
@@ -99,6 +99,7 @@ class ReportingService(rpc_pb.ReportingServiceServicer):
         if version.signed != amends:
             raise signing.ReportLocked("this version is signed", version=version.number)
         signing.check_verdicts(request.verdicts, version.findings)
+        signing.check_added(request.added)
         return await self._sign(request, versions, version)
 
     async def _sign(
@@ -187,7 +188,24 @@ def _announcements(
             model_name=name,
             model_version=model_version,
         )
-        given.given_time.FromDatetime(signed)
-        message_id = f"{prefix}/feedback/{verdict.finding_id}"
-        out.append(Outgoing(message_id, subjects.FEEDBACK_GIVEN.name, given.SerializeToString()))
+        if verdict.HasField("marking"):
+            given.marking.CopyFrom(verdict.marking)
+        out.append(_feedback(prefix, given, signed))
+    for added in request.added:
+        given = FeedbackGiven(
+            case=case,
+            version=version.number,
+            finding_id=added.added_id,
+            verdict=VERDICT_ADD,
+            correction=added.text,
+            marking=added.marking,
+            kind=added.kind,
+        )
+        out.append(_feedback(prefix, given, signed))
     return out
+
+
+def _feedback(prefix: str, given: FeedbackGiven, signed: datetime) -> Outgoing:
+    given.given_time.FromDatetime(signed)
+    message_id = f"{prefix}/feedback/{given.finding_id}"
+    return Outgoing(message_id, subjects.FEEDBACK_GIVEN.name, given.SerializeToString())

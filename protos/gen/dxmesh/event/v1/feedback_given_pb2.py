@@ -26,15 +26,19 @@ from dxmesh.event.v1 import case_ref_pb2 as dxmesh_dot_event_dot_v1_dot_case__re
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$dxmesh/event/v1/feedback_given.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n\rFeedbackGiven\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x12\n\nfinding_id\x18\x03 \x01(\t\x12)\n\x07verdict\x18\x04 \x01(\x0e\x32\x18.dxmesh.event.v1.Verdict\x12\x12\n\ncorrection\x18\x05 \x01(\t\x12\x0f\n\x07\x63omment\x18\x06 \x01(\t\x12\x12\n\nmodel_name\x18\x07 \x01(\t\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12.\n\ngiven_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp*]\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_AGREE\x10\x01\x12\x14\n\x10VERDICT_DISAGREE\x10\x02\x12\x10\n\x0cVERDICT_EDIT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$dxmesh/event/v1/feedback_given.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x01\n\x07Marking\x12%\n\x05shape\x18\x01 \x01(\x0e\x32\x16.dxmesh.event.v1.Shape\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x03 \x01(\t\x12\r\n\x05\x66rame\x18\x04 \x01(\x05\x12\x0c\n\x04left\x18\x05 \x01(\x01\x12\x0b\n\x03top\x18\x06 \x01(\x01\x12\r\n\x05right\x18\x07 \x01(\x01\x12\x0e\n\x06\x62ottom\x18\x08 \x01(\x01\"\xc0\x02\n\rFeedbackGiven\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x12\n\nfinding_id\x18\x03 \x01(\t\x12)\n\x07verdict\x18\x04 \x01(\x0e\x32\x18.dxmesh.event.v1.Verdict\x12\x12\n\ncorrection\x18\x05 \x01(\t\x12\x0f\n\x07\x63omment\x18\x06 \x01(\t\x12\x12\n\nmodel_name\x18\x07 \x01(\t\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12.\n\ngiven_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07marking\x18\n \x01(\x0b\x32\x18.dxmesh.event.v1.Marking\x12\x0c\n\x04kind\x18\x0b \x01(\t*n\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_AGREE\x10\x01\x12\x14\n\x10VERDICT_DISAGREE\x10\x02\x12\x10\n\x0cVERDICT_EDIT\x10\x03\x12\x0f\n\x0bVERDICT_ADD\x10\x04*@\n\x05Shape\x12\x15\n\x11SHAPE_UNSPECIFIED\x10\x00\x12\r\n\tSHAPE_BOX\x10\x01\x12\x11\n\rSHAPE_ELLIPSE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.event.v1.feedback_given_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=388
-  _globals['_VERDICT']._serialized_end=481
-  _globals['_FEEDBACKGIVEN']._serialized_start=123
-  _globals['_FEEDBACKGIVEN']._serialized_end=386
+  _globals['_VERDICT']._serialized_start=624
+  _globals['_VERDICT']._serialized_end=734
+  _globals['_SHAPE']._serialized_start=736
+  _globals['_SHAPE']._serialized_end=800
+  _globals['_MARKING']._serialized_start=123
+  _globals['_MARKING']._serialized_end=299
+  _globals['_FEEDBACKGIVEN']._serialized_start=302
+  _globals['_FEEDBACKGIVEN']._serialized_end=622
 # @@protoc_insertion_point(module_scope)

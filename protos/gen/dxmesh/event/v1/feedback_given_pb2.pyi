@@ -32,7 +32,9 @@ class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Verdict.Value
     VERDICT_DISAGREE: _Verdict.ValueType  # 2
     """The finding is wrong."""
     VERDICT_EDIT: _Verdict.ValueType  # 3
-    """Right in part; the correction says what."""
+    """Right in part; the correction says what, or the marking where it really lies."""
+    VERDICT_ADD: _Verdict.ValueType  # 4
+    """The models missed it: the physician added this finding."""
 
 class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
     """Verdict of a physician on one finding."""
@@ -44,8 +46,84 @@ VERDICT_AGREE: Verdict.ValueType  # 1
 VERDICT_DISAGREE: Verdict.ValueType  # 2
 """The finding is wrong."""
 VERDICT_EDIT: Verdict.ValueType  # 3
-"""Right in part; the correction says what."""
+"""Right in part; the correction says what, or the marking where it really lies."""
+VERDICT_ADD: Verdict.ValueType  # 4
+"""The models missed it: the physician added this finding."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+
+class _Shape:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ShapeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Shape.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SHAPE_UNSPECIFIED: _Shape.ValueType  # 0
+    """Never valid."""
+    SHAPE_BOX: _Shape.ValueType  # 1
+    """A box."""
+    SHAPE_ELLIPSE: _Shape.ValueType  # 2
+    """The ellipse that fills a box."""
+
+class Shape(_Shape, metaclass=_ShapeEnumTypeWrapper):
+    """Shape of a marking."""
+
+SHAPE_UNSPECIFIED: Shape.ValueType  # 0
+"""Never valid."""
+SHAPE_BOX: Shape.ValueType  # 1
+"""A box."""
+SHAPE_ELLIPSE: Shape.ValueType  # 2
+"""The ellipse that fills a box."""
+Global___Shape: _TypeAlias = Shape  # noqa: Y015
+
+@_typing.final
+class Marking(_message.Message):
+    """Marking is where a physician says that a finding lies, on one image as the models saw it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHAPE_FIELD_NUMBER: _builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    BOTTOM_FIELD_NUMBER: _builtins.int
+    shape: Global___Shape.ValueType
+    """Its shape."""
+    series_instance_uid: _builtins.str
+    """Series instance UID (analysis zone)."""
+    sop_instance_uid: _builtins.str
+    """SOP instance UID (analysis zone) of the image."""
+    frame: _builtins.int
+    """Frame of that instance, from 1; 0 for an instance of one frame."""
+    left: _builtins.float
+    """Left edge, pixels of the image from its upper left corner."""
+    top: _builtins.float
+    """Upper edge, pixels."""
+    right: _builtins.float
+    """Right edge, pixels; greater than `left`."""
+    bottom: _builtins.float
+    """Lower edge, pixels; greater than `top`."""
+    def __init__(
+        self,
+        *,
+        shape: Global___Shape.ValueType = ...,
+        series_instance_uid: _builtins.str = ...,
+        sop_instance_uid: _builtins.str = ...,
+        frame: _builtins.int = ...,
+        left: _builtins.float = ...,
+        top: _builtins.float = ...,
+        right: _builtins.float = ...,
+        bottom: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "frame", b"frame", "left", b"left", "right", b"right", "series_instance_uid", b"series_instance_uid", "shape", b"shape", "sop_instance_uid", b"sop_instance_uid", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Marking: _TypeAlias = Marking  # noqa: Y015
 
 @_typing.final
 class FeedbackGiven(_message.Message):
@@ -64,20 +142,26 @@ class FeedbackGiven(_message.Message):
     MODEL_NAME_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     GIVEN_TIME_FIELD_NUMBER: _builtins.int
+    MARKING_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of the report."""
     finding_id: _builtins.str
-    """Id of the finding in the report."""
+    """Id of the finding in the report; "added-1" and so on for those the physician added."""
     verdict: Global___Verdict.ValueType
     """The verdict."""
     correction: _builtins.str
-    """Correction, identity removed; empty unless the verdict is EDIT."""
+    """Correction, identity removed; empty unless the verdict is EDIT, or ADD: what it is."""
     comment: _builtins.str
     """Comment, identity removed."""
     model_name: _builtins.str
     """Name of the model that made the finding."""
     model_version: _builtins.str
     """Its version."""
+    kind: _builtins.str
+    """What kind of finding was added: "nodule", "haemorrhage", "fracture", "tumour", "other";
+    empty unless the verdict is ADD.
+    """
     @_builtins.property
     def case(self) -> _case_ref_pb2.CaseRef:
         """The case."""
@@ -85,6 +169,10 @@ class FeedbackGiven(_message.Message):
     @_builtins.property
     def given_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
+
+    @_builtins.property
+    def marking(self) -> Global___Marking:
+        """Where the finding really lies; absent when the physician drew nothing."""
 
     def __init__(
         self,
@@ -98,10 +186,12 @@ class FeedbackGiven(_message.Message):
         model_name: _builtins.str = ...,
         model_version: _builtins.str = ...,
         given_time: _timestamp_pb2.Timestamp | None = ...,
+        marking: Global___Marking | None = ...,
+        kind: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "given_time", b"given_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "given_time", b"given_time", "marking", b"marking"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "comment", b"comment", "correction", b"correction", "finding_id", b"finding_id", "given_time", b"given_time", "model_name", b"model_name", "model_version", b"model_version", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "comment", b"comment", "correction", b"correction", "finding_id", b"finding_id", "given_time", b"given_time", "kind", b"kind", "marking", b"marking", "model_name", b"model_name", "model_version", b"model_version", "verdict", b"verdict", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from dxmesh.event.v1 import finding_ready_pb2 as dxmesh_dot_event_dot_v1_dot_fin
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+dxmesh/reporting/v1/reporting_service.proto\x12\x13\x64xmesh.reporting.v1\x1a$dxmesh/event/v1/feedback_given.proto\x1a#dxmesh/event/v1/finding_ready.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x15GetReportStateRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\"G\n\tPartState\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.dxmesh.event.v1.Outcome\"p\n\x16GetReportStateResponse\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0esigned_version\x18\x02 \x01(\x05\x12-\n\x05parts\x18\x03 \x03(\x0b\x32\x1e.dxmesh.reporting.v1.PartState\"\x9f\x01\n\x0e\x46indingVerdict\x12\x12\n\nfinding_id\x18\x01 \x01(\t\x12)\n\x07verdict\x18\x02 \x01(\x0e\x32\x18.dxmesh.event.v1.Verdict\x12\x12\n\ncorrection\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\"\xd1\x01\n\x11SignReportRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06signer\x18\x04 \x01(\t\x12\x35\n\x08verdicts\x18\x05 \x03(\x0b\x32#.dxmesh.reporting.v1.FindingVerdict\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x61mends_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"X\n\x12SignReportResponse\x12/\n\x0bsigned_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tamendment\x18\x02 \x01(\x08\x32\xdc\x01\n\x10ReportingService\x12i\n\x0eGetReportState\x12*.dxmesh.reporting.v1.GetReportStateRequest\x1a+.dxmesh.reporting.v1.GetReportStateResponse\x12]\n\nSignReport\x12&.dxmesh.reporting.v1.SignReportRequest\x1a\'.dxmesh.reporting.v1.SignReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+dxmesh/reporting/v1/reporting_service.proto\x12\x13\x64xmesh.reporting.v1\x1a$dxmesh/event/v1/feedback_given.proto\x1a#dxmesh/event/v1/finding_ready.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x15GetReportStateRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\"G\n\tPartState\x12\x0f\n\x07part_id\x18\x01 \x01(\t\x12)\n\x07outcome\x18\x02 \x01(\x0e\x32\x18.dxmesh.event.v1.Outcome\"p\n\x16GetReportStateResponse\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x16\n\x0esigned_version\x18\x02 \x01(\x05\x12-\n\x05parts\x18\x03 \x03(\x0b\x32\x1e.dxmesh.reporting.v1.PartState\"\xca\x01\n\x0e\x46indingVerdict\x12\x12\n\nfinding_id\x18\x01 \x01(\t\x12)\n\x07verdict\x18\x02 \x01(\x0e\x32\x18.dxmesh.event.v1.Verdict\x12\x12\n\ncorrection\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12)\n\x07marking\x18\x07 \x01(\x0b\x32\x18.dxmesh.event.v1.Marking\"g\n\x0c\x41\x64\x64\x65\x64\x46inding\x12\x10\n\x08\x61\x64\x64\x65\x64_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12)\n\x07marking\x18\x04 \x01(\x0b\x32\x18.dxmesh.event.v1.Marking\"\x83\x02\n\x11SignReportRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06signer\x18\x04 \x01(\t\x12\x35\n\x08verdicts\x18\x05 \x03(\x0b\x32#.dxmesh.reporting.v1.FindingVerdict\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x61mends_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x05\x61\x64\x64\x65\x64\x18\x08 \x03(\x0b\x32!.dxmesh.reporting.v1.AddedFinding\"X\n\x12SignReportResponse\x12/\n\x0bsigned_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tamendment\x18\x02 \x01(\x08\x32\xdc\x01\n\x10ReportingService\x12i\n\x0eGetReportState\x12*.dxmesh.reporting.v1.GetReportStateRequest\x1a+.dxmesh.reporting.v1.GetReportStateResponse\x12]\n\nSignReport\x12&.dxmesh.reporting.v1.SignReportRequest\x1a\'.dxmesh.reporting.v1.SignReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,11 +41,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETREPORTSTATERESPONSE']._serialized_start=307
   _globals['_GETREPORTSTATERESPONSE']._serialized_end=419
   _globals['_FINDINGVERDICT']._serialized_start=422
-  _globals['_FINDINGVERDICT']._serialized_end=581
-  _globals['_SIGNREPORTREQUEST']._serialized_start=584
-  _globals['_SIGNREPORTREQUEST']._serialized_end=793
-  _globals['_SIGNREPORTRESPONSE']._serialized_start=795
-  _globals['_SIGNREPORTRESPONSE']._serialized_end=883
-  _globals['_REPORTINGSERVICE']._serialized_start=886
-  _globals['_REPORTINGSERVICE']._serialized_end=1106
+  _globals['_FINDINGVERDICT']._serialized_end=624
+  _globals['_ADDEDFINDING']._serialized_start=626
+  _globals['_ADDEDFINDING']._serialized_end=729
+  _globals['_SIGNREPORTREQUEST']._serialized_start=732
+  _globals['_SIGNREPORTREQUEST']._serialized_end=991
+  _globals['_SIGNREPORTRESPONSE']._serialized_start=993
+  _globals['_SIGNREPORTRESPONSE']._serialized_end=1081
+  _globals['_REPORTINGSERVICE']._serialized_start=1084
+  _globals['_REPORTINGSERVICE']._serialized_end=1304
 # @@protoc_insertion_point(module_scope)

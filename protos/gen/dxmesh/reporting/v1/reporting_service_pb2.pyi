@@ -117,6 +117,7 @@ class FindingVerdict(_message.Message):
     COMMENT_FIELD_NUMBER: _builtins.int
     MODEL_NAME_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    MARKING_FIELD_NUMBER: _builtins.int
     finding_id: _builtins.str
     """Id of the finding in the report."""
     verdict: _feedback_given_pb2.Verdict.ValueType
@@ -129,6 +130,10 @@ class FindingVerdict(_message.Message):
     """Model that made the finding."""
     model_version: _builtins.str
     """Its version."""
+    @_builtins.property
+    def marking(self) -> _feedback_given_pb2.Marking:
+        """Where the finding really lies; goes with the verdict EDIT."""
+
     def __init__(
         self,
         *,
@@ -138,14 +143,51 @@ class FindingVerdict(_message.Message):
         comment: _builtins.str = ...,
         model_name: _builtins.str = ...,
         model_version: _builtins.str = ...,
+        marking: _feedback_given_pb2.Marking | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["marking", b"marking"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "correction", b"correction", "finding_id", b"finding_id", "model_name", b"model_name", "model_version", b"model_version", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "correction", b"correction", "finding_id", b"finding_id", "marking", b"marking", "model_name", b"model_name", "model_version", b"model_version", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindingVerdict: _TypeAlias = FindingVerdict  # noqa: Y015
+
+@_typing.final
+class AddedFinding(_message.Message):
+    """AddedFinding is what a physician saw and no model did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDED_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    MARKING_FIELD_NUMBER: _builtins.int
+    added_id: _builtins.str
+    """Id within the review, "added-1" and so on."""
+    kind: _builtins.str
+    """What it is: "nodule", "haemorrhage", "fracture", "tumour" or "other"."""
+    text: _builtins.str
+    """What the physician wrote of it, identity removed."""
+    @_builtins.property
+    def marking(self) -> _feedback_given_pb2.Marking:
+        """Where it lies."""
+
+    def __init__(
+        self,
+        *,
+        added_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        text: _builtins.str = ...,
+        marking: _feedback_given_pb2.Marking | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["marking", b"marking"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_id", b"added_id", "kind", b"kind", "marking", b"marking", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddedFinding: _TypeAlias = AddedFinding  # noqa: Y015
 
 @_typing.final
 class SignReportRequest(_message.Message):
@@ -160,6 +202,7 @@ class SignReportRequest(_message.Message):
     VERDICTS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     AMENDS_TIME_FIELD_NUMBER: _builtins.int
+    ADDED_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant."""
     case_id: _builtins.str
@@ -180,6 +223,10 @@ class SignReportRequest(_message.Message):
         unset for the first signature under a version. Refused unless it still stands.
         """
 
+    @_builtins.property
+    def added(self) -> _containers.RepeatedCompositeFieldContainer[Global___AddedFinding]:
+        """What the physician added."""
+
     def __init__(
         self,
         *,
@@ -190,10 +237,11 @@ class SignReportRequest(_message.Message):
         verdicts: _abc.Iterable[Global___FindingVerdict] | None = ...,
         request_id: _builtins.str = ...,
         amends_time: _timestamp_pb2.Timestamp | None = ...,
+        added: _abc.Iterable[Global___AddedFinding] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amends_time", b"amends_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amends_time", b"amends_time", "case_id", b"case_id", "request_id", b"request_id", "signer", b"signer", "tenant", b"tenant", "verdicts", b"verdicts", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "amends_time", b"amends_time", "case_id", b"case_id", "request_id", b"request_id", "signer", b"signer", "tenant", b"tenant", "verdicts", b"verdicts", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
