@@ -164,11 +164,13 @@ def _is_gap(at: int, along: Floats, thicknesses: Sequence[float | None]) -> bool
 
 
 def _tilt(steps: Floats, along: Floats, normal: Floats) -> float:
-    """Return the gantry's tilt, degrees; refuse slices that are moved sideways."""
+    """Return the gantry's tilt, degrees, + where the normal leans to the back (LPS +y) against
+    the way from slice to slice; refuse slices that are moved sideways.
+    """
     sideways = steps - np.outer(along, normal)
     slope = sideways.sum(axis=0) / along.sum()
     shift = float(np.linalg.norm(sideways - np.outer(along, slope), axis=1).max())
     if shift > SIDEWAYS_MM_MAX:
         raise refusals.ShiftedSlices("slices are moved sideways against each other", shift_mm=shift)
     degrees = float(np.degrees(np.arctan(np.linalg.norm(slope))))
-    return degrees if slope[np.argmax(np.abs(slope))] >= 0 else -degrees
+    return -degrees if slope[np.argmax(np.abs(slope))] > 0 else degrees

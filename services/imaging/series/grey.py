@@ -130,11 +130,11 @@ def _windowed(values: Floats, sample: Floats, how: Scale) -> tuple[Grey, str]:
     low, high = (float(end) for end in np.percentile(sample, PERCENTILES))
     if low == high:
         low, high = float(sample.min()), float(sample.max())
-    return np.clip((values - low) / (high - low), 0, 1, dtype=np.float32), "percentiles"
+    return _unit((values - low) / (high - low)), "percentiles"
 
 
 def _by_lut(values: Floats, lut: Lut) -> Grey:
-    return np.clip(lut(values) / np.float32((1 << lut.bits) - 1), 0, 1, dtype=np.float32)
+    return _unit(lut(values) / np.float32((1 << lut.bits) - 1))
 
 
 def _by_window(values: Floats, centre: float, width: float, function: str) -> Grey:
@@ -145,7 +145,11 @@ def _by_window(values: Floats, centre: float, width: float, function: str) -> Gr
         grey = (values - centre) / width + 0.5
     else:
         grey = (values - (centre - 0.5)) / (width - 1) + 0.5
-    return np.clip(grey, 0, 1, dtype=np.float32)
+    return _unit(grey)
+
+
+def _unit(grey: Floats) -> Grey:
+    return np.asarray(np.clip(grey, 0, 1), np.float32)
 
 
 def _believable(sample: Grey) -> bool:

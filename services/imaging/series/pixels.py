@@ -149,7 +149,7 @@ def _native(content: bytes, stored: Stored, shape: tuple[int, int]) -> npt.NDArr
 
 def _significant(values: npt.NDArray[Any], stored: Stored) -> Values:
     """Return the value bits of each word, with their sign."""
-    wide = values.astype(np.int64 if stored.allocated == 32 else np.int32)
+    wide: Values = values.astype(np.int64 if stored.allocated == 32 else np.int32)
     wide = (wide >> (stored.high + 1 - stored.bits)) & ((1 << stored.bits) - 1)
     if stored.signed:
         half = 1 << (stored.bits - 1)

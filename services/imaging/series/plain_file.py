@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomIO
 from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
@@ -36,7 +37,7 @@ def opened(file: File) -> Iterator[BinaryIO]:
 
 def _is_deflated(stream: BinaryIO) -> bool:
     try:
-        return _meta(stream).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+        return str(_meta(stream).get("TransferSyntaxUID")) == DeflatedExplicitVRLittleEndian
     except UNREADABLE:
         return False  # whoever reads the header says what is wrong with it
     finally:
@@ -63,7 +64,7 @@ def _inflated(stream: BinaryIO) -> BinaryIO:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     plain = io.BytesIO()
     plain.write(b"\0" * 128 + b"DICM")
-    write_file_meta_info(plain, meta, enforce_standard=False)
+    write_file_meta_info(DicomIO(plain), meta, enforce_standard=False)
     plain.write(content)
     plain.seek(0)
     return plain

@@ -22,8 +22,8 @@ def tiff(files: Sequence[File]) -> SlideFiles | None:
     if len(files) != 1:
         return None
     with files[0].open() as stream:
-        begins = stream.read(4)
-    if begins not in TIFF:
+        begins = stream.read(132)
+    if begins[:4] not in TIFF or begins[128:] == b"DICM":  # a DICOM file may also be TIFF
         return None
     return SlideFiles(paths=(_on_disk(files[0]),), format="tiff")
 

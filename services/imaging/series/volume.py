@@ -43,8 +43,8 @@ class Volume:
     """Nominal slice thickness, the median where it varies; None: not stated."""
 
     tilt_degrees: float = 0.0
-    """Gantry tilt: angle between the slices' normal and the way from slice to slice; signed, +
-    when the stack leans to the back going up."""
+    """Gantry tilt: angle between the slices' normal and the way from slice to slice; + where
+    the normal leans to the back, as Gantry/Detector Tilt is mostly written."""
 
     lean_degrees: float = 0.0
     """Angle between the slices' normal and the body's axis (z)."""
