@@ -30,6 +30,7 @@ def write(
     parts: Split,
     points: Mapping[str, float],
     figures: Mapping[str, object],
+    foreign: Mapping[str, object],
     cpu_s: Mapping[str, float],
 ) -> None:
     """Write card.json beside the model, and the page."""
@@ -60,6 +61,7 @@ def write(
     }
     card["figures"] = dict(figures)
     card["baselines_test_auc"] = baselines.measure(radiographs, parts, parts.test)
+    card["out_of_distribution"] = dict(foreign)
     spent = {name: round(value) for name, value in cpu_s.items()}
     card["cpu_s"] = before.get("cpu_s", {}) | spent
     write_json(path, card)

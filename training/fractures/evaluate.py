@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from services.imaging.fractures import detect
-from training.fractures import calibrate, card, export, measure
+from training.fractures import calibrate, card, export, measure, strangers
 from training.fractures.data import Ints, Radiographs, read
 from training.fractures.groups import Split, split
 from training.fractures.network import build
@@ -95,11 +95,14 @@ def main() -> None:
     test = score(folder, radiographs, parts, parts.test)
     figures["test"] = measure.all_of(test, points)
     print(json.dumps(figures["test"], indent=1), flush=True)
+    session = export.session(folder / export.VERSION / "model.onnx")
+    foreign = strangers.measure(arguments.data, session, {"validation": validation, "test": test})
+    print(json.dumps(foreign, indent=1), flush=True)
     cpu_s = {"evaluation": time.process_time() - began}
     if not arguments.measure:
         kept = torch.load(arguments.work / "checkpoint.pt", weights_only=False)
         cpu_s["training"] = kept["cpu_s"]
-    card.write(folder, radiographs, parts, points, figures, cpu_s)
+    card.write(folder, radiographs, parts, points, figures, foreign, cpu_s)
 
 
 if __name__ == "__main__":

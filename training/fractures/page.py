@@ -19,7 +19,7 @@ def write(card: Mapping[str, Any], path: Path = PAGE) -> None:
         return
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
-    body = "\n\n".join([_main(card), _subgroups(card), _calibration(card)])
+    body = "\n\n".join([_main(card), _subgroups(card), _calibration(card), _strangers(card)])
     path.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}")
 
 
@@ -83,3 +83,11 @@ def _calibration(card: Mapping[str, Any]) -> str:
         f"Expected calibration error {measured['expected_calibration_error']:.3f}, "
         f"Brier score {measured['brier']:.3f}."
     )
+
+
+def _strangers(card: Mapping[str, Any]) -> str:
+    lines = ["| images without a stated body part | number | declined by their looks |"]
+    lines.append("|---|---|---|")
+    for name, row in card["out_of_distribution"].items():
+        lines.append(f"| {name} | {row['images']} | {row['declined']:.0%} |")
+    return "\n".join(lines)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -121,7 +122,7 @@ class Run:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate_at)
         self.generator = np.random.default_rng(SEED)
         self.draw = Draw(radiographs, rows, self.generator)
-        self.before_s = 0.0
+        self.before_s, self.stopped = 0.0, False
 
     def learn(self, scale: float) -> list[float]:
         """Take one step; return the parts of its loss."""
@@ -154,6 +155,10 @@ class Run:
             self.work / "checkpoint.pt",
         )
 
+    def stop(self, *_: object) -> None:
+        """Stop after this step: the job's time is over, the checkpoint goes on."""
+        self.stopped = True
+
     def resume(self) -> None:
         """Go on from the checkpoint, if there is one."""
         path = self.work / "checkpoint.pt"
@@ -184,7 +189,7 @@ def fit(run: Run, until: int) -> None:
     """Take the steps that are left, at most to `until`."""
     ends = np.cumsum([count for _, count in STAGES])
     seen, began = np.zeros(3), time.perf_counter()
-    while run.step < min(until, int(ends[-1])):
+    while run.step < min(until, int(ends[-1])) and not run.stopped:
         scale = STAGES[int(np.searchsorted(ends, run.step, side="right"))][0]
         seen += run.learn(scale)
         if run.step % 50 == 0:
@@ -193,7 +198,7 @@ def fit(run: Run, until: int) -> None:
             figures = f"heat {heat:.3f} box {reach:.3f} whole {whole:.3f}"
             print(f"{run.step} {figures} {took:.0f} s", flush=True)
             seen[:] = 0
-        if run.step % 250 == 0:
+        if run.step % 100 == 0 or run.stopped:
             run.save()
     run.save()
 
@@ -221,6 +226,7 @@ def main() -> None:
         print(name, len(rows), int(fractured[rows].sum()), flush=True)
     run = Run(radiographs, parts.development, arguments.work)
     run.resume()
+    signal.signal(signal.SIGTERM, run.stop)
     fit(run, arguments.until)
     print(f"{time.process_time():.0f} s of CPU")
 
