@@ -49,9 +49,9 @@ class Head:
     ventricles: bool = True
     turn_degrees: float = 0.0
     tilt_degrees: float = 0.0
-    gaps_mm: tuple[float, ...] = (5.0,) * 29
-    pixel_mm: float = 0.8
-    side: int = 256
+    gaps_mm: tuple[float, ...] = (6.0,) * 22
+    pixel_mm: float = 1.05
+    side: int = 192
     noise_hu: float = 4.0
     bone_hu: float = BONE
     seed: int = 3

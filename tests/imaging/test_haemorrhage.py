@@ -22,6 +22,7 @@ from scipy import ndimage
 from services.imaging.haemorrhage import (
     characterise,
     midline,
+    names,
     prepare,
     score,
     segment,
@@ -62,8 +63,8 @@ def heads() -> ModuleType:
 
 def dense_cells(model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Answer as the model does: cells with dense voxels are epidural haemorrhage."""
-    assert model == score.MODEL
-    slices = inputs[score.INPUT]
+    assert model == names.MODEL
+    slices = inputs[names.INPUT]
     smooth = ndimage.uniform_filter(slices[:, 1], (0, 5, 5))
     dense = (smooth > 0.64) & (slices[:, 3] > 0.5) & (smooth < 0.9)
     dense = ndimage.binary_erosion(dense, np.ones((1, 5, 5)))
@@ -74,7 +75,7 @@ def dense_cells(model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     probability = np.full((len(slices), 7), 0.02, np.float32)
     probability[seen, 0] = 0.95
     probability[seen, 4] = 0.9
-    return {score.PROBABILITY: probability, score.MAP: maps}
+    return {names.PROBABILITY: probability, names.MAP: maps}
 
 
 def read(volume: Volume, **context: Any) -> Reading:
@@ -109,7 +110,7 @@ def test_head_is_found_however_it_lies(heads: ModuleType, turn: float, tilt: flo
     "change",
     [
         {"bone_hu": 60.0},
-        {"pixel_mm": 0.8, "gaps_mm": (5.0,) * 2},
+        {"gaps_mm": (5.0,) * 2},
         {"gaps_mm": (0.5,) * 20},
     ],
 )
@@ -170,11 +171,11 @@ def test_tilt_and_uneven_distances_do_not_change_place_and_volume(heads: ModuleT
 @pytest.mark.requirement("DX-IMG-54")
 def test_thin_slices_are_read_in_slabs_and_masked_as_slices(heads: ModuleType) -> None:
     ball = heads.Ball((25.0, 30.0, 4.0), 12.0)
-    head = heads.Head(blood=(ball,), gaps_mm=(1.25,) * 115, noise_hu=9.0, side=200, pixel_mm=1.0)
+    head = heads.Head(blood=(ball,), gaps_mm=(2.0,) * 65, noise_hu=9.0)
     volume = head.volume()
     thick, bounds = slabs.thicken(volume)
-    assert len(thick.hu) == 29
-    assert thick.hu[10].std() < volume.hu[42].std()
+    assert len(thick.hu) == 33
+    assert thick.hu[17][80:110, 60:90].std() < volume.hu[34][80:110, 60:90].std()
     (lesion,) = read(volume).lesions
     assert lesion.mask is not None
     place = lesion.finding.place

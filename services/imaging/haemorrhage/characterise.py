@@ -10,8 +10,9 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 from services.imaging.haemorrhage.frame import LENGTH, ROWS
+from services.imaging.haemorrhage.names import TYPES
 from services.imaging.haemorrhage.prepare import Head
-from services.imaging.haemorrhage.score import TYPES, Scores
+from services.imaging.haemorrhage.score import Scores
 from services.imaging.haemorrhage.segment import Region, cells, to_source
 from services.imaging.series.volume import Volume
 

@@ -110,19 +110,20 @@ def _on_slice(head: Head, number: int) -> float | None:
     if middle is None:
         return None
     fluid = _fluid(head, number)
-    reach = int(SHIFT_MM_MAX / head.pixel_mm)
-    half = int(CENTRAL_COLUMNS)
-    offsets = np.arange(-half, half + 1)
-    steps = np.arange(-2 * reach, 2 * reach + 1) / 2.0
+    reach, half = int(SHIFT_MM_MAX / head.pixel_mm), int(CENTRAL_COLUMNS)
     rows = np.arange(*CENTRAL_ROWS)
+    beside = np.arange(-2 * (half + reach), 2 * (half + reach) + 1) / 2.0
+    columns = middle[rows][:, None] + beside[None, :]
+    places = np.stack([np.broadcast_to(rows[:, None], columns.shape), columns])
+    straight = ndimage.map_coordinates(fluid, places, order=1, cval=0.0)
+    whole = max(float((straight**2).sum()), 1e-9)
+    steps = np.arange(-2 * reach, 2 * reach + 1)
     scores = np.zeros(len(steps))
     for at, step in enumerate(steps):
-        columns = middle[rows][:, None] + step + offsets[None, :]
-        places = np.stack([np.broadcast_to(rows[:, None], columns.shape), columns])
-        seen = ndimage.map_coordinates(fluid, places, order=1, cval=0.0)
-        scores[at] = float((seen * seen[:, ::-1]).sum())
-    scores /= max(float((fluid**2).sum()), 1e-9)
+        start = 2 * reach + int(step)
+        seen = straight[:, start : start + 4 * half + 1]
+        scores[at] = float((seen * seen[:, ::-1]).sum()) / whole
     best = int(np.argmax(scores))
     if scores[best] < LIKENESS_MIN:
         return None
-    return float(steps[best]) * head.pixel_mm
+    return float(steps[best]) / 2.0 * head.pixel_mm

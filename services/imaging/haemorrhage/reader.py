@@ -11,7 +11,8 @@ from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 from services.imaging.haemorrhage import midline, prepare, score, segment, slabs, urgency
 from services.imaging.haemorrhage.characterise import EXTRA_AXIAL, Measures, measure
 from services.imaging.haemorrhage.midline import Shift
-from services.imaging.haemorrhage.score import FRACTURE, MODEL, TYPES, Scores
+from services.imaging.haemorrhage.names import FRACTURE, MODEL, TYPES
+from services.imaging.haemorrhage.score import Scores
 from services.imaging.haemorrhage.segment import Region
 from services.imaging.haemorrhage.urgency import Urgency
 from services.imaging.reading import Ask, Context, Lesion, Reading, quality, statement

@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from services.imaging.haemorrhage.names import ANY, FRACTURE, INPUT, MAP, MODEL, PROBABILITY
 from services.imaging.haemorrhage.prepare import Head, inputs
 from services.imaging.reading import Ask
 
-MODEL = "head_haemorrhage"
-INPUT, PROBABILITY, MAP = "slices", "probability", "map"
-TYPES = ("intraparenchymal", "intraventricular", "subarachnoid", "epidural", "subdural")
-ANY, FRACTURE = 0, 6
 BATCH = 16
 SPACING_MM = 5.0
 """Of the training slices; thinner ones are smoothed over as many as lie in this."""
@@ -66,15 +63,15 @@ def aggregate(
         the smoothed logit, "top" slices of 5 mm whose mean logit is the study's, "study" scale
         and shift of that mean
     """
-    logits = smoothed(_logit(raw), slice_mm, float(rule["neighbour"]))
+    logits = smoothed(logit(raw), slice_mm, float(rule["neighbour"]))
     scale, shift = rule["slice"]
-    slices = _probability(logits)
-    slices[:, ANY] = _probability(logits[:, ANY] * scale + shift)
-    tops = np.array([_top(logits[:, at], slice_mm, float(rule["top"])) for at in range(7)])
+    slices = chance(logits)
+    slices[:, ANY] = chance(logits[:, ANY] * scale + shift)
+    tops = np.array([top(logits[:, at], slice_mm, float(rule["top"])) for at in range(7)])
     scale, shift = rule["study"]
-    study = float(_probability(tops[ANY] * scale + shift))
-    types = _probability(tops[1:FRACTURE])
-    return Scores(slices, maps, study, types, float(_probability(tops[FRACTURE])))
+    study = float(chance(tops[ANY] * scale + shift))
+    types = chance(tops[1:FRACTURE])
+    return Scores(slices, maps, study, types, float(chance(tops[FRACTURE])))
 
 
 def smoothed(logits: Floats, slice_mm: Floats, neighbour: float) -> Floats:
@@ -86,7 +83,7 @@ def smoothed(logits: Floats, slice_mm: Floats, neighbour: float) -> Floats:
     return np.asarray(weight @ logits / weight.sum(axis=1, keepdims=True))
 
 
-def _top(logits: Floats, slice_mm: Floats, slices: float) -> float:
+def top(logits: Floats, slice_mm: Floats, slices: float) -> float:
     """Return the mean of the highest logits over `slices` times 5 mm of the stack."""
     order = np.argsort(-logits)
     room = np.minimum(np.cumsum(slice_mm[order]), slices * SPACING_MM)
@@ -94,10 +91,10 @@ def _top(logits: Floats, slice_mm: Floats, slices: float) -> float:
     return float((logits[order] * taken).sum() / taken.sum())
 
 
-def _logit(probability: Floats) -> Floats:
+def logit(probability: Floats) -> Floats:
     held = np.clip(probability, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(held / (1 - held)))
 
 
-def _probability(logit: Any) -> Any:
+def chance(logit: Any) -> Any:
     return 1.0 / (1.0 + np.exp(-np.asarray(logit, np.float64)))

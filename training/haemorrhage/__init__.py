@@ -1,0 +1,1 @@
+"""Trains and measures the network that finds intracranial haemorrhage on head CT."""
