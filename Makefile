@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 INSTALL = deploy/locks/install.py
 
-.PHONY: help demo up test chromium locks protos settings bench soak soak-edge train-nodules train-fractures clean
+.PHONY: help demo up test chromium locks protos settings bench soak soak-edge train-nodules train-fractures train-haemorrhage clean
 
 help:
 	@echo 'make demo            run the mesh and send the sample patient through it'
@@ -19,6 +19,7 @@ help:
 	@echo 'make soak-edge       100,000 mixed requests against one gateway, memory watched'
 	@echo 'make train-nodules   reproduce the nodule model'
 	@echo 'make train-fractures reproduce the fracture model'
+	@echo 'make train-haemorrhage  cross-validate and reproduce the haemorrhage model'
 	@echo 'make locks           resolve the locks anew     make protos    regenerate protos/gen'
 	@echo 'make settings        write the pages of docs/ that come from the code, and the schema of the chart'
 	@echo 'make clean           remove environments'
@@ -126,6 +127,13 @@ train-fractures:
 	@rm -f "$(FRACTURES_WORK)/checkpoint.pt"
 	@.venv-training/bin/python -m training.fractures.train --data "$(TRAINING_DATA)" --work "$(FRACTURES_WORK)"
 	@.venv-training/bin/python -m training.fractures.evaluate --data "$(TRAINING_DATA)" --work "$(FRACTURES_WORK)"
+
+HAEMORRHAGE_WORK ?= .venv-training/haemorrhage
+train-haemorrhage: .venv/ready
+	@test -x .venv-training/bin/python || "$(PYTHON)" -m venv .venv-training
+	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	@.venv-training/bin/python -m training.haemorrhage.train --data "$(TRAINING_DATA)" --work "$(HAEMORRHAGE_WORK)"
+	@OMP_NUM_THREADS=1 .venv/bin/python -m training.haemorrhage.evaluate --data "$(TRAINING_DATA)" --work "$(HAEMORRHAGE_WORK)"
 
 clean:
 	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-benchmark .venv-locks .tox .dxmesh-demo
