@@ -39,6 +39,11 @@ class TritonServer:
         return f"127.0.0.1:{self._ports['grpc']}"
 
     @property
+    def served(self) -> Path:
+        """The repository as the server reads it."""
+        return self._folder / "triton" / "models"
+
+    @property
     def log(self) -> Path:
         """Where its output goes."""
         return self._folder / "triton.log"
