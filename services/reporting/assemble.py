@@ -116,6 +116,7 @@ def compose_what_can_be(whole: Draft) -> Safe:
     return Safe(
         bundle=made.bundle,
         images=made.images,
+        objects=made.objects,
         missing_parts=made.missing_parts,
         findings=made.findings,
         unusable=unusable,

@@ -9,6 +9,10 @@ _ROWS = {row["key"]: row for row in tables.rows("codes")}
 
 SNOMED = "http://snomed.info/sct"
 LOINC = "http://loinc.org"
+COMPONENTS = "urn:dxmesh:observation-component"
+"""Our names of what no standard at hand has a code for."""
+VALUES = "urn:dxmesh:finding-value"
+"""Our names of values of qualities; open: they are those that the readings give."""
 REVIEW_TAG: Json = {"system": "urn:dxmesh:review", "code": "finding"}
 """Marks an Observation that needs a physician's verdict before the report can be signed."""
 
@@ -24,6 +28,11 @@ def concept(key: str, text: str = "") -> Json:
     return {"coding": [coding(key)]} | ({"text": text} if text else {})
 
 
-def snomed_displays() -> dict[str, str]:
-    """Return the display of each SNOMED CT code in the table."""
-    return {row["code"]: row["display"] for row in _ROWS.values() if row["system"] == SNOMED}
+def has(key: str) -> bool:
+    """Tell whether the table has a coding for a key."""
+    return key in _ROWS
+
+
+def named(key: str, own: Json, text: str) -> Json:
+    """Return the concept of a key; where no standard has it, with our own coding."""
+    return {"coding": [coding(key) if has(key) else own], "text": text}

@@ -18,6 +18,7 @@ from dxmesh.nlp.v1.note_findings_pb2 import NoteFindings
 from services.reporting import codes, imaging, labs, notes, outcomes, profiles, provenance, report
 from services.reporting.draft import Draft, Kind, Outcome, Part, Topic
 from services.reporting.elements import Json, instant
+from services.reporting.ids import device_id
 from services.reporting.words import TAGS, say
 
 BASE = "https://dxmesh.invalid/fhir"
@@ -30,6 +31,8 @@ class Composed:
 
     bundle: Json
     images: list[BlobRef]
+    objects: list[BlobRef]
+    """DICOM objects."""
     missing_parts: list[str]
     findings: dict[str, ModelUse]
     """Observation ids that need a verdict, each with the model that made it."""
@@ -43,12 +46,16 @@ def compose(draft: Draft) -> Composed:
     resources += [each for topic in topics for each in topic.observations]
     resources += [each for topic in topics for each in topic.media]
     resources += [each for topic in topics for each in topic.documents]
+    resources += [each for topic in topics for each in topic.objects]
     resources += provenance.devices(draft.parts)
     for part, topic in zip(draft.parts, topics, strict=True):
-        resources += provenance.of_part(draft, part, topic.observations + topic.media, made)
+        resources += provenance.of_part(
+            draft, part, topic.observations + topic.media + topic.objects, made
+        )
     return Composed(
         bundle=_bundle(draft, resources),
         images=[image for topic in topics for image in topic.images],
+        objects=[file for topic in topics for file in topic.files],
         missing_parts=[p.part_id for p in draft.parts if p.outcome is Outcome.AWAITED],
         findings=_to_review(draft.parts, topics),
     )
@@ -83,11 +90,18 @@ def _conclusion(draft: Draft, topics: Sequence[Topic]) -> str:
 
 def _to_review(parts: Sequence[Part], topics: Sequence[Topic]) -> dict[str, ModelUse]:
     return {
-        each["id"]: part.models[0] if part.models else ModelUse()
+        each["id"]: _model(part, each)
         for part, topic in zip(parts, topics, strict=True)
         for each in topic.observations
         if codes.REVIEW_TAG in each["meta"].get("tag", [])
     }
+
+
+def _model(part: Part, observation: Json) -> ModelUse:
+    """Return the model that an Observation names as its device."""
+    named = observation.get("device", {}).get("reference", "")
+    models = {f"Device/{device_id(model)}": model for model in part.models}
+    return models.get(named) or ModelUse()
 
 
 def _bundle(draft: Draft, resources: Sequence[Json]) -> Json:

@@ -104,6 +104,10 @@ class Topic:
     media: list[Json] = field(default_factory=list)
     documents: list[Json] = field(default_factory=list)
     """DocumentReferences and Binaries."""
+    objects: list[Json] = field(default_factory=list)
+    """DocumentReferences of DICOM objects."""
+    files: list[BlobRef] = field(default_factory=list)
+    """The DICOM objects."""
     images: list[BlobRef] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
     """Lines that stand before everything else in the conclusion."""

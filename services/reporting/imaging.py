@@ -1,205 +1,138 @@
-"""The imaging part: one Observation per nodule, or one that says none was found."""
+"""The imaging part: findings, impression and recommendation, from what the readings measured.
+
+An Observation per finding, one per reading of a series that says more than its findings do,
+key images, DICOM objects, and the text in the order of a radiology report.
+"""
 
 from __future__ import annotations
 
+from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 
-from services.reporting import codes, key_images
+from services.reporting import codes, dicom_objects, key_images
+from services.reporting import imaging_observations as observations
+from services.reporting import imaging_words as words
 from services.reporting.draft import Draft, Part, Topic
-from services.reporting.elements import (
-    Json,
-    compound,
-    extension,
-    quantity,
-    reference,
-    rounded,
-    uid,
-)
-from services.reporting.words import say, why
-
-HU = "[hnsf'U]"
-"""UCUM's Hounsfield unit."""
-COMPONENTS = "urn:dxmesh:observation-component"
-_SIDES = {pb.LATERALITY_LEFT: "left", pb.LATERALITY_RIGHT: "right"}
+from services.reporting.words import listed, say, why
 
 
 def compose(draft: Draft, part: Part, found: pb.ImagingFindings) -> Topic:
-    """Return Observations, key images and conclusion of an imaging part."""
+    """Return Observations, key images, DICOM objects and text of an imaging part."""
     topic = Topic()
-    images = key_images.compose(draft, part, found, topic)
-    if found.nodules:
-        _nodules(draft, part, found, images, topic)
-    elif any(series.read for series in found.series):
-        _none_found(draft, part, found, topic)
+    drawn = key_images.compose(draft, part, found, topic)
+    dicom_objects.compose(draft, part, found, topic)
+    for finding in found.findings:
+        images = drawn.get(finding.finding_id, [])
+        topic.add(observations.of_finding(draft, part, found, finding, images))
+    for answer in found.answers:
+        marked = observations.of_series(found, answer)
+        if not marked or _says_more(answer):
+            positive = observations.is_positive(found, answer)
+            topic.add(observations.of_answer(draft, part, found, answer, positive=positive))
+    _alerts(draft, found, topic)
+    _text(draft, found, topic)
+    _codes(found, topic)
+    return topic
+
+
+def _says_more(answer: pb.Answer) -> bool:
+    """Tell whether an answer states something of the series that no finding states."""
+    return bool(answer.HasField("probability") or answer.measures or answer.qualities)
+
+
+def _alerts(draft: Draft, found: pb.ImagingFindings, topic: Topic) -> None:
+    """Put what must be seen at once before everything else in the conclusion."""
+    told = set()
+    for finding in found.findings:
+        if finding.urgent:
+            told.add((finding.function, finding.place.series_instance_uid))
+            line = words.line(draft.language, finding)
+            topic.alerts.append(say(draft.language, "urgent-finding", line=line))
+    for answer in found.answers:
+        if answer.urgent and (answer.function, answer.series_instance_uid) not in told:
+            name = say(draft.language, f"function-{answer.function}")
+            topic.alerts.append(say(draft.language, "urgent-answer", name=name))
+
+
+def _text(draft: Draft, found: pb.ImagingFindings, topic: Topic) -> None:
+    """Write findings, impression, recommendation and remarks; the last say what was not read."""
+    language = draft.language
+    written: dict[str, list[str]] = {section: [] for section in words.SECTIONS}
+    written[words.FINDINGS] += [words.line(language, finding) for finding in found.findings]
+    for answer in found.answers:
+        first, *rest = observations.answer_lines(draft, found, answer)
+        own = words.sentences(language, answer.statements, words.IMPRESSION)
+        # A reading's own sentences say what its count and probability say, and more.
+        written[words.IMPRESSION] += own or [first]
+        written[words.FINDINGS] += rest
+    for statements in (*_of_findings(found), *(answer.statements for answer in found.answers)):
+        for section in (words.FINDINGS, words.RECOMMENDATION, words.REMARK):
+            written[section] += words.sentences(language, statements, section)
+    for statements in _of_findings(found):
+        written[words.IMPRESSION] += words.sentences(language, statements, words.IMPRESSION)
+    written[words.REMARK] += _remarks(draft, found)
+    for section in words.SECTIONS:
+        lines = list(dict.fromkeys(written[section]))
+        if lines:
+            topic.conclusion.append(say(language, f"{_HEADINGS[section]}-heading"))
+            topic.conclusion += lines
+
+
+_HEADINGS = {
+    words.FINDINGS: "findings",
+    words.IMPRESSION: "impression",
+    words.RECOMMENDATION: "recommendation",
+    words.REMARK: "remarks",
+}
+
+
+def _of_findings(found: pb.ImagingFindings) -> list[list[pb.Statement]]:
+    return [list(finding.statements) for finding in found.findings]
+
+
+def _remarks(draft: Draft, found: pb.ImagingFindings) -> list[str]:
+    """Return what was looked for, and each series that nobody read, with the reason."""
+    language = draft.language
+    lines = []
+    functions = dict.fromkeys(answer.function for answer in found.answers)
+    if functions:
+        names = listed(language, [say(language, f"function-{each}") for each in functions])
+        lines.append(say(language, "looked-for-only", names=names))
     else:
-        topic.conclusion.append(say(draft.language, "series-none-read"))
+        lines.append(say(language, "series-none-read"))
     for series in found.series:
         if not series.read:
             facts = {
                 "modality": series.modality or "?",
                 "slices": series.slices,
-                "why": why(draft.language, series.refusal),
+                "why": why(language, _refusal(found, series)),
             }
-            topic.conclusion.append(say(draft.language, "series-not-read", **facts))
-    return topic
+            lines.append(say(language, "series-not-read", **facts))
+    return lines
 
 
-def _nodules(
-    draft: Draft,
-    part: Part,
-    found: pb.ImagingFindings,
-    images: dict[str, list[Json]],
-    topic: Topic,
-) -> None:
-    topic.conclusion.append(say(draft.language, "nodules-found", count=len(found.nodules)))
-    for number, nodule in enumerate(found.nodules, start=1):
-        line = _line(draft, number, nodule)
-        observation = draft.observation(
-            part, nodule.finding_id, "category-imaging", review=True
-        ) | {
-            "code": codes.concept("finding"),
-            "valueCodeableConcept": codes.concept(
-                "solitary-nodule" if len(found.nodules) == 1 else "nodule",
-                say(draft.language, "nodule-name", number=number),
-            ),
-            "bodySite": codes.concept("lung", _place(draft, nodule)),
-            "note": [{"text": line}],
-            "component": _components(draft, nodule),
-            "extension": [_location(nodule), *_boxes(nodule, images.get(nodule.finding_id, []))],
-        }
-        topic.add(observation)
-        topic.conclusion.append(line)
-    topic.conclusion.append(say(draft.language, "looked-for-only"))
-    several = len(found.nodules) > 1
-    topic.conclusion_codes.append(
-        codes.concept("multiple-nodules" if several else "solitary-nodule")
-    )
+def _refusal(found: pb.ImagingFindings, series: pb.SeriesUse) -> Refusal:
+    """Return why a series was not read: what it says itself, else the first reading's reason."""
+    if series.HasField("refusal"):
+        return series.refusal
+    for decision in found.decisions:
+        if decision.series_instance_uid == series.series_instance_uid and not decision.read:
+            return decision.refusal
+    return Refusal(reason="NOT_ROUTED", message="no reading takes such a series")
 
 
-def _none_found(draft: Draft, part: Part, found: pb.ImagingFindings, topic: Topic) -> None:
-    threshold = rounded(found.operating_point * 100, 1)
-    line = say(draft.language, "none-found", threshold=threshold)
-    absent = codes.concept("not-detected")
-    displays = codes.snomed_displays()
-    observation = draft.observation(part, "none-found", "category-imaging", review=True) | {
-        "code": codes.concept("finding"),
-        "valueCodeableConcept": codes.concept(
-            "not-detected", say(draft.language, "none-found-name")
-        ),
-        "bodySite": codes.concept("lung", say(draft.language, "lung").split("（")[0]),
-        "note": [{"text": line}],
-    }
-    looked_for = [
-        {
-            "code": {"coding": [_snomed(code, displays)]},
-            "valueCodeableConcept": absent,
-        }
-        for code in found.looked_for
-    ]
-    if looked_for:
-        observation["component"] = looked_for
-    topic.add(observation)
-    topic.conclusion.append(line)
-
-
-def _snomed(code: str, displays: dict[str, str]) -> Json:
-    display = {"display": displays[code]} if code in displays else {}
-    return {"system": codes.SNOMED, "code": code} | display
-
-
-def _line(draft: Draft, number: int, nodule: pb.Nodule) -> str:
-    return say(
-        draft.language,
-        "nodule-line",
-        number=number,
-        place=_place(draft, nodule),
-        long=rounded(nodule.long_axis_mm, 1),
-        short=rounded(nodule.short_axis_mm, 1),
-        volume=rounded(nodule.volume_mm3, 0),
-        hu=rounded(nodule.mean_hu, 0),
-        consistency=say(draft.language, f"consistency-{nodule.consistency}"),
-        certainty=rounded(nodule.probability * 100, 1),
-        slice=nodule.slice_index + 1,
-    )
-
-
-def _place(draft: Draft, nodule: pb.Nodule) -> str:
-    side = _SIDES.get(nodule.laterality)
-    name = say(draft.language, f"{side}-lung" if side else "lung")
-    return say(draft.language, f"zone-{nodule.zone}", side=name)
-
-
-def _components(draft: Draft, nodule: pb.Nodule) -> list[Json]:
-    language = draft.language
-    measured = [
-        ("long-axis", rounded(nodule.long_axis_mm, 1), "mm", "mm"),
-        ("short-axis", rounded(nodule.short_axis_mm, 1), "mm", "mm"),
-        ("volume", rounded(nodule.volume_mm3, 0), "mm3", "mm³"),
-        ("attenuation", rounded(nodule.mean_hu, 0), HU, "HU"),
-        ("certainty", rounded(nodule.probability * 100, 1), "%", "%"),
-    ]
-    components: list[Json] = [
-        {
-            "code": codes.concept(key, say(language, f"name-{key}")),
-            "valueQuantity": quantity(value, ucum, unit),
-        }
-        for key, value, ucum, unit in measured
-    ]
-    side = _SIDES.get(nodule.laterality)
-    if side:
-        components.append(
-            {
-                "code": codes.concept("laterality", say(language, "name-laterality")),
-                "valueCodeableConcept": codes.concept(side, say(language, f"{side}-lung")),
-            }
-        )
-    if nodule.consistency:
-        value = say(language, f"consistency-{nodule.consistency}")
-        components.append(
-            _own(language_name=say(language, "name-consistency"), code="consistency", text=value)
-        )
-    if nodule.zone:
-        components.append(
-            _own(language_name=say(language, "name-zone"), code="zone", text=_place(draft, nodule))
-        )
-    return components
-
-
-def _own(*, language_name: str, code: str, text: str) -> Json:
-    """Return a component that no standard code names; its code is ours."""
-    return {
-        "code": {"coding": [{"system": COMPONENTS, "code": code}], "text": language_name},
-        "valueCodeableConcept": {"text": text},
-    }
-
-
-def _location(nodule: pb.Nodule) -> Json:
-    """Where the finding lies: image, slices from 0 at the feet, centre in mm (LPS)."""
-    center = nodule.center
-    return compound(
-        "image-location",
-        extension("seriesUid", valueUri=uid(nodule.series_instance_uid)),
-        extension("sopInstanceUid", valueUri=uid(nodule.sop_instance_uid)),
-        extension("sliceIndex", valueInteger=nodule.slice_index),
-        extension("firstSliceIndex", valueInteger=nodule.first_slice_index),
-        extension("lastSliceIndex", valueInteger=nodule.last_slice_index),
-        extension("xMm", valueDecimal=rounded(center.x, 2)),
-        extension("yMm", valueDecimal=rounded(center.y, 2)),
-        extension("zMm", valueDecimal=rounded(center.z, 2)),
-    )
-
-
-def _boxes(nodule: pb.Nodule, images: list[Json]) -> list[Json]:
-    """The finding's box on each key image it is drawn on, pixels of that image."""
-    box = nodule.box
-    return [
-        compound(
-            "pixel-box",
-            extension("media", valueReference=reference(media)),
-            extension("left", valueInteger=box.left),
-            extension("top", valueInteger=box.top),
-            extension("right", valueInteger=box.right),
-            extension("bottom", valueInteger=box.bottom),
-        )
-        for media in images
-    ]
+def _codes(found: pb.ImagingFindings, topic: Topic) -> None:
+    """Code the conclusion: what was found, and that it is urgent."""
+    keys: list[str] = []
+    kinds = [finding.kind for finding in found.findings]
+    for kind in dict.fromkeys(kinds):
+        if kind == "nodule":
+            keys.append("multiple-nodules" if kinds.count(kind) > 1 else "solitary-nodule")
+        else:
+            keys.append(f"finding-{kind}")
+    for answer in found.answers:
+        if observations.is_positive(found, answer) and not observations.of_series(found, answer):
+            keys.append(observations.looked_for(answer.function))
+    if any(finding.urgent for finding in found.findings) or any(a.urgent for a in found.answers):
+        keys.append("urgency-1")
+    topic.conclusion_codes += [codes.concept(key) for key in dict.fromkeys(keys) if codes.has(key)]

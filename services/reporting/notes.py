@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dxmesh.nlp.v1 import note_findings_pb2 as pb
 
 from services.reporting import codes
+from services.reporting.codes import COMPONENTS
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import (
     Json,
@@ -21,7 +22,6 @@ from services.reporting.elements import (
     reference,
     text,
 )
-from services.reporting.imaging import COMPONENTS
 from services.reporting.words import TAGS, say, why
 
 ENTITIES = "urn:dxmesh:note-entity"

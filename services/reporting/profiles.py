@@ -5,14 +5,13 @@ from __future__ import annotations
 from services.reporting.elements import EXTENSION, Json
 from services.reporting.notes import ENTITIES
 
-NOT_DETECTED = "260415000"
+NOT_DETECTED, PRESENT = "260415000", "52101004"
 RISKS = "urn:dxmesh:risk"
 _BY_TYPE = {
     "DiagnosticReport": "report-unreviewed",
     "Media": "key-image",
     "Device": "model",
     "Provenance": "provenance",
-    "DocumentReference": "note",
 }
 
 
@@ -21,6 +20,8 @@ def claimed(resource: Json) -> Json:
     name = _BY_TYPE.get(resource["resourceType"])
     if resource["resourceType"] == "Observation":
         name = _of_observation(resource)
+    if resource["resourceType"] == "DocumentReference":
+        name = "derived-object" if "masterIdentifier" in resource else "note"
     if name is None:
         return resource
     meta = {"profile": [EXTENSION + name], **resource.get("meta", {})}
@@ -34,7 +35,9 @@ def _of_observation(observation: Json) -> str:
     codings = observation["code"].get("coding", [])
     if category == "imaging":
         value = observation["valueCodeableConcept"]["coding"][0]["code"]
-        return "none-found" if value == NOT_DETECTED else "finding"
+        if value == NOT_DETECTED:
+            return "none-found"
+        return "series-answer" if value == PRESENT else "finding"
     if any(coding["system"] == ENTITIES for coding in codings):
         summary = any(coding["code"] == "summary" for coding in codings)
         return "note-summary" if summary else "mention"

@@ -1,4 +1,4 @@
-"""The report's words in Chinese and English, from `data/words.tsv` and `data/reasons.tsv`."""
+"""The report's words in Chinese and English, from `data/words*.tsv` and `data/reasons*.tsv`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,36 @@ def say(language: Language, key: str, **facts: object) -> str:
         No such key, or a fact is missing: a mistake in this service, never in its input.
     """
     return _WORDS[key][language].format(**facts)
+
+
+def has(key: str) -> bool:
+    """Tell whether the table of words has a key."""
+    return key in _WORDS
+
+
+def term(language: Language, key: str) -> str:
+    """Return a term; of one that nobody has put into words the name itself.
+
+    Names of findings, measures and qualities come from other services: a new one must not
+    keep the rest from the physician.
+    """
+    if row := _WORDS.get(key):
+        return row[language]
+    return key.partition("-")[2].replace("-", " ") or key
+
+
+def stated(language: Language, key: str, facts: Mapping[str, str]) -> str:
+    """Return a sentence that another service chose, with its facts; see `term`."""
+    given = {name: text(value)[:FACT_CHARS_MAX] for name, value in facts.items()}
+    row = _WORDS.get(key)
+    if row:
+        try:
+            return row[language].format(**given)
+        except (KeyError, IndexError, ValueError):  # a fact is missing, or a brace is wrong
+            pass
+    shown = _facts(language, given)
+    name = key.replace("-", " ")
+    return say(language, "with-facts", words=name, facts=shown) if shown else name
 
 
 def listed(language: Language, items: list[str]) -> str:

@@ -133,6 +133,7 @@ class ReportingWorker:
             version=version.number,
             bundle=ref,
             images=composed.images,
+            objects=composed.objects,
             missing_parts=composed.missing_parts,
         )
         event.composed_time.FromDatetime(version.composed)

@@ -24,7 +24,10 @@ STUDY = {
 
 
 def uids_of(bundle: dict[str, Any]) -> list[str]:
-    return sorted(set(re.findall(rb"urn:oid:([0-9.]+)", fhir.dump(bundle))))
+    """UIDs that stand for the hospital's; those of objects that the mesh made stand for nothing."""
+    text = fhir.dump(bundle)
+    made = set(re.findall(rb"-([0-9.]+)\.dcm", text))
+    return sorted(set(re.findall(rb"urn:oid:([0-9.]+)", text)) - made)
 
 
 def identity(setting: Any, bundle: dict[str, Any], **changes: Any) -> Identity:

@@ -21,7 +21,7 @@ def test_nothing_found_is_a_statement_of_its_own(draft: Callable[[Language], Dra
     findings = ImagingFindings()
     assert isinstance(part.findings, ImagingFindings)
     findings.CopyFrom(part.findings)
-    del findings.nodules[:]
+    del findings.findings[:]
     del findings.key_images[:]
     bundle = compose(replace(made, parts=[replace(part, findings=findings)])).bundle
     [observation] = [

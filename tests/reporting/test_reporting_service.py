@@ -71,6 +71,7 @@ async def test_the_feedback_names_the_model_that_made_the_finding(world: Any) ->
     assert models == [
         "lung-nodule-scorer",
         "lung-nodule-scorer",
+        "lung-nodule-scorer",
         "dxmesh-labs-rules",
         "dxmesh-labs-rules",
         "dxmesh-notes-rules",
@@ -163,6 +164,7 @@ async def test_every_finding_needs_one_usable_verdict(world: Any) -> None:
         "verdicts[3].correction",
         "verdicts[4].correction",
         "verdicts[5].finding_id",
+        "verdicts",
         "verdicts",
     ]
     assert not world.bus.published(subjects.FEEDBACK_GIVEN)

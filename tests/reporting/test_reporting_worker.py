@@ -113,7 +113,7 @@ async def test_findings_that_cannot_be_used_fail_their_part_alone(
     await world.completed(2)
     conclusion = await world.conclusion()
     assert "检验部分（labs-1）分析失败：分析结果损坏，无法读取。" in conclusion
-    assert "发现2个肺结节候选" in conclusion
+    assert "肺结节：标出2处" in conclusion
 
 
 @pytest.mark.requirement("DX-REP-05")

@@ -28,6 +28,9 @@ _ORDER = {
         "meta extension status category code subject performer value[x] interpretation note "
         "bodySite method device referenceRange derivedFrom component"
     ),
+    "DocumentReference": (
+        "meta extension masterIdentifier identifier status type subject author content context"
+    ),
     "Media": "meta extension identifier status subject height width content",
     "Device": "identifier status deviceName type version",
     "Provenance": "meta extension target recorded reason activity agent entity",

@@ -183,9 +183,9 @@ BROKEN: list[tuple[str, str, Change, str]] = [
     ("finding", "no place", lambda r: r["extension"].pop(0), ".extension:location"),
     (
         "finding",
-        "no slice",
-        lambda r: r["extension"][0]["extension"].pop(2),
-        ":location.extension:sliceIndex",
+        "followed by nothing",
+        lambda r: r["extension"][1]["extension"].pop(0),
+        ":tracking.extension:trackingUid",
     ),
     (
         "finding",
@@ -207,7 +207,14 @@ BROKEN: list[tuple[str, str, Change, str]] = [
         lambda r: r["agent"][0].update(who={"reference": "Practitioner/1"}),
         ".agent.who",
     ),
-    ("key-image", "no window", lambda r: r.pop("extension"), ".extension:window"),
+    (
+        "key-image",
+        "half a window",
+        lambda r: r["extension"][0]["extension"].pop(),
+        ":window.extension:widthHu",
+    ),
+    ("derived-object", "no UIDs", lambda r: r.pop("extension"), ".extension:object"),
+    ("series-answer", "no sentence", lambda r: r.pop("note"), ".note"),
     ("note-summary", "a number", lambda r: r.update(valueQuantity=r.pop("valueString")), "value"),
 ]
 
