@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from services.cli import accounts, case_commands, client_commands, dead_commands, demo, local, send
+from services.cli import (
+    accounts,
+    case_commands,
+    client_commands,
+    dead_commands,
+    demo,
+    local,
+    model_commands,
+    send,
+)
 from services.cli.client import Client, find_access
 from services.cli.mesh import Options
 
@@ -20,7 +29,9 @@ app = typer.Typer(
 )
 case_app = typer.Typer(no_args_is_help=True, help="Cases, as an operator sees them.")
 dead_app = typer.Typer(no_args_is_help=True, help="Messages that were given up.")
+model_app = typer.Typer(no_args_is_help=True, help="Models that read images, and what they took.")
 app.add_typer(case_app, name="case")
+app.add_typer(model_app, name="models")
 app.add_typer(dead_app, name="dead")
 app.add_typer(client_commands.app, name="client")
 
@@ -180,3 +191,20 @@ def dead_show(number: int, url: Url = "", state: StateDir = None, as_json: Json 
 def dead_retry(number: int, url: Url = "", state: StateDir = None, as_json: Json = False) -> None:
     """Put a dead letter back on its subject; handlers are idempotent, so a repeat is harmless."""
     raise typer.Exit(dead_commands.retry(_operator(url, state), number, as_json=as_json))
+
+
+@model_app.command("list")
+def model_list(url: Url = "", state: StateDir = None, as_json: Json = False) -> None:
+    """List the models with their versions; exits 1 when one does not answer."""
+    raise typer.Exit(model_commands.list_models(_operator(url, state), as_json=as_json))
+
+
+@model_app.command("explain")
+def model_explain(
+    study: Annotated[str, typer.Argument(help="Study Instance UID, or the id of its case.")],
+    url: Url = "",
+    state: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Tell which reading took which series, by which rule, and why not, with the numbers."""
+    raise typer.Exit(model_commands.explain(_operator(url, state), study, as_json=as_json))

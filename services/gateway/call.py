@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
 from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 from dxmesh.event.v1.report_signed_pb2 import ReportSigned
+from dxmesh.imaging.v1.imaging_service_pb2 import ExplainCaseResponse, ListModelsResponse
 from dxmesh.ingest.v1.ingest_service_pb2 import StoreInstancesResponse, SubmitCaseResponse
 from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
 from starlette.datastructures import FormData, UploadFile
@@ -63,6 +64,12 @@ class Peers(Protocol):
 
     async def record_consent(self, tenant: str, subject_key: str, content: bytes) -> str:
         """Record a Consent; return its version."""
+
+    async def models(self) -> ListModelsResponse:
+        """Return the models that read images."""
+
+    async def explain(self, tenant: str, case_id: str) -> ExplainCaseResponse:
+        """Return which reading took which series of a case, and why not."""
 
     async def health(self) -> dict[str, str]:
         """Return each service's health: SERVING, NOT_SERVING or UNREACHABLE."""

@@ -11,6 +11,8 @@ from dxmesh.anonymization.v1 import anonymization_service_pb2 as anonymization_p
 from dxmesh.anonymization.v1.anonymization_service_pb2_grpc import AnonymizationServiceStub
 from dxmesh.consent.v1.consent_service_pb2 import RecordConsentRequest
 from dxmesh.consent.v1.consent_service_pb2_grpc import ConsentServiceStub
+from dxmesh.imaging.v1 import imaging_service_pb2 as imaging_pb
+from dxmesh.imaging.v1.imaging_service_pb2_grpc import ImagingServiceStub
 from dxmesh.ingest.v1 import ingest_service_pb2 as ingest_pb
 from dxmesh.ingest.v1.ingest_service_pb2_grpc import IngestServiceStub
 from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
@@ -19,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.gateway.settings import Settings
 from services.kernel import fhir, rpc
-from services.kernel.errors import MeshError
+from services.kernel.errors import MeshError, Precondition
 
 HEALTH_S = 2.0
 
@@ -111,6 +113,16 @@ class GrpcPeers:
         answer = await rpc.call(self._consent.RecordConsent, request, timeout_s=self._call_s)
         return answer.consent_version
 
+    async def models(self) -> imaging_pb.ListModelsResponse:
+        """Return the models that read images."""
+        request = imaging_pb.ListModelsRequest()
+        return await rpc.call(self._imaging().ListModels, request, timeout_s=self._call_s)
+
+    async def explain(self, tenant: str, case_id: str) -> imaging_pb.ExplainCaseResponse:
+        """Return which reading took which series of a case, and why not."""
+        request = imaging_pb.ExplainCaseRequest(tenant=tenant, case_id=case_id)
+        return await rpc.call(self._imaging().ExplainCase, request, timeout_s=self._call_s)
+
     async def health(self) -> dict[str, str]:
         """Return each service's health: SERVING, NOT_SERVING or UNREACHABLE."""
         names = list(self._channels)
@@ -120,6 +132,11 @@ class GrpcPeers:
     async def close(self) -> None:
         """Close the channels."""
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+
+    def _imaging(self) -> ImagingServiceStub:
+        if "imaging" not in self._channels:
+            raise Precondition("the imaging service's address is not set (DX_IMAGING_ADDRESS)")
+        return ImagingServiceStub(self._channels["imaging"])
 
     async def _health(self, name: str) -> str:
         stub: Any = health_pb2_grpc.HealthStub(self._channels[name])

@@ -8,7 +8,7 @@ from services.gateway.dicomweb.routes import DICOMWEB
 from services.gateway.export.routes import ENTRIES as EXPORT
 from services.gateway.fhir.conformance import ENTRIES as CONFORMANCE
 from services.gateway.fhir.routes import FHIR
-from services.gateway.ops import audit, cases, cds, dead, ehr, status
+from services.gateway.ops import audit, cases, cds, dead, ehr, imaging, status
 from services.gateway.smart import launch, registry
 from services.gateway.subscriptions.routes import ENTRIES as SUBSCRIPTIONS
 from services.gateway.web import case_page, review, session, worklist
@@ -23,6 +23,8 @@ OPS = (
     Entry("/ops/dead", "GET", Action.OPERATE, dead.list_dead),
     Entry("/ops/dead/{sequence}", "GET", Action.OPERATE, dead.show_dead),
     Entry("/ops/dead/{sequence}/retry", "POST", Action.OPERATE, dead.retry_dead),
+    Entry("/ops/models", "GET", Action.OPERATE, imaging.list_models),
+    Entry("/ops/imaging/{study}", "GET", Action.OPERATE, imaging.explain),
     Entry("/ops/cds", "GET", Action.OPERATE, cds.feedback),
     Entry("/ops/audit", "GET", Action.AUDIT, audit.audit_rows),
     Entry("/ops/clients", "GET", Action.OPERATE, registry.list_clients),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
 from dxmesh.event.v1.case_ref_pb2 import PRIORITY_URGENT, CaseRef
+from dxmesh.imaging.v1.imaging_service_pb2 import ExplainCaseResponse, ListModelsResponse
 from dxmesh.ingest.v1.ingest_service_pb2 import (
     StoredInstance,
     StoreInstancesResponse,
@@ -36,6 +37,8 @@ class FakePeers:
     """Version → when the signature under it was given, µs."""
     signed_at_us: int = 1_790_000_000_000_000
     largest_chunk: int = 0
+    reads: ListModelsResponse = field(default_factory=ListModelsResponse)
+    explained: dict[str, ExplainCaseResponse] = field(default_factory=dict)
 
     async def submit(self, tenant: str, content: bytes) -> SubmitCaseResponse:
         if self.fails:
@@ -100,6 +103,14 @@ class FakePeers:
             raise self.fails
         self.consents.append((subject_key, content))
         return "consent/1"
+
+    async def models(self) -> ListModelsResponse:
+        return self.reads
+
+    async def explain(self, tenant: str, case_id: str) -> ExplainCaseResponse:
+        if case_id not in self.explained:
+            raise NotFound("no imaging part of this case was decided yet, or it has none")
+        return self.explained[case_id]
 
     async def health(self) -> dict[str, str]:
         return {"ingest": "SERVING", "labs": "UNREACHABLE"}
