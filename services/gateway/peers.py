@@ -116,12 +116,14 @@ class GrpcPeers:
     async def models(self) -> imaging_pb.ListModelsResponse:
         """Return the models that read images."""
         request = imaging_pb.ListModelsRequest()
-        return await rpc.call(self._imaging().ListModels, request, timeout_s=self._call_s)
+        stub = ImagingServiceStub(self._reached("imaging"))
+        return await rpc.call(stub.ListModels, request, timeout_s=self._call_s)
 
     async def explain(self, tenant: str, case_id: str) -> imaging_pb.ExplainCaseResponse:
         """Return which reading took which series of a case, and why not."""
         request = imaging_pb.ExplainCaseRequest(tenant=tenant, case_id=case_id)
-        return await rpc.call(self._imaging().ExplainCase, request, timeout_s=self._call_s)
+        stub = ImagingServiceStub(self._reached("imaging"))
+        return await rpc.call(stub.ExplainCase, request, timeout_s=self._call_s)
 
     async def health(self) -> dict[str, str]:
         """Return each service's health: SERVING, NOT_SERVING or UNREACHABLE."""
@@ -133,10 +135,12 @@ class GrpcPeers:
         """Close the channels."""
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
-    def _imaging(self) -> ImagingServiceStub:
-        if "imaging" not in self._channels:
-            raise Precondition("the imaging service's address is not set (DX_IMAGING_ADDRESS)")
-        return ImagingServiceStub(self._channels["imaging"])
+    def _reached(self, name: str) -> grpc.aio.Channel:
+        if name not in self._channels:
+            raise Precondition(
+                f"the gateway does not know where {name} is (DX_{name.upper()}_ADDRESS)"
+            )
+        return self._channels[name]
 
     async def _health(self, name: str) -> str:
         stub: Any = health_pb2_grpc.HealthStub(self._channels[name])
