@@ -31,7 +31,7 @@ class CaseFacts:
     """A version that came after the signature waits for one of its own."""
     running: bool
     counts: Mapping[str, int]
-    """critical, abnormal, nodules, missing: as the worklist shows them."""
+    """critical, abnormal, findings, missing: as the worklist shows them."""
     conclusion: tuple[str, ...] = ()
     """Lines of the report, as its reader meets them."""
 
@@ -72,4 +72,4 @@ def of_case(
     )
 
 
-COUNTS = ("critical", "abnormal", "nodules", "missing")
+COUNTS = ("critical", "abnormal", "findings", "missing")

@@ -19,7 +19,9 @@ Json = Mapping[str, Any]
 EXTENSION = "urn:dxmesh:fhir:StructureDefinition:"
 BLOBS = "urn:dxmesh:blob"
 CRITICAL = frozenset({"HH", "LL"})
-NOT_DETECTED = "260415000"
+NOT_DETECTED, PRESENT = "260415000", "52101004"
+ACTIONABLE_1 = "RID49480"
+"""RadLex: ACR actionable finding category 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +137,24 @@ def finding_texts(bundle: Json) -> dict[str, str]:
 
 
 def badges(bundle: Json) -> dict[str, int]:
-    """Return the counts the worklist shows: critical and abnormal results, imaging findings."""
+    """Return the counts the worklist shows: critical and abnormal, imaging findings.
+
+    What is urgent on images counts as critical; what a reading says of a series as a whole is
+    a finding where it marked no place.
+    """
     found = [
         entry["resource"]
         for entry in bundle["entry"]
         if entry["resource"]["resourceType"] == "Observation"
     ]
     results, _ = laboratory(found)
-    imaging = [r for r in found if needs_verdict(r) and _kind(r) == "imaging"]
+    imaging = [r for r in found if needs_verdict(r) and _kind(r) == "imaging" and not _absent(r)]
+    marked = [r for r in imaging if PRESENT not in _value_codes(r)]
+    urgent = [r for r in marked or imaging if is_urgent(r)]
     return {
-        "critical": sum(r.flag in CRITICAL for r in results),
+        "critical": sum(r.flag in CRITICAL for r in results) + len(urgent),
         "abnormal": sum(r.flag in ("H", "L", "A") for r in results),
-        "nodules": sum(not _absent(r) for r in imaging),
+        "findings": len(marked or imaging),
     }
 
 
@@ -251,9 +259,22 @@ def _facts(resource: Json) -> list[tuple[str, str]]:
     return facts
 
 
+def is_urgent(resource: Json) -> bool:
+    """Tell whether an Observation says that a physician must look at once."""
+    return any(
+        coding.get("code") == ACTIONABLE_1
+        for component in resource.get("component", [])
+        for coding in component.get("valueCodeableConcept", {}).get("coding", [])
+    )
+
+
 def _absent(resource: Json) -> bool:
+    return NOT_DETECTED in _value_codes(resource)
+
+
+def _value_codes(resource: Json) -> list[str]:
     codings = resource.get("valueCodeableConcept", {}).get("coding", [])
-    return any(coding.get("code") == NOT_DETECTED for coding in codings)
+    return [str(coding.get("code", "")) for coding in codings]
 
 
 def _image(media: Json) -> Image:

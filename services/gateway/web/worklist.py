@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
@@ -16,7 +18,7 @@ from services.kernel.subjects import priority_name
 
 FILTERS = ("open", "ready", "signed", "stopped", "all")
 LIMIT = 200
-NO_BADGES = {"critical": 0, "nodules": 0, "abnormal": 0, "missing": 0}
+NO_BADGES = {"critical": 0, "findings": 0, "abnormal": 0, "missing": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,18 @@ def make_row(case: Case, now_us: int) -> Row:
         state,
         case.label.get("patient") or describe({}),
         str(case.label.get("order", "")),
-        NO_BADGES | case.label.get("badges", {}),
+        NO_BADGES | _badges(case.label),
         to_instant(case.received_us) if case.received_us else "",
         to_instant(case.due_us) if case.due_us else "",
         minutes,
     )
+
+
+def _badges(label: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counts of a case; until 0.1 findings were nodules alone."""
+    found = dict(label.get("badges", {}))
+    older = found.pop("nodules", None)
+    return ({"findings": older} if older else {}) | found
 
 
 def shown(row: Row, chosen: str) -> bool:
