@@ -16,6 +16,7 @@ from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 from services.gateway import signing
 from services.gateway.access.accounts import Accounts
 from services.gateway.call import Peers
+from services.gateway.dicomweb.made import MadeObjects
 from services.gateway.fhir.submission import concept_text, describe
 from services.gateway.progress import Case, Step, known, to_instant, to_us, with_step
 from services.gateway.restore import Identity, restore
@@ -46,6 +47,7 @@ class StoreCommitter:
         accounts: Accounts,
         hasher_for: Callable[[str], Awaitable[KeyedHash]],
         render: Render,
+        identity_zone: Blobs,
     ) -> None:
         self._store = store
         self._peers = peers
@@ -53,6 +55,7 @@ class StoreCommitter:
         self._accounts = accounts
         self._hasher_for = hasher_for
         self._render = render
+        self._made = MadeObjects(analysis, identity_zone)
 
     async def composed(self, event: ReportComposed) -> None:
         """Store a composed version; after a signature it waits for one of its own."""
@@ -121,7 +124,7 @@ class StoreCommitter:
         content = await self._analysis.get(tenant, event.bundle)
         bundle = await asyncio.to_thread(fhir.parse, content)
         found = identity(await self._peers.reidentify(tenant, case_id))
-        restored = restore(bundle, found)
+        restored = await self._made.keep(event, restore(bundle, found), found)
         binaries = reading.image_binaries(bundle)
         for image in event.images:
             if binary_id := binaries.get(image.name):

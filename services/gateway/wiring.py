@@ -12,6 +12,7 @@ from services.gateway import app, server
 from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
+from services.gateway.dicomweb.archive import Archive
 from services.gateway.ehr.opening import open_ehrs
 from services.gateway.ehr.writeback import WriteBack
 from services.gateway.export.worker import ExportWorker
@@ -76,11 +77,15 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
     await refill(store.database, store.resources, store.leases)
     peers = GrpcPeers(settings)
     mesh.on_stop(peers.close)
+    archive = Archive(store.dicom, peers, analysis, identity)
+    mesh.background(archive.keep_indexing)
     return Gateway(
         settings=settings,
         accounts=known,
         store=store,
-        committer=StoreCommitter(store, peers, analysis, known, vault.hasher, render_bundle),
+        committer=StoreCommitter(
+            store, peers, analysis, known, vault.hasher, render_bundle, identity
+        ),
         peers=peers,
         bus=mesh.bus,
         queues=mesh.bus,
@@ -89,4 +94,5 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
         outbound=open_outbound(settings),
         exports=ExportWorker(store, identity, settings.export_keep_s),
         ehrs=await open_ehrs(settings.ehr_file),
+        archive=archive,
     )

@@ -26,6 +26,7 @@ from services.gateway import app
 from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
+from services.gateway.dicomweb.archive import Archive
 from services.gateway.export.worker import ExportWorker
 from services.gateway.outbound import open_outbound
 from services.gateway.settings import Settings
@@ -112,7 +113,13 @@ async def open_world(folder: Path, url: str = "sqlite+aiosqlite") -> AsyncIterat
         accounts=known,
         store=store,
         committer=StoreCommitter(
-            store, peers, analysis, known, vault.hasher, render=lambda bundle: b"%PDF-1.7 test"
+            store,
+            peers,
+            analysis,
+            known,
+            vault.hasher,
+            render=lambda bundle: b"%PDF-1.7 test",
+            identity_zone=identity,
         ),
         peers=peers,
         bus=bus,
@@ -121,6 +128,7 @@ async def open_world(folder: Path, url: str = "sqlite+aiosqlite") -> AsyncIterat
         hasher_for=vault.hasher,
         outbound=open_outbound(settings),
         exports=ExportWorker(store, identity, settings.export_keep_s),
+        archive=Archive(store.dicom, peers, analysis, identity),
     )
     worker = GatewayWorker(gateway)
     await worker.start(4)
