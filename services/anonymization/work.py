@@ -132,8 +132,10 @@ def identity_of(work: Work) -> Identity:
         service_request=fhir.dump(read.service_request).decode() if read.service_request else "",
         imaging_studies=[fhir.dump(each).decode() for each in read.imaging_studies],
         days_to_true_date=-pseudonyms.shift_days,
+        # Besides these, whatever an instance names by a UID, such as its frame of reference:
+        # objects that are made of the images name it too, and go back to the hospital.
         uids=(before.uids if before else {})
-        | {pseudonyms.uid(uid): uid for uid in received if uid},
+        | {pseudonyms.uid(uid): uid for uid in (*received, *pseudonyms.uids) if uid},
         references=before.references if before else work.references,
         names=sorted(known.names),
         numbers=sorted(known.numbers),

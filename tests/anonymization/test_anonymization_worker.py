@@ -138,13 +138,14 @@ async def test_way_back_knows_uids_references_and_the_true_dates(
     ct_file: Callable[..., FileDataset],
     as_bytes: Callable[[FileDataset], bytes],
 ) -> None:
-    image = ct_file()
+    image = ct_file(FrameOfReferenceUID="1.2.3.77")
     await send(mesh, await mesh.receive(bundle(NOTE, [POTASSIUM]), [[as_bytes(image)]]))
     identity = await mesh.store.get("demo", "case-1")
     (imaging,) = mesh.bus.published(subjects.PART_IMAGING)
     archive = zipfile.ZipFile(io.BytesIO(await mesh.analysis.get("demo", imaging.blobs[0])))
     made = pydicom.dcmread(io.BytesIO(archive.read("0001.dcm")))
     assert identity.uids[made.SOPInstanceUID] == image.SOPInstanceUID
+    assert identity.uids[made.FrameOfReferenceUID] == "1.2.3.77"
     assert identity.references == {"lab-1": "Observation/k", "note-1": "DocumentReference/doc-1"}
     assert json.loads(identity.patient)["name"][0]["text"] == "赵铁柱"
     assert 1 <= identity.days_to_true_date <= 730
