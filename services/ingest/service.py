@@ -54,7 +54,10 @@ class IngestService(rpc_pb.IngestServiceServicer):
             async with self._free:
                 with self._spool(limit) as spool:
                     async for chunk in _chunks(messages):
-                        await asyncio.to_thread(spool.write, chunk)
+                        if spool.stays_in_memory(len(chunk)):
+                            spool.write(chunk)
+                        else:
+                            await asyncio.to_thread(spool.write, chunk)
                     spool.finish()
                     if archived:
                         await self._archive(header.tenant, spool, answer)

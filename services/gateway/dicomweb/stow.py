@@ -8,11 +8,14 @@ ingest did not confirm.
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
+from types import TracebackType
 from typing import Any
 
 import orjson
-from dxmesh.ingest.v1.ingest_service_pb2 import StoredInstance
+from dxmesh.ingest.v1.ingest_service_pb2 import StoredInstance, StoreInstancesResponse
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 from starlette.responses import Response
 
@@ -31,6 +34,10 @@ KINDS = {
 }
 CANNOT_UNDERSTAND = 0xC000
 """Failure Reason, PS3.18 Table 10.5.3-1: the file cannot be understood."""
+AT_ONCE = 4
+"""Parts of one request that are under way to ingest at a time."""
+HELD_BYTES = 4 << 20
+"""Largest part that is held for that: almost every image."""
 OTHER_STUDY = 0xA900
 """Failure Reason: does not match; here, another study than the one in the address."""
 
@@ -48,6 +55,85 @@ class Stowed:
         problem = IntakeProblem(source=label, reason=error.reason, message=error.message)
         self.problems.append(problem)
 
+    def take(self, label: str, answer: StoreInstancesResponse) -> None:
+        """Note what ingest stored of a part; one of another study is not of this request."""
+        self.problems.extend(answer.problems)
+        for instance in answer.stored:
+            if self.study and instance.study_instance_uid != self.study:
+                other = InvalidInput("the instance belongs to another study", reason="OTHER_STUDY")
+                self.refuse(label, other)
+            else:
+                self.stored.append(instance)
+
+
+class Ahead:
+    """Sends parts to ingest while the next ones are read: a few at once, each small enough to hold.
+
+    A larger part goes alone, piped through. A broken body or a peer that is away ends the
+    request: the rest cannot be stored.
+    """
+
+    def __init__(self, call: Call, stowed: Stowed) -> None:
+        self._call = call
+        self._stowed = stowed
+        self._under_way: deque[tuple[str, asyncio.Task[StoreInstancesResponse]]] = deque()
+
+    async def __aenter__(self) -> Ahead:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                await self._settle(0)
+        finally:
+            for _, task in self._under_way:
+                task.cancel()
+
+    async def keep(self, kind: str, label: str, chunks: AsyncIterator[bytes]) -> None:
+        """Send one part; return when another may follow."""
+        held, size = list[bytes](), 0
+        async for chunk in chunks:
+            held.append(chunk)
+            size += len(chunk)
+            if size > HELD_BYTES:
+                await self._settle(0)
+                break
+        await self._settle(AT_ONCE - 1)
+        content = _joined(held, chunks if size > HELD_BYTES else None)
+        sending = self._call.gateway.peers.store(self._call.tenant, kind, label, content)
+        self._under_way.append((label, asyncio.ensure_future(sending)))
+        if size > HELD_BYTES:
+            await self._settle(0)
+
+    async def _settle(self, left: int) -> None:
+        """Wait until at most `left` parts are under way; a lasting refusal is its part's alone."""
+        while len(self._under_way) > left:
+            label, task = self._under_way[0]
+            try:
+                self._stowed.take(label, await task)
+            except MeshError as error:
+                broken = error.reason in ("BAD_REQUEST", "UPLOAD_TOO_LARGE")
+                if broken or error.retry_after_s is not None:
+                    raise
+                self._stowed.refuse(label, error)
+            self._under_way.popleft()
+
+
+async def _joined(held: list[bytes], rest: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
+    """Yield a small part whole, a large one as it comes."""
+    if rest is None:
+        yield b"".join(held)
+        return
+    for chunk in held:
+        yield chunk
+    async for chunk in rest:
+        yield chunk
+
 
 async def store(call: Call) -> Response:
     """Store the instances of a request."""
@@ -55,39 +141,19 @@ async def store(call: Call) -> Response:
     content_type = call.request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     chunks = _limited(call.request.stream(), call.gateway.settings.upload_bytes_max)
-    if kind in KINDS:
-        await _keep(call, stowed, KINDS[kind], "content", chunks)
-    else:
-        body = Multipart(chunks, boundary(content_type))
-        async for part in body.parts():
-            if part.media_type not in KINDS:
-                stowed.refuse(part.label, UnsupportedMediaType("not application/dicom"))
-                continue
-            await _keep(call, stowed, KINDS[part.media_type], part.label, body.content())
+    async with Ahead(call, stowed) as ahead:
+        if kind in KINDS:
+            await ahead.keep(KINDS[kind], "content", chunks)
+        else:
+            body = Multipart(chunks, boundary(content_type))
+            async for part in body.parts():
+                if part.media_type in KINDS:
+                    await ahead.keep(KINDS[part.media_type], part.label, body.content())
+                else:
+                    stowed.refuse(part.label, UnsupportedMediaType("not application/dicom"))
     for uid in sorted({s.study_instance_uid for s in stowed.stored}):
         await call.audit("upload", f"study:{await _alias(call, uid)}")
     return _answer(call, stowed)
-
-
-async def _keep(
-    call: Call, stowed: Stowed, kind: str, label: str, chunks: AsyncIterator[bytes]
-) -> None:
-    """Stream one part to ingest; a lasting refusal is that part's alone."""
-    try:
-        answer = await call.gateway.peers.store(call.tenant, kind, label, chunks)
-    except MeshError as error:
-        # A broken body or a peer that is away ends the request: the rest cannot be stored.
-        if error.retry_after_s is not None or error.reason in ("BAD_REQUEST", "UPLOAD_TOO_LARGE"):
-            raise
-        stowed.refuse(label, error)
-        return
-    stowed.problems.extend(answer.problems)
-    for instance in answer.stored:
-        if stowed.study and instance.study_instance_uid != stowed.study:
-            other = InvalidInput("the instance belongs to another study", reason="OTHER_STUDY")
-            stowed.refuse(label, other)
-        else:
-            stowed.stored.append(instance)
 
 
 async def _limited(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:

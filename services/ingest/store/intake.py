@@ -69,6 +69,8 @@ class Intake:
         """
 
         async def write(scope: str, name: str) -> BlobRef:
+            if (whole := spool.in_memory()) is not None:
+                return await self.blobs.put(tenant, scope, name, whole)
             return await self.blobs.put_stream(tenant, scope, name, spool.pieces())
 
         ids = (header.study, header.series, header.sop_instance)

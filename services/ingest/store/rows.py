@@ -19,6 +19,14 @@ async def insert_absent(connection: AsyncConnection, table: Table, row: dict[str
     return bool((await connection.execute(made)).rowcount)
 
 
+async def insert_new(
+    connection: AsyncConnection, table: Table, rows: list[dict[str, Any]], key: str
+) -> set[str]:
+    """Insert the rows whose keys are not there; return the value of column `key` of those."""
+    made = _INSERTS[connection.dialect.name](table).values(rows).on_conflict_do_nothing()
+    return set((await connection.execute(made.returning(table.c[key]))).scalars())
+
+
 def microseconds(instant: datetime) -> int:
     """Return microseconds since 1970 UTC."""
     return (instant - _EPOCH) // timedelta(microseconds=1)

@@ -75,6 +75,14 @@ class Spool:
         """Hash of the content, 64 hex digits."""
         return self._hash.hexdigest()
 
+    def stays_in_memory(self, more: int) -> bool:
+        """Tell whether the content stays in memory when so many bytes are added."""
+        return self._file is None and self.size + more <= MEMORY_BYTES
+
+    def in_memory(self) -> bytes | None:
+        """Return the content if it was little enough to stay in memory."""
+        return None if self._file else bytes(self._rest)
+
     def reader(self) -> BinaryIO:
         """Return the content as a seekable file."""
         return cast(BinaryIO, io.BufferedReader(_Reader(self), READ_BYTES))

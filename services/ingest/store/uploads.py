@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -11,8 +12,9 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.ingest.store.rows import insert_absent, instant, microseconds
+from services.ingest.store.rows import insert_absent, insert_new, instant, microseconds
 from services.ingest.store.tables import INSTANCES, SCOPES
+from services.ingest.store.together import Together
 
 OPEN_MAX = 1000
 
@@ -50,11 +52,35 @@ class Upload:
     """When its newest instance came."""
 
 
+@dataclass(frozen=True, slots=True)
+class _New:
+    """An instance row to be added."""
+
+    tenant: str
+    scope: str
+    sop_key: str
+    content_key: str
+    sealed: bytes
+    now: datetime
+
+    def row(self) -> dict[str, Any]:
+        """Return it as the table has it."""
+        return {
+            "tenant": self.tenant,
+            "scope": self.scope,
+            "sop_key": self.sop_key,
+            "content_key": self.content_key,
+            "sealed": self.sealed,
+        }
+
+
 class UploadStore:
     """The tables of scopes and instances. Every transaction begins with its write."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._adding = Together(self._add_all)
+        self._asking = Together(self._of_all)
         self._open: dict[tuple[str, str], str] = {}
         """Open uploads by tenant and study key, as they were last seen; `add` finds out."""
 
@@ -86,28 +112,12 @@ class UploadStore:
     async def add(
         self, tenant: str, scope: str, sop_key: str, content_key: str, sealed: bytes, now: datetime
     ) -> Added:
-        """Add an instance to an open upload."""
-        change = (
-            update(SCOPES)
-            .where(SCOPES.c.tenant == tenant, SCOPES.c.scope == scope, SCOPES.c.is_open)
-            .values(touched_us=microseconds(now), changes=SCOPES.c.changes + 1)
-        )
-        row = {
-            "tenant": tenant,
-            "scope": scope,
-            "sop_key": sop_key,
-            "content_key": content_key,
-            "sealed": sealed,
-        }
-        async with self._engine.begin() as connection:
-            if not (await connection.execute(change)).rowcount:
-                self._mistrust(scope)
-                return Added.CLOSED
-            return Added.NEW if await insert_absent(connection, INSTANCES, row) else Added.PRESENT
+        """Add an instance to an open upload; those that come at once share a transaction."""
+        return await self._adding.do(_New(tenant, scope, sop_key, content_key, sealed, now))
 
     async def of_instance(self, tenant: str, sop_key: str) -> list[Held]:
         """Return every row of an instance, in whichever upload."""
-        return await self._held(INSTANCES.c.tenant == tenant, INSTANCES.c.sop_key == sop_key)
+        return await self._asking.do((tenant, sop_key))
 
     async def of_scope(self, tenant: str, scope: str) -> list[Held]:
         """Return an upload's instances in the order received."""
@@ -158,6 +168,46 @@ class UploadStore:
         """Return (tenant, scope) whose destruction began and did not end."""
         half = SCOPES.c.case_id == "", SCOPES.c.is_open.is_(False)
         return await self._places(*half, before=before, limit=limit)
+
+    async def _add_all(self, rows: Sequence[_New]) -> list[Added]:
+        """Add instances in one transaction, each upload's together."""
+        found: dict[tuple[str, str], set[str] | None] = {}
+        by_scope: dict[tuple[str, str], list[_New]] = {}
+        for row in sorted(rows, key=lambda each: each.scope):  # one order: no deadlock
+            by_scope.setdefault((row.tenant, row.scope), []).append(row)
+        async with self._engine.begin() as connection:
+            for (tenant, scope), new in by_scope.items():
+                touched = {
+                    "touched_us": max(microseconds(each.now) for each in new),
+                    "changes": SCOPES.c.changes + len(new),
+                }
+                change = update(SCOPES).where(SCOPES.c.tenant == tenant, SCOPES.c.scope == scope)
+                result = await connection.execute(change.where(SCOPES.c.is_open).values(touched))
+                found[tenant, scope] = (
+                    await insert_new(connection, INSTANCES, [each.row() for each in new], "sop_key")
+                    if result.rowcount
+                    else None
+                )
+        return [self._added(row, found[row.tenant, row.scope]) for row in rows]
+
+    def _added(self, row: _New, new: set[str] | None) -> Added:
+        if new is None:
+            self._mistrust(row.scope)
+            return Added.CLOSED
+        if row.sop_key not in new:
+            return Added.PRESENT
+        new.discard(row.sop_key)
+        return Added.NEW
+
+    async def _of_all(self, asked: Sequence[tuple[str, str]]) -> list[list[Held]]:
+        """Return the rows of several instances by one question for each tenant."""
+        found: dict[tuple[str, str], list[Held]] = {each: [] for each in asked}
+        for tenant in dict.fromkeys(tenant for tenant, _ in asked):
+            keys = {key for each, key in asked if each == tenant}
+            of_them = INSTANCES.c.tenant == tenant, INSTANCES.c.sop_key.in_(keys)
+            for held in await self._held(*of_them):
+                found[tenant, held.sop_key].append(held)
+        return [list(found[each]) for each in asked]
 
     def _mistrust(self, scope: str) -> None:
         self._open = {study: open_ for study, open_ in self._open.items() if open_ != scope}
