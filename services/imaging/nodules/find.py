@@ -46,6 +46,8 @@ class Nodule:
     center_mm: tuple[float, float, float]
     """LPS."""
 
+    region: Region
+
 
 def propose(volume: Volume) -> Proposal:
     """Return the candidates of a chest CT.
@@ -79,11 +81,24 @@ def accept(
         measures = characterise.measure(volume, proposal.lungs, region)
         if not _is_nodule(volume, measures, region) or _is_known(volume, measures, found):
             continue
-        center = volume.to_patient(np.array(measures.center))
-        place = (float(center[0]), float(center[1]), float(center[2]))
-        found.append(Nodule(probability, measures, place))
+        found.append(_nodule(volume, probability, measures, region))
         regions.append(region)
     return found
+
+
+def with_region(volume: Volume, lungs: Lungs, nodule: Nodule, region: Region) -> Nodule:
+    """Return the nodule measured on another region, unless that has no nodule's shape."""
+    if region is nodule.region:
+        return nodule
+    measures = characterise.measure(volume, lungs, region)
+    if not _is_nodule(volume, measures, region):
+        return nodule
+    return _nodule(volume, nodule.probability, measures, region)
+
+
+def _nodule(volume: Volume, probability: float, measures: Measures, region: Region) -> Nodule:
+    x, y, z = (float(mm) for mm in volume.to_patient(np.array(measures.center)))
+    return Nodule(probability, measures, (x, y, z), region)
 
 
 def _is_nodule(volume: Volume, measures: Measures, region: Region) -> bool:
