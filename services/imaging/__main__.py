@@ -6,7 +6,12 @@ import time
 
 from dxmesh.imaging.v1 import imaging_service_pb2_grpc as rpc_pb
 
+from services.imaging.dicom_out import write
+from services.imaging.fractures.reader import FractureReader
+from services.imaging.haemorrhage.reader import HaemorrhageReader
 from services.imaging.nodules.reader import NoduleReader
+from services.imaging.pathology.reader import PathologyReader
+from services.imaging.peers import DecoderProcess
 from services.imaging.room import ReadingRoom
 from services.imaging.routing import explain, rules
 from services.imaging.service import ImagingService
@@ -17,7 +22,7 @@ from services.imaging.worker import ImagingWorker
 from services.kernel import blobs, inference, process
 
 NAME = "dxmesh.imaging.v1.ImagingService"
-READERS = (NoduleReader(),)
+READERS = (HaemorrhageReader(), NoduleReader(), FractureReader(), PathologyReader())
 
 
 async def build(mesh: process.Process[Settings]) -> None:
@@ -45,7 +50,7 @@ async def build(mesh: process.Process[Settings]) -> None:
     )
     await models.start(used)
     room = ReadingRoom(READERS, books, models, store, time.monotonic, settings.stall_s)
-    worker = ImagingWorker(mesh.bus, store, room)
+    worker = ImagingWorker(mesh.bus, store, room, write.objects, DecoderProcess())
     await worker.start(settings.concurrency)
 
 

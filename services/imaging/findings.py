@@ -107,7 +107,6 @@ def compose(part: Part) -> tuple[pb.ImagingFindings, dict[str, bytes]]:
     pictures: dict[str, bytes] = {}
     for taken in part.taken:
         _add_pictures(found, taken, pictures)
-    _add_older(found)
     return found, pictures
 
 
@@ -206,49 +205,3 @@ def _tracking_uid(case_id: str, part_id: str, finding: pb.Finding) -> str:
     seed = (case_id, part_id, finding.finding_id, place.series_instance_uid, place.sop_instance_uid)
     digest = hashlib.sha256("\0".join(seed).encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
-
-
-CONSISTENCIES = {
-    "solid": pb.CONSISTENCY_SOLID,
-    "part-solid": pb.CONSISTENCY_PART_SOLID,
-    "ground-glass": pb.CONSISTENCY_GROUND_GLASS,
-}
-ZONES = {
-    "upper-zone": pb.LUNG_ZONE_UPPER,
-    "middle-zone": pb.LUNG_ZONE_MIDDLE,
-    "lower-zone": pb.LUNG_ZONE_LOWER,
-}
-
-
-def _add_older(found: pb.ImagingFindings) -> None:
-    """Fill the older fields that reports were made from before there were four readings."""
-    for answer in found.answers:
-        found.looked_for.extend(code for code in answer.looked_for if code not in found.looked_for)
-        if answer.function == pb.FUNCTION_NODULES:
-            found.operating_point = answer.operating_point
-    for finding in found.findings:
-        if finding.kind != "nodule":
-            continue
-        measures = {one.name: one.value for one in finding.measures}
-        qualities = {one.name: one.value for one in finding.qualities}
-        place = finding.place
-        found.nodules.append(
-            pb.Nodule(
-                finding_id=finding.finding_id,
-                center=place.center,
-                sop_instance_uid=place.sop_instance_uid,
-                series_instance_uid=place.series_instance_uid,
-                slice_index=place.slice_index,
-                box=place.box,
-                long_axis_mm=measures.get("long-axis", 0.0),
-                short_axis_mm=measures.get("short-axis", 0.0),
-                volume_mm3=measures.get("volume", 0.0),
-                mean_hu=measures.get("attenuation", 0.0),
-                consistency=CONSISTENCIES.get(qualities.get("consistency", "")),
-                laterality=finding.laterality,
-                zone=ZONES.get(finding.site),
-                probability=finding.probability,
-                first_slice_index=place.first_slice_index,
-                last_slice_index=place.last_slice_index,
-            )
-        )

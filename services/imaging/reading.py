@@ -219,8 +219,13 @@ class Writer(Protocol):
     An error costs the objects, never the findings.
     """
 
-    def __call__(self, read: Sequence[ReadSource]) -> Iterable[DicomObject]:
-        """Return SEG, SR and others, one held at a time."""
+    def __call__(
+        self, read: Sequence[ReadSource], lost: Callable[[str, Exception], None] | None = None
+    ) -> Iterable[DicomObject]:
+        """Return SEG, SR and others, one held at a time.
+
+        `lost` is told of an object that cannot be made: its modality and why.
+        """
 
 
 class Reader(Protocol[Source_contra]):

@@ -30,6 +30,7 @@ from services.imaging.series.archive import File
 from services.imaging.series.facts import Facts
 from services.imaging.series.refusals import SeriesRefused
 from services.imaging.series.sources import Source
+from services.imaging.series.upright import upright
 from services.imaging.series.volume import Volume
 from services.kernel.errors import KeyDestroyed, MeshError
 
@@ -153,8 +154,9 @@ class ReadingRoom:
             context = await self._context(reader, work, pulse)
 
             def reads() -> Taken:
-                reading = reader.read(work.source, context, asking)
-                return _taken(work, reading, asking.uses)
+                source = _straightened(work)
+                reading = reader.read(source, context, asking)
+                return _taken(work, source, reading, asking.uses)
 
             return await self._in_thread(reads, pulse, reader.name, work.event)
         except SeriesRefused as error:
@@ -214,23 +216,43 @@ class ReadingRoom:
         return task.result()
 
 
-def _taken(work: Work, reading: Reading, uses: Sequence[ModelUse]) -> Taken:
-    """Return what a reader made, with pictures, without the voxels."""
+def _straightened(work: Work) -> Source:
+    """Return the source as the rule wants it: a tilted stack sheared straight, or as it is."""
+    if isinstance(work.source, Volume) and work.options.get("straighten"):
+        return upright(work.source)
+    return work.source
+
+
+def _taken(work: Work, source: Source, reading: Reading, uses: Sequence[ModelUse]) -> Taken:
+    """Return what a reader made of a source, with pictures, without the voxels.
+
+    Pictures and boxes are those of the stored images, also where the source was straightened.
+    """
     taken = Taken(
         facts=work.facts,
-        source=_without_voxels(work.source),
+        source=_without_voxels(source),
         files=(),
         reading=reading,
         models=uses,
     )
     for lesion in reading.lesions:
         place = lesion.finding.place
+        if isinstance(source, Volume) and source is not work.source:
+            _move_box(place, source)
         key = (place.sop_instance_uid, place.frame)
         if key not in taken.drawn:
             picture = key_image.draw(work.source, place, work.options)
             if picture is not None:
                 taken.drawn[key] = picture
     return taken
+
+
+def _move_box(place: pb.Place, straight: Volume) -> None:
+    """Move a box from a straightened slice to the image that it shows."""
+    down, right = straight.on_image(place.slice_index)
+    for side, offset in (("left", right), ("right", right), ("top", down), ("bottom", down)):
+        moved = round(getattr(place.box, side) - offset)
+        setattr(place.box, side, max(moved, 0))
 
 
 def _without_voxels(source: Source) -> Source:

@@ -160,8 +160,8 @@ class ImagingWorker:
 
     async def _derive(self, event: PartReady, part: Part, found: ImagingFindings) -> None:
         """Store the DICOM objects made of the findings; an error costs the objects alone."""
-        made = iter(self._write(part.taken)) if self._write else iter(())
         try:
+            made = iter(self._write(part.taken, _lost) if self._write else ())
             while (one := await asyncio.to_thread(next, made, None)) is not None:
                 derived = findings.derived(one)
                 name = f"dicom/{event.part_id}-{one.sop_instance_uid}.dcm"
@@ -170,11 +170,9 @@ class ImagingWorker:
         except MeshError as error:
             if error.retry_after_s is not None or isinstance(error, KeyDestroyed):
                 raise
-            log.error("DICOM objects are not made: %s", telemetry.frames(error))
-            telemetry.failure("imaging.dicom", error.reason)
+            _lost("", error)
         except Exception as error:  # noqa: BLE001 - findings matter more than their objects
-            log.error("DICOM objects are not made: %s", telemetry.frames(error))
-            telemetry.failure("imaging.dicom", type(error).__name__)
+            _lost("", error)
 
     def _ready(self, event: PartReady) -> FindingReady:
         ready = FindingReady(case=event.case, part_id=event.part_id, kind=PART_KIND_IMAGING)
@@ -187,6 +185,12 @@ class ImagingWorker:
         message_id = f"{ready.case.case_id}/{ready.part_id}/{ending.get(ready.outcome, 'failed')}"
         ready.finished_time.CopyFrom(_now())
         await self._bus.publish(subjects.FINDING_IMAGING, ready, message_id=message_id)
+
+
+def _lost(modality: str, error: Exception) -> None:
+    """Say that DICOM objects are missing; the findings go out without them."""
+    log.error("%s objects are not made: %s", modality or "DICOM", telemetry.frames(error))
+    telemetry.failure(f"imaging.dicom.{modality}", type(error).__name__)
 
 
 def _first_refusal(part: Part) -> Refusal:

@@ -396,7 +396,7 @@ async def test_pictures_of_a_reader_stand_beside_key_images(
     assert await blobs.get("demo", first.blob) == b"PNG"
 
 
-def written(read: Sequence[ReadSource]) -> Iterator[DicomObject]:
+def written(read: Sequence[ReadSource], lost: object = None) -> Iterator[DicomObject]:
     """Write one object for each source, and see what writers are promised."""
     for one in read:
         assert one.source.hu.shape[0] == len(one.files) == 14
@@ -420,7 +420,7 @@ async def test_dicom_objects_are_stored_and_named(
 async def test_writer_that_fails_costs_the_objects_alone(
     make: Callable[..., Desk], blobs: Blobs, blank: bytes
 ) -> None:
-    def fails(read: Sequence[ReadSource]) -> Iterator[DicomObject]:
+    def fails(read: Sequence[ReadSource], lost: object = None) -> Iterator[DicomObject]:
         yield from written(read)
         raise ValueError("a value that cannot be written")
 

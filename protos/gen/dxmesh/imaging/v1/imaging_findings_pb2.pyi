@@ -198,92 +198,6 @@ class PixelBox(_message.Message):
 Global___PixelBox: _TypeAlias = PixelBox  # noqa: Y015
 
 @_typing.final
-class Nodule(_message.Message):
-    """Nodule is one lung nodule candidate that passed the operating point."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    FINDING_ID_FIELD_NUMBER: _builtins.int
-    CENTER_FIELD_NUMBER: _builtins.int
-    SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    SLICE_INDEX_FIELD_NUMBER: _builtins.int
-    BOX_FIELD_NUMBER: _builtins.int
-    LONG_AXIS_MM_FIELD_NUMBER: _builtins.int
-    SHORT_AXIS_MM_FIELD_NUMBER: _builtins.int
-    VOLUME_MM3_FIELD_NUMBER: _builtins.int
-    MEAN_HU_FIELD_NUMBER: _builtins.int
-    CONSISTENCY_FIELD_NUMBER: _builtins.int
-    LATERALITY_FIELD_NUMBER: _builtins.int
-    ZONE_FIELD_NUMBER: _builtins.int
-    PROBABILITY_FIELD_NUMBER: _builtins.int
-    FIRST_SLICE_INDEX_FIELD_NUMBER: _builtins.int
-    LAST_SLICE_INDEX_FIELD_NUMBER: _builtins.int
-    finding_id: _builtins.str
-    """Id within the part, for example "nodule-1"."""
-    sop_instance_uid: _builtins.str
-    """SOP instance UID (analysis zone) of the slice nearest the centre."""
-    series_instance_uid: _builtins.str
-    """Series instance UID (analysis zone)."""
-    slice_index: _builtins.int
-    """Index of that slice, from 0 at the feet."""
-    long_axis_mm: _builtins.float
-    """Longest axial diameter, mm."""
-    short_axis_mm: _builtins.float
-    """Longest diameter perpendicular to it on the same slice, mm."""
-    volume_mm3: _builtins.float
-    """Volume, mm3."""
-    mean_hu: _builtins.float
-    """Mean CT number, HU."""
-    consistency: Global___Consistency.ValueType
-    """Consistency."""
-    laterality: Global___Laterality.ValueType
-    """Side."""
-    zone: Global___LungZone.ValueType
-    """Vertical third."""
-    probability: _builtins.float
-    """The model's probability that this is a nodule, 0 to 1."""
-    first_slice_index: _builtins.int
-    """First and last slice index the lesion touches."""
-    last_slice_index: _builtins.int
-    """Last slice index the lesion touches."""
-    @_builtins.property
-    def center(self) -> Global___PointMm:
-        """Centre, patient coordinates."""
-
-    @_builtins.property
-    def box(self) -> Global___PixelBox:
-        """Box on that slice."""
-
-    def __init__(
-        self,
-        *,
-        finding_id: _builtins.str = ...,
-        center: Global___PointMm | None = ...,
-        sop_instance_uid: _builtins.str = ...,
-        series_instance_uid: _builtins.str = ...,
-        slice_index: _builtins.int = ...,
-        box: Global___PixelBox | None = ...,
-        long_axis_mm: _builtins.float = ...,
-        short_axis_mm: _builtins.float = ...,
-        volume_mm3: _builtins.float = ...,
-        mean_hu: _builtins.float = ...,
-        consistency: Global___Consistency.ValueType = ...,
-        laterality: Global___Laterality.ValueType = ...,
-        zone: Global___LungZone.ValueType = ...,
-        probability: _builtins.float = ...,
-        first_slice_index: _builtins.int = ...,
-        last_slice_index: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "center", b"center"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "center", b"center", "consistency", b"consistency", "finding_id", b"finding_id", "first_slice_index", b"first_slice_index", "last_slice_index", b"last_slice_index", "laterality", b"laterality", "long_axis_mm", b"long_axis_mm", "mean_hu", b"mean_hu", "probability", b"probability", "series_instance_uid", b"series_instance_uid", "short_axis_mm", b"short_axis_mm", "slice_index", b"slice_index", "sop_instance_uid", b"sop_instance_uid", "volume_mm3", b"volume_mm3", "zone", b"zone"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Nodule: _TypeAlias = Nodule  # noqa: Y015
-
-@_typing.final
 class Place(_message.Message):
     """Place says where a finding lies."""
 
@@ -825,31 +739,18 @@ class ImagingFindings(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SERIES_FIELD_NUMBER: _builtins.int
-    NODULES_FIELD_NUMBER: _builtins.int
     KEY_IMAGES_FIELD_NUMBER: _builtins.int
-    OPERATING_POINT_FIELD_NUMBER: _builtins.int
-    LOOKED_FOR_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     ANSWERS_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
     DERIVED_FIELD_NUMBER: _builtins.int
-    operating_point: _builtins.float
-    """Threshold on the probability that was used."""
     @_builtins.property
     def series(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeriesUse]:
         """Every series of the part."""
 
     @_builtins.property
-    def nodules(self) -> _containers.RepeatedCompositeFieldContainer[Global___Nodule]:
-        """Nodules above the operating point, most probable first."""
-
-    @_builtins.property
     def key_images(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyImage]:
         """Key images."""
-
-    @_builtins.property
-    def looked_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was looked for, SNOMED CT codes; "none found" is meaningful for these alone."""
 
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
@@ -871,10 +772,7 @@ class ImagingFindings(_message.Message):
         self,
         *,
         series: _abc.Iterable[Global___SeriesUse] | None = ...,
-        nodules: _abc.Iterable[Global___Nodule] | None = ...,
         key_images: _abc.Iterable[Global___KeyImage] | None = ...,
-        operating_point: _builtins.float = ...,
-        looked_for: _abc.Iterable[_builtins.str] | None = ...,
         findings: _abc.Iterable[Global___Finding] | None = ...,
         answers: _abc.Iterable[Global___Answer] | None = ...,
         decisions: _abc.Iterable[Global___Decision] | None = ...,
@@ -882,7 +780,7 @@ class ImagingFindings(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "decisions", b"decisions", "derived", b"derived", "findings", b"findings", "key_images", b"key_images", "looked_for", b"looked_for", "nodules", b"nodules", "operating_point", b"operating_point", "series", b"series"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "decisions", b"decisions", "derived", b"derived", "findings", b"findings", "key_images", b"key_images", "series", b"series"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
