@@ -31,12 +31,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from services.imaging.series import jpeg_extended
 from services.imaging.series.attributes import UNREADABLE
 from services.imaging.series.refusals import DamagedSeries, UnsupportedCompression
 
 DECODERS = {
     str(JPEGBaseline8Bit): "pillow",
-    str(JPEGExtended12Bit): "gdcm",
+    str(JPEGExtended12Bit): "pillow",
     str(JPEGLossless): "gdcm",
     str(JPEGLosslessSV1): "gdcm",
     str(JPEGLSLossless): "pyjpegls",
@@ -111,15 +112,20 @@ def decode_here(frame: Encoded) -> npt.NDArray[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's warnings quote values
-            decoder = get_decoder(UID(frame.syntax))
-            values, _ = decoder.as_array(
-                _dataset(frame), raw=True, index=0, decoding_plugin=DECODERS[frame.syntax]
-            )
+            values = _decoded(frame)
     except (*UNREADABLE, RuntimeError, MemoryError, SystemError) as error:
         raise DamagedSeries("the pixels of an image do not decode") from error
     if values.shape != frame.shape:
         raise DamagedSeries("an image has other pixels than its header says")
     return np.asarray(values, frame.dtype)
+
+
+def _decoded(frame: Encoded) -> npt.NDArray[Any]:
+    if frame.syntax == JPEGExtended12Bit and frame.bits != 8 and frame.samples == 1:
+        return jpeg_extended.decode(frame)
+    decoder, plugin = get_decoder(UID(frame.syntax)), DECODERS[frame.syntax]
+    values, _ = decoder.as_array(_dataset(frame), raw=True, index=0, decoding_plugin=plugin)
+    return np.asarray(values)
 
 
 def _dataset(frame: Encoded) -> Dataset:

@@ -47,6 +47,8 @@ class ImplausibleCt(SeriesRefused):
 class NotAPatient(SeriesRefused):
     """A phantom or an animal, by its own header."""
 
+    code = "NOT_A_PATIENT"
+
 
 class LyingTransferSyntax(SeriesRefused):
     """Pixels that are encoded otherwise than their file says."""
