@@ -23,8 +23,10 @@ TileOf = Callable[[int, int], bytes]
 WSI = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
 
-def tissue(rows: int, columns: int, seed: int = 1, spacing_px: int = 48) -> Pixels:
-    """Return pink tissue with a purple disc of radius 13 on a jittered grid (0.25 um pixels)."""
+def tissue(
+    rows: int, columns: int, seed: int = 1, spacing_px: int = 48, radius_px: int = 13
+) -> Pixels:
+    """Return pink tissue with a purple disc on a jittered grid (0.25 um pixels)."""
     generator = np.random.default_rng(seed)
     noise = generator.normal(0, 3, (rows, columns, 3))
     picture = np.array([226.0, 168.0, 200.0]) + noise
@@ -33,7 +35,7 @@ def tissue(rows: int, columns: int, seed: int = 1, spacing_px: int = 48) -> Pixe
     row, column = y // spacing_px, x // spacing_px
     middle_y = row * spacing_px + spacing_px // 2 + jitter[0][row, column]
     middle_x = column * spacing_px + spacing_px // 2 + jitter[1][row, column]
-    inside = (y - middle_y) ** 2 + (x - middle_x) ** 2 <= 13**2
+    inside = (y - middle_y) ** 2 + (x - middle_x) ** 2 <= radius_px**2
     picture[inside] = np.array([92.0, 60.0, 140.0]) + noise[inside] * 2
     return np.clip(picture, 0, 255).astype(np.uint8)
 

@@ -106,7 +106,7 @@ def kind_qualities(found: Found, region: Mask) -> list[pb.Quality]:
 
 def _measures(nuclei: Batch, tissue_mm2: float) -> list[pb.Measure]:
     made = [
-        measure("area", tissue_mm2, "mm2"),
+        measure("tissue-area", tissue_mm2, "mm2"),
         measure("nuclei", len(nuclei.areas), "1"),
         measure("density", _density(nuclei, tissue_mm2), "/mm2"),
     ]

@@ -25,7 +25,7 @@ SIDE_MAX = 8192
 STRIP_PX = 2048
 """Rows and columns of a level that are read at once to make the overview."""
 
-COLOUR_MIN = 0.03
+COLOUR_MIN = 0.02
 """Difference between densities of a pixel's colours: glass, dust and black marks have none."""
 
 DENSITY_MIN = 0.05
