@@ -28,6 +28,19 @@ def phantom() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def dicom_sources() -> ModuleType:
+    """The module dicom_sources.py."""
+    name = "imaging_dicom_sources"
+    if name not in sys.modules:
+        path = Path(__file__).parent / "dicom_sources.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec and spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
 def series_phantom() -> ModuleType:
     """The module series_phantom.py."""
     name = "imaging_series_phantom"
