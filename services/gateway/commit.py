@@ -168,6 +168,7 @@ class StoreCommitter:
                 key: (v["verdict"], v.get("correction", ""))
                 for key, v in content.get("verdicts", {}).items()
             },
+            added=content.get("added", []),
         )
 
 

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.gateway import added
+
 Json = Any
 Resource = dict[str, Json]
 
@@ -46,6 +48,8 @@ class Signature:
     comment: str
     verdicts: Mapping[str, tuple[str, str]]
     """Finding id → verdict, correction."""
+    added: Sequence[Mapping[str, Json]] = ()
+    """Findings that the physician added: id, kind, text, marking."""
 
 
 _TEXTS = {
@@ -80,15 +84,17 @@ def sign(bundle: Mapping[str, Json], signature: Signature, findings: Mapping[str
     # Codes of the conclusion count the coded findings: of one that is refused they say too much.
     codes_hold = not any("valueCodeableConcept" in r for r in refused)
     entries: list[Json] = []
-    report_id = ""
+    report_id, new = "", []
     for entry in bundle["entry"]:
         resource = entry["resource"]
         if resource["resourceType"] == "DiagnosticReport":
             report_id = str(resource["id"])
+            new = _added(resource, signature)
             resource = _report(resource, signature, findings, rejected, codes_hold=codes_hold)
         elif resource["resourceType"] == "Observation":
             resource = _observation(resource, signature)
         entries.append({**entry, "resource": resource})
+    entries += [{"resource": one} for one in new]
     entries.append({"resource": practitioner(signature)})
     entries.append({"resource": _provenance(report_id, signature)})
     return {**bundle, "entry": entries}
@@ -157,6 +163,7 @@ def _report(
     codes_hold: bool,
 ) -> Resource:
     results = [r for r in report.get("result", []) if r.get("reference") not in rejected]
+    results += [{"reference": f"Observation/{one['id']}"} for one in _added(report, signature)]
     signed = {
         **report,
         "meta": {**_relabelled(report.get("meta", {})), "profile": [PROFILES + "report-signed"]},
@@ -185,9 +192,16 @@ def _conclusion(text: str, signature: Signature, findings: Mapping[str, str]) ->
             lines.append(words["disagree"].format(finding=finding))
         elif verdict == EDIT:
             lines.append(words["edit"].format(finding=finding, correction=correction))
+    lines += [added.line(entry, signature.language) for entry in signature.added]
     if signature.comment:
         lines.append(words["comment"].format(comment=signature.comment))
     return "\n".join([*lines, *text.split("\n")[1:]])
+
+
+def _added(report: Mapping[str, Json], signature: Signature) -> list[Resource]:
+    who, at = _who(signature), signature.signed_at
+    made = added.observations(signature.added, report, who, at, signature.language)
+    return [{**one, "meta": _relabelled({})} for one in made]
 
 
 def _observation(observation: Mapping[str, Json], signature: Signature) -> Resource:

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 CASES_KEPT, KEPT_S = 64, 60.0
 NOTED_S, NOTED_KEPT = 300.0, 4096
 LOOK_S = 5.0
+HELD_S, HELD_CASES = 30.0, 16
+HEADS_KEPT, HEAD_FRAMES, HEAD_BYTES = 16, 8, 16 << 20
+"""Heads of objects of many frames are kept: a slide's takes as long to read as all its tile."""
 Who = tuple[str, ...]
 """Tenant, account, client and series."""
 
@@ -54,6 +57,8 @@ class Archive:
         self._clock = clock
         self._known: OrderedDict[tuple[str, str], tuple[float, Identity]] = OrderedDict()
         self._busy = asyncio.Lock()
+        self._heads: OrderedDict[tuple[str, str, str], FileDataset] = OrderedDict()
+        self._held: OrderedDict[tuple[str, str], tuple[float, list[Series]]] = OrderedDict()
         self._noted: OrderedDict[Who, float] = OrderedDict()
         self.tables = Tables()
 
@@ -96,17 +101,36 @@ class Archive:
         self, tenant: str, series: Series, instance: Instance, reader: BlobReader
     ) -> FileDataset:
         """Return an instance up to its pixels, with identity; all of it when it has none."""
-        place = entries.Place(instance.at, instance.size)
-        dataset, _ = await entries.head(reader, place)
+        key = (tenant, series.case_id, instance.uid)
+        if kept := self._heads.get(key):
+            self._heads.move_to_end(key)
+            return kept
+        dataset, _ = await entries.head(reader, entries.Place(instance.at, instance.size))
         if not series.made:
             known = await self.identity_of(tenant, series.case_id)
             await asyncio.to_thread(identity.restore, dataset, known)
+        if instance.frames >= HEAD_FRAMES and instance.pixels <= HEAD_BYTES:
+            self._heads[key] = dataset
+            while len(self._heads) > HEADS_KEPT:
+                self._heads.popitem(last=False)
         return dataset
 
     def pixels(self, instance: Instance, reader: BlobReader) -> AsyncIterator[bytes]:
         """Yield what follows the head: the pixels, and what stands after them."""
         start = instance.at + instance.pixels
         return reader.stream(start, instance.size - instance.pixels if instance.pixels else 0)
+
+    def recent(self, tenant: str, case_id: str) -> list[Series] | None:
+        """Return the series of a case that the viewer asked for a moment ago, or None."""
+        kept = self._held.get((tenant, case_id))
+        return kept[1] if kept and self._clock() - kept[0] < HELD_S else None
+
+    def remember(self, tenant: str, case_id: str, series: list[Series]) -> None:
+        """Keep them for the frames that follow."""
+        self._held[tenant, case_id] = (self._clock(), series)
+        self._held.move_to_end((tenant, case_id))
+        while len(self._held) > HELD_CASES:
+            self._held.popitem(last=False)
 
     def noted(self, who: Who) -> bool:
         """Tell whether it is in the audit trail that somebody looks at a series."""

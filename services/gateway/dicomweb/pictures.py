@@ -111,7 +111,8 @@ def one_frame(head: Dataset, syntax: str, content: bytes, number: int) -> Datase
         raise TooLarge("the image is too large to be drawn", reason="FRAME_TOO_LARGE")
     dataset = Dataset()
     for element in head.group_dataset(0x0028):
-        dataset.add(element)
+        if element.keyword != "NumberOfFrames":  # the head is kept, and must stay as it is
+            dataset.add(element)
     dataset.NumberOfFrames = 1
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)

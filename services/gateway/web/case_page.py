@@ -21,6 +21,8 @@ from services.kernel.errors import InvalidInput, NotFound
 
 KEYS = ("1…9", "a", "d", "e", "o", "n", "p", "r", "s", "w", "Esc", "?")
 """Shortcuts of the case page, as `?` lists them."""
+VIEWER_KEYS = ("v", "f", "↑↓", "[ ]", "x", "b", "c")
+"""Those of the viewer, where there are images to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ async def show(
         case.signed_us(version),
         problem,
     )
+    viewable = await has_images(call, case.case_id)
     return pages.render(
         call.request,
         "case.html",
@@ -94,9 +97,18 @@ async def show(
         reading=reading,
         review=review,
         signed_at=to_instant(last.signed_us) if last else "",
-        keys=KEYS,
+        keys=(*KEYS, *VIEWER_KEYS) if viewable else KEYS,
+        viewable=viewable,
         write=await call.store.ehr_writes.get(call.tenant, case.case_id),
     )
+
+
+async def has_images(call: Call, case_id: str) -> bool:
+    """Tell whether the viewer has something to show."""
+    if call.gateway.archive is None:
+        return False
+    await call.gateway.archive.catch_up(call.tenant)
+    return await call.store.dicom.holds(call.tenant, case_id)
 
 
 async def read_version(call: Call, case: Case, version: int) -> Reading:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from services.gateway.call import Call
+from services.gateway.web.markings import as_field
 from services.gateway.web.words import Words, choose
 from services.kernel.errors import MeshError
 
@@ -25,6 +26,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_environment.filters["marking"] = as_field
 
 
 def words(request: Request) -> Words:

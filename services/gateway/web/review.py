@@ -20,8 +20,9 @@ from services.gateway.commit import signer
 from services.gateway.progress import Case, case_ref, language_tag, to_instant
 from services.gateway.signing import AGREE, DISAGREE, EDIT, VERDICTS
 from services.gateway.store.reports import Review
-from services.gateway.web import case_page, pages, session
+from services.gateway.web import case_page, markings, pages, session
 from services.gateway.web.reading import Reading
+from services.gateway.web.words import Words
 from services.kernel import fhir
 from services.kernel.errors import Conflict, InvalidInput, Unavailable
 
@@ -86,7 +87,7 @@ async def _sign(call: Call, case: Case, version: int, content: Content, reading:
     nonce = (case.case_id, str(version), call.principal.name, str(len(earlier)))
     # The same review sent twice, by a double click or after an outage, is one signature.
     request_id = hasher("review", *nonce, fhir.dump(content).decode())[:32]
-    judged = {f.id: content["verdicts"][f.id] for f in reading.findings}
+    judged = {f.id: _worded(content["verdicts"][f.id], case) for f in reading.findings}
     kept = content | {
         "verdicts": judged,
         "display": call.principal.display,
@@ -99,6 +100,15 @@ async def _sign(call: Call, case: Case, version: int, content: Content, reading:
     await call.audit("sign", f"Task/{case.case_id}", case_id=case.case_id)
     await _store(call, case, review, answer)
     await call.store.reports.drop_draft(call.tenant, case.case_id, call.principal.name)
+
+
+def _worded(given: dict[str, Any], case: Case) -> dict[str, Any]:
+    """Return a verdict, in words also where the physician only drew."""
+    if given["verdict"] != EDIT:
+        return {key: value for key, value in given.items() if key != "marking"}
+    moved = "marking" in given and not given.get("correction")
+    words = Words(language_tag(case.language))
+    return given | {"correction": words("marking.moved")} if moved else given
 
 
 async def _store(call: Call, case: Case, review: Review, answer: SignReportResponse) -> None:
@@ -127,23 +137,38 @@ async def _request(call: Call, case: Case, review: Review, reading: Reading) -> 
     if amended := case.signed_us(review.version):
         request.amends_time.FromMicroseconds(amended)
     peers = call.gateway.peers
+    uids = await _uids(call, case, review.content)
     comment = await peers.redact(call.tenant, case.case_id, review.content["comment"])
     for finding in reading.findings:
         given = review.content["verdicts"][finding.id]
         correction = ""
         if given["verdict"] == EDIT:
             correction = await peers.redact(call.tenant, case.case_id, given["correction"])
-        request.verdicts.append(
-            FindingVerdict(
-                finding_id=finding.id,
-                verdict=_NUMBERS[given["verdict"]],
-                correction=correction,
-                comment=comment,
-                model_name=finding.model_name,
-                model_version=finding.model_version,
-            )
+        verdict = FindingVerdict(
+            finding_id=finding.id,
+            verdict=_NUMBERS[given["verdict"]],
+            correction=correction,
+            comment=comment,
+            model_name=finding.model_name,
+            model_version=finding.model_version,
         )
+        if "marking" in given:
+            verdict.marking.CopyFrom(markings.to_models(given["marking"], uids))
+        request.verdicts.append(verdict)
+    added = review.content["added"]
+    texts = [await peers.redact(call.tenant, case.case_id, one["text"]) for one in added]
+    request.added.extend(markings.to_request(added, texts, uids))
     return request
+
+
+async def _uids(call: Call, case: Case, content: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return UID of the analysis zone → UID of the hospital, where something was drawn."""
+    drawn = content["added"] or any("marking" in v for v in content["verdicts"].values())
+    if not drawn:
+        return {}
+    if call.gateway.archive is None:
+        raise InvalidInput("no image of this case is held here", reason="NO_ARCHIVE")
+    return (await call.gateway.archive.identity_of(call.tenant, case.case_id)).uids
 
 
 def read_form(form: FormData) -> Content:
@@ -154,14 +179,18 @@ def read_form(form: FormData) -> Content:
     InvalidInput
         A verdict that does not exist, or a text over the limit.
     """
-    verdicts: dict[str, dict[str, str]] = {}
+    verdicts: dict[str, dict[str, Any]] = {}
     for name, value in form.multi_items():
         kind, _, finding = name.partition(":")
         if kind == "verdict" and finding and value in VERDICTS:
             verdicts.setdefault(finding, {})["verdict"] = str(value)
         elif kind == "correction" and finding and str(value).strip():
             verdicts.setdefault(finding, {})["correction"] = _text(str(value))
-    return {"verdicts": verdicts, "comment": _text(str(form.get("comment", "")))}
+        elif kind == "marking":
+            markings.moved(name, str(value), verdicts)
+    added = markings.added((name, str(value)) for name, value in form.multi_items())
+    comment = _text(str(form.get("comment", "")))
+    return {"verdicts": verdicts, "comment": comment, "added": added}
 
 
 def unanswered(reading: Reading, content: Mapping[str, Any]) -> list[str]:
@@ -170,7 +199,8 @@ def unanswered(reading: Reading, content: Mapping[str, Any]) -> list[str]:
     for finding in reading.findings:
         given = content["verdicts"].get(finding.id, {})
         verdict = given.get("verdict")
-        if not verdict or (verdict == EDIT and not given.get("correction")):
+        said = given.get("correction") or given.get("marking")
+        if not verdict or (verdict == EDIT and not said):
             missing.append(finding.id)
     return missing
 

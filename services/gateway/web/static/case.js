@@ -21,6 +21,7 @@ function choose(index) {
   document.querySelectorAll(".mark").forEach((mark) =>
     mark.classList.toggle("chosen", mark.dataset.finding === finding.dataset.finding));
   if (finding.dataset.onImage) showImage(Number(finding.dataset.onImage));
+  if (viewing()) viewer.show(finding.dataset.findingId);
 }
 
 function goTo(index) {
@@ -43,6 +44,42 @@ function toggleOverlay() {
   const shown = overlay.getAttribute("aria-pressed") !== "true";
   overlay.setAttribute("aria-pressed", String(shown));
   document.querySelector(".images").classList.toggle("bare", !shown);
+  viewer?.setOverlay(shown);
+}
+
+const opener = document.getElementById("viewer-open");
+let viewer = null;
+
+function viewing() {
+  return Boolean(viewer) && opener.getAttribute("aria-pressed") === "true";
+}
+
+/** Show all slices in place of the key images, or the key images again. */
+async function toggleViewer(open = !viewing()) {
+  if (!opener) return;
+  opener.setAttribute("aria-pressed", String(open));
+  opener.querySelector(".word").textContent = open ? opener.dataset.close : opener.dataset.open;
+  document.getElementById("key-images").hidden = open;
+  document.querySelector(".columns").classList.toggle("viewing", open);
+  const root = document.getElementById("viewer");
+  root.hidden = !open;
+  if (!open) {
+    if (root.classList.contains("large")) viewer?.tools.large();
+    return;
+  }
+  if (!viewer) {
+    const { Viewer } = await import("/static/viewer/viewer.js");
+    viewer = new Viewer(root);
+  }
+  await viewer.start();
+  if (current >= 0) await viewer.show(findings[current].dataset.findingId);
+}
+
+/** Do something in the viewer, which is opened first. */
+async function inViewer(action) {
+  if (!opener) return;
+  if (!viewing()) await toggleViewer(true);
+  if (viewer?.view) action(viewer);
 }
 
 function highlight(number) {
@@ -65,9 +102,10 @@ function count() {
   for (const finding of findings) {
     const verdict = finding.querySelector(".verdict input:checked")?.value;
     const correction = finding.querySelector(".correction");
+    const moved = Boolean(finding.querySelector("[data-marking-of]")?.value);
     correction.hidden = verdict !== "edit";
     finding.classList.toggle("judged", Boolean(verdict));
-    if (!verdict || (verdict === "edit" && !correction.querySelector("textarea").value.trim())) open += 1;
+    if (!verdict || (verdict === "edit" && !moved && !correction.querySelector("textarea").value.trim())) open += 1;
   }
   const status = document.querySelector(".sign .open");
   if (!status) return;
@@ -79,6 +117,8 @@ findings.forEach((finding, index) => {
   finding.addEventListener("focusin", () => choose(index));
   finding.addEventListener("click", () => choose(index));
   finding.querySelector("[data-show]")?.addEventListener("click", () => choose(index));
+  finding.querySelector("[data-move]")?.addEventListener("click", (event) =>
+    inViewer((open) => { choose(index); open.tools.take("box", event.target.dataset.move); }));
 });
 thumbs.forEach((thumb, index) => thumb.addEventListener("click", () => showImage(index)));
 document.querySelectorAll(".mark").forEach((mark) =>
@@ -88,6 +128,7 @@ document.querySelectorAll(".sentence").forEach((sentence) => {
   sentence.addEventListener("focus", () => highlight(sentence.dataset.sentence));
 });
 overlay?.addEventListener("click", toggleOverlay);
+opener?.addEventListener("click", () => toggleViewer());
 form.addEventListener("input", count);
 form.addEventListener("change", count);
 // What was refused is being put right: the refusal must not stand beside "every finding has a verdict".
@@ -110,5 +151,14 @@ on("e", () => judge("edit"));
 on("o", toggleOverlay);
 on("r", () => document.getElementById("results").focus());
 on("s", () => (document.getElementById("password") ?? document.getElementById("amend")).focus());
+if (opener) {
+  on("v", () => toggleViewer());
+  on("f", () => inViewer((open) => open.tools.large()));
+  on("[", () => inViewer((open) => open.cycle(-1)));
+  on("]", () => inViewer((open) => open.cycle(1)));
+  for (const [key, tool] of [["x", "measure"], ["b", "box"], ["c", "ellipse"]]) {
+    on(key, () => inViewer((open) => { open.tools.take(tool); open.canvas.focus(); }));
+  }
+}
 on("w", () => { window.location.assign(document.querySelector(".brand").href); });
 count();
