@@ -14,6 +14,7 @@ import pytest
 
 from services.cli.mesh import Mesh, Options
 from services.cli.state import open_state
+from services.cli.supervisor import free_ports
 from tests.flow.databases import Databases
 from tests.flow.otlp import Receiver
 from tests.flow.running import Running
@@ -22,7 +23,9 @@ SETTINGS = {
     "DX_ACK_WAIT_S": "6",  # a killed worker's message goes to its successor soon
     "DX_DRAIN_S": "5",
     "DX_INGEST_DUE_S_MIN": "5",
+    "DX_INGEST_QUIET_S": "2",
 }
+DEVICES = '[[device]]\ntitle = "CT1"\ntenant = "demo"\n'
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,9 +61,15 @@ def running(
 ) -> Iterator[Running]:
     """The mesh; tests share it, so each submits cases of its own."""
     state = open_state(tmp_path_factory.mktemp("mesh") / "with space")
+    devices = state.root / "devices.toml"
+    devices.write_text(DEVICES)
     extra = {**SETTINGS, "DX_OTLP_ENDPOINT": telemetry.url}
     options = Options(
-        database_urls=databases.urls, triton_traces_url=telemetry.http_url, extra=extra
+        dicom_port=free_ports(1)[0],
+        dicom_devices=devices,
+        database_urls=databases.urls,
+        triton_traces_url=telemetry.http_url,
+        extra=extra,
     )
     mesh = Mesh(state, options)
     try:
