@@ -33,6 +33,9 @@ STEPS_SYSTEM = "urn:dxmesh:step"
 STATE_EXTENSION = "urn:dxmesh:step-state"
 PROFILE = "urn:dxmesh:fhir:StructureDefinition:case"
 
+IMAGES_AWAITED = "IMAGES_AWAITED"
+"""Reason of a problem that passes: ingest waits for images (docs/guides/receiving.md)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -164,7 +167,10 @@ def task(case: Case) -> dict[str, Any]:
     if case.label.get("report"):
         kind = {"coding": [{"system": "urn:dxmesh:output", "code": "report"}]}
         outputs.append({"type": kind, "valueReference": {"reference": case.label["report"]}})
-    outputs += [_problem(problem) for problem in case.label.get("problems", [])]
+    problems = case.label.get("problems", [])
+    if len(case.steps) > 1:  # it has begun: what it waited for came, or is named in the report
+        problems = [each for each in problems if each["reason"] != IMAGES_AWAITED]
+    outputs += [_problem(problem) for problem in problems]
     if outputs:
         resource["output"] = outputs
     return resource

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from services.gateway.progress import Case, Step, task, with_step
 from services.kernel.errors import Forbidden, InvalidInput, RemoteError, Unavailable, Violation
 
 FHIR = "application/fhir+json"
@@ -156,3 +157,12 @@ async def test_a_consent_is_recorded_for_the_patient_of_a_case(world: Any, setti
     assert orjson.loads(world.peers.consents[-1][1])["status"] == "inactive"
     await world.http.put("/fhir/Consent/c-1", content=content, headers=headers)
     assert (await world.get("/fhir/Consent/c-1")).json()["status"] == "inactive"
+
+
+@pytest.mark.requirement("DX-RCV-05")
+def test_images_that_are_awaited_are_a_problem_until_the_case_begins() -> None:
+    problem = {"source": "Bundle.entry[4]", "reason": "IMAGES_AWAITED", "message": "12 are here"}
+    received, begun = Step("received", "done", 1, 1), Step("deidentified", "done", 2, 3)
+    case = with_step(Case("demo", "case-1", label={"problems": [problem]}), received)
+    assert "IMAGES_AWAITED" in str(task(case))
+    assert "IMAGES_AWAITED" not in str(task(with_step(case, begun)))
