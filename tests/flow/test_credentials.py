@@ -48,6 +48,8 @@ def may(role: Role, entry: Entry) -> bool:
         return True
     if entry.path.startswith("/ops"):
         return role is (Role.AUDITOR if entry.path == "/ops/audit" else Role.OPERATOR)
+    if entry.path.startswith("/dicom-web") and entry.method == "GET":
+        return role in (Role.EHR, Role.PHYSICIAN)
     if entry.path.startswith(("/dicom-web", "/smart")) or entry.path == "/fhir/$submit":
         return role is Role.EHR
     if entry.path.startswith("/fhir"):
@@ -80,6 +82,11 @@ def address(entry: Entry, places: dict[str, str]) -> str:
         "{id}": places["case"] if of_case else places["patient" if of_patient else "report"],
         "{version}": places["version"],
         "{study}": "2.25.1",
+        "{series}": "2.25.2",
+        "{instance}": "2.25.3",
+        "{frames}": "1",
+        "{frame}": "1",
+        "{tag}": "7FE00010",
         "{sequence}": "1",
         "{image}": "0",
         "{job}": "0",
