@@ -47,9 +47,11 @@ class Measures:
     short_axis_mm: float
     volume_mm3: float
     mean_hu: float
-    consistency: pb.Consistency.ValueType
+    consistency: str
+    """ "solid", "part-solid" or "ground-glass"."""
     laterality: pb.Laterality.ValueType
-    zone: pb.LungZone.ValueType
+    zone: str
+    """ "upper-zone", "middle-zone", "lower-zone"; "": not determined."""
 
 
 def measure(volume: Volume, lungs: Lungs, region: Region) -> Measures:
@@ -110,7 +112,7 @@ def _outline(places: Floats) -> Floats:
         return places  # fewer than three pixels, or all in one line
 
 
-def _consistency(volume: Volume, lungs: Lungs, region: Region) -> pb.Consistency.ValueType:
+def _consistency(volume: Volume, lungs: Lungs, region: Region) -> str:
     """Return solid, part-solid or ground glass; partial volume at the edge is left aside."""
     spacing = np.array(volume.spacing_mm)
     margin = np.ceil(RIM_MM[1] / spacing).astype(int)
@@ -121,13 +123,13 @@ def _consistency(volume: Volume, lungs: Lungs, region: Region) -> pb.Consistency
     inner = hu[mask & (depth >= 0.5 * float(depth.max()))]
     solid = float((inner > SOLID_HU).mean())
     if solid < GLASS_SHARE:
-        return pb.CONSISTENCY_GROUND_GLASS
+        return "ground-glass"
     if solid < SOLID_SHARE:
-        return pb.CONSISTENCY_PART_SOLID
+        return "part-solid"
     away = ndimage.distance_transform_edt(~mask, sampling=spacing)
     rim = hu[(away > RIM_MM[0]) & (away <= RIM_MM[1]) & fine(lungs, start, stop)]
     glassy = float(((rim > GLASS_HU[0]) & (rim < GLASS_HU[1])).mean()) if rim.size else 0.0
-    return pb.CONSISTENCY_PART_SOLID if glassy >= RIM_GLASS_SHARE else pb.CONSISTENCY_SOLID
+    return "part-solid" if glassy >= RIM_GLASS_SHARE else "solid"
 
 
 def _grown(
@@ -153,14 +155,14 @@ def _laterality(volume: Volume, lungs: Lungs, center: Floats) -> pb.Laterality.V
     return pb.LATERALITY_LEFT if aside > 0 else pb.LATERALITY_RIGHT
 
 
-def _zone(lungs: Lungs, volume: Volume, center: Floats) -> pb.LungZone.ValueType:
+def _zone(lungs: Lungs, volume: Volume, center: Floats) -> str:
     """Return the third of the lung's height; not determined where an end is cut off."""
     thickness_cm = volume.spacing_mm[0] * lungs.step[0] / 10.0
     area_cm2 = lungs.air[[0, -1]].sum(axis=(1, 2)) * lungs.voxel_ml / thickness_cm
     if area_cm2.max() >= WHOLE_LUNG_CM2:
-        return pb.LUNG_ZONE_UNSPECIFIED
+        return ""
     first, last = lungs.ends()
     height = (float(center[0]) - first) / max(last - first, 1)
     if height < 1 / 3:
-        return pb.LUNG_ZONE_LOWER
-    return pb.LUNG_ZONE_MIDDLE if height < 2 / 3 else pb.LUNG_ZONE_UPPER
+        return "lower-zone"
+    return "middle-zone" if height < 2 / 3 else "upper-zone"

@@ -36,17 +36,6 @@ LOOKED_FOR = ("427359005",)
 TILT_DEGREES_MAX = 1.0
 """A chest CT leans by nothing; over 300 mm this moves the last slice by 5 mm."""
 
-CONSISTENCIES = {
-    pb.CONSISTENCY_SOLID: "solid",
-    pb.CONSISTENCY_PART_SOLID: "part-solid",
-    pb.CONSISTENCY_GROUND_GLASS: "ground-glass",
-}
-SITES = {
-    pb.LUNG_ZONE_UPPER: "upper-zone",
-    pb.LUNG_ZONE_MIDDLE: "middle-zone",
-    pb.LUNG_ZONE_LOWER: "lower-zone",
-}
-
 
 class NoduleReader:
     """Finds nodules, measures and describes them, and says what the guidelines say of them."""
@@ -183,7 +172,7 @@ def _character(
     volume: Volume, nodule: Nodule, seen: Impression | None, limits: Limits | None
 ) -> Character:
     measures, region = nodule.measures, nodule.region
-    consistency = CONSISTENCIES.get(measures.consistency, "solid")
+    consistency = measures.consistency
     spiculated = None
     if seen and limits:
         spiculated = seen.ratings["spiculation"] >= limits.spiculated_from
@@ -192,7 +181,7 @@ def _character(
         long_mm=measures.long_axis_mm,
         short_mm=measures.short_axis_mm,
         volume_mm3=measures.volume_mm3,
-        site=SITES.get(measures.zone, ""),
+        site=measures.zone,
         solid=texture.solid_part(volume, region),
         calcium=texture.calcium(volume, region),
         fat=consistency == "solid" and texture.fat(volume, region),

@@ -108,7 +108,7 @@ class ReidentifyResponse(_message.Message):
 
     @_builtins.property
     def uids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """UID of the analysis zone → UID as received: studies, series and instances."""
+        """UID of the analysis zone → UID as received: studies, series, instances and what they name."""
 
     @_builtins.property
     def references(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

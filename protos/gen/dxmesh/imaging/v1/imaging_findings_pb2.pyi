@@ -21,34 +21,6 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _Consistency:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ConsistencyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Consistency.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    CONSISTENCY_UNSPECIFIED: _Consistency.ValueType  # 0
-    """Not determined."""
-    CONSISTENCY_SOLID: _Consistency.ValueType  # 1
-    """Solid."""
-    CONSISTENCY_PART_SOLID: _Consistency.ValueType  # 2
-    """Part-solid."""
-    CONSISTENCY_GROUND_GLASS: _Consistency.ValueType  # 3
-    """Ground glass (non-solid)."""
-
-class Consistency(_Consistency, metaclass=_ConsistencyEnumTypeWrapper):
-    """Consistency of a nodule on CT."""
-
-CONSISTENCY_UNSPECIFIED: Consistency.ValueType  # 0
-"""Not determined."""
-CONSISTENCY_SOLID: Consistency.ValueType  # 1
-"""Solid."""
-CONSISTENCY_PART_SOLID: Consistency.ValueType  # 2
-"""Part-solid."""
-CONSISTENCY_GROUND_GLASS: Consistency.ValueType  # 3
-"""Ground glass (non-solid)."""
-Global___Consistency: _TypeAlias = Consistency  # noqa: Y015
-
 class _Laterality:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -72,34 +44,6 @@ LATERALITY_LEFT: Laterality.ValueType  # 1
 LATERALITY_RIGHT: Laterality.ValueType  # 2
 """The patient's right."""
 Global___Laterality: _TypeAlias = Laterality  # noqa: Y015
-
-class _LungZone:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _LungZoneEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LungZone.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    LUNG_ZONE_UNSPECIFIED: _LungZone.ValueType  # 0
-    """Not determined, for example when the scan does not show the whole lung."""
-    LUNG_ZONE_UPPER: _LungZone.ValueType  # 1
-    """Upper third."""
-    LUNG_ZONE_MIDDLE: _LungZone.ValueType  # 2
-    """Middle third."""
-    LUNG_ZONE_LOWER: _LungZone.ValueType  # 3
-    """Lower third."""
-
-class LungZone(_LungZone, metaclass=_LungZoneEnumTypeWrapper):
-    """LungZone is the vertical third of the imaged lung; it is not a lobe."""
-
-LUNG_ZONE_UNSPECIFIED: LungZone.ValueType  # 0
-"""Not determined, for example when the scan does not show the whole lung."""
-LUNG_ZONE_UPPER: LungZone.ValueType  # 1
-"""Upper third."""
-LUNG_ZONE_MIDDLE: LungZone.ValueType  # 2
-"""Middle third."""
-LUNG_ZONE_LOWER: LungZone.ValueType  # 3
-"""Lower third."""
-Global___LungZone: _TypeAlias = LungZone  # noqa: Y015
 
 class _Function:
     ValueType = _typing.NewType("ValueType", _builtins.int)
