@@ -65,11 +65,12 @@ def _text(draft: Draft, found: pb.ImagingFindings, topic: Topic) -> None:
         # A reading's own sentences say what its count and probability say, and more.
         written[words.IMPRESSION] += own or [first]
         written[words.FINDINGS] += rest
-    for statements in (*_of_findings(found), *(answer.statements for answer in found.answers)):
-        for section in (words.FINDINGS, words.RECOMMENDATION, words.REMARK):
-            written[section] += words.sentences(language, statements, section)
-    for statements in _of_findings(found):
-        written[words.IMPRESSION] += words.sentences(language, statements, words.IMPRESSION)
+    for section in words.SECTIONS:
+        for finding in found.findings:
+            written[section] += words.of_finding(language, finding, section)
+        if section != words.IMPRESSION:
+            for answer in found.answers:
+                written[section] += words.sentences(language, answer.statements, section)
     written[words.REMARK] += _remarks(draft, found)
     for section in words.SECTIONS:
         lines = list(dict.fromkeys(written[section]))
@@ -86,20 +87,16 @@ _HEADINGS = {
 }
 
 
-def _of_findings(found: pb.ImagingFindings) -> list[list[pb.Statement]]:
-    return [list(finding.statements) for finding in found.findings]
-
-
 def _remarks(draft: Draft, found: pb.ImagingFindings) -> list[str]:
     """Return what was looked for, and each series that nobody read, with the reason."""
     language = draft.language
     lines = []
-    functions = dict.fromkeys(answer.function for answer in found.answers)
-    if functions:
+    functions = dict.fromkeys(answer.function for answer in found.answers if answer.looked_for)
+    if not found.answers:
+        lines.append(say(language, "series-none-read"))
+    elif functions:
         names = listed(language, [say(language, f"function-{each}") for each in functions])
         lines.append(say(language, "looked-for-only", names=names))
-    else:
-        lines.append(say(language, "series-none-read"))
     for series in found.series:
         if not series.read:
             facts = {

@@ -52,11 +52,19 @@ def of_answer(
     """Return the Observation of what one reading says of one series as a whole."""
     language, series = draft.language, answer.series_instance_uid
     name = say(language, f"function-{answer.function}")
-    title = say(language, "present-name" if positive else "none-found-name", name=name)
+    if positive or answer.looked_for:
+        title = say(language, "present-name" if positive else "none-found-name", name=name)
+        said = codes.concept("present" if positive else "not-detected", title)
+        value = {"code": codes.concept("finding"), "valueCodeableConcept": said}
+    else:  # figures alone: that nothing was found would say too much
+        title = say(language, "not-judged-name", name=name)
+        value = {
+            "code": codes.concept("finding", title),
+            "dataAbsentReason": codes.concept("absent-not-performed"),
+        }
     local = f"answer-{answer.function}-{series}"
     made = draft.observation(part, local, "category-imaging", review=True) | {
-        "code": codes.concept("finding"),
-        "valueCodeableConcept": codes.concept("present" if positive else "not-detected", title),
+        **value,
         "note": [
             *({"text": text} for text in answer_lines(draft, found, answer)),
             *_notes(draft, answer.statements),
@@ -81,6 +89,8 @@ def answer_lines(draft: Draft, found: pb.ImagingFindings, answer: pb.Answer) -> 
     if marked:
         best = words.share(language, max(finding.probability for finding in marked))
         lines.append(say(language, "answer-present", name=name, count=len(marked), share=best))
+    elif not answer.looked_for and not is_positive(found, answer):
+        lines.append(say(language, "answer-not-judged", name=name))
     elif is_positive(found, answer):
         lines.append(say(language, "answer-suspected", name=name, **_chance(draft, answer)))
     else:
@@ -164,11 +174,10 @@ def _components(draft: Draft, finding: pb.Finding) -> list[Json]:
 
 
 def _of_answer(draft: Draft, answer: pb.Answer, *, positive: bool) -> list[Json]:
-    looked_for = _looked_for(answer)
-    made = []
-    if looked_for is not None:
+    made: list[Json] = []
+    if (positive or answer.looked_for) and (key := looked_for(answer.function)):
         value = codes.concept("present" if positive else "not-detected")
-        made.append({"code": looked_for, "valueCodeableConcept": value})
+        made.append({"code": codes.concept(key), "valueCodeableConcept": value})
     if answer.HasField("probability"):
         made.append(_certainty(say(draft.language, "certainty-series"), answer.probability))
     made += _measures(draft, answer.measures)
@@ -187,11 +196,6 @@ _LOOKED_FOR: Mapping[int, str] = {
 def looked_for(function: int) -> str:
     """Return the key of the coding of what a reading looks for; empty for none."""
     return _LOOKED_FOR.get(function, "")
-
-
-def _looked_for(answer: pb.Answer) -> Json | None:
-    key = looked_for(answer.function)
-    return codes.concept(key) if key else None
 
 
 def _certainty(name: str, probability: float) -> Json:

@@ -41,6 +41,16 @@ def sentences(language: Language, statements: Sequence[pb.Statement], wanted: st
     return [stated(language, each.key, each.facts) for each in chosen]
 
 
+def of_finding(language: Language, finding: pb.Finding, wanted: str) -> list[str]:
+    """Return a finding's own statements of one part of the report, each with its name."""
+    name = finding_name(language, finding)
+    name = name[:1].upper() + name[1:]
+    return [
+        say(language, "named-statement", name=name, said=said)
+        for said in sentences(language, finding.statements, wanted)
+    ]
+
+
 def share(language: Language, probability: float) -> str:
     """Return how many of a hundred such are so, in words that round to none or all never."""
     if probability < 0.005:

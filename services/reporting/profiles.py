@@ -34,10 +34,11 @@ def _of_observation(observation: Json) -> str:
     category = observation["category"][0]["coding"][0]["code"]
     codings = observation["code"].get("coding", [])
     if category == "imaging":
-        value = observation["valueCodeableConcept"]["coding"][0]["code"]
+        value = observation.get("valueCodeableConcept", {}).get("coding", [{}])[0].get("code")
         if value == NOT_DETECTED:
             return "none-found"
-        return "series-answer" if value == PRESENT else "finding"
+        is_answer = value == PRESENT or "dataAbsentReason" in observation
+        return "series-answer" if is_answer else "finding"
     if any(coding["system"] == ENTITIES for coding in codings):
         summary = any(coding["code"] == "summary" for coding in codings)
         return "note-summary" if summary else "mention"

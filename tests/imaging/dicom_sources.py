@@ -126,7 +126,7 @@ def stack(phantom: ModuleType, folder: Path, **changes: Any) -> ReadSource:
     volume = grid(datasets, **changes.pop("volume", {}))
     starts = changes.pop("starts", [(3, 10, 10), (9, 30, 40)])
     lesions = [nodule(n, volume, start) for n, start in enumerate(starts, start=1)]
-    answer = pb.Answer(function=pb.FUNCTION_NODULES, operating_point=0.4)
+    answer = pb.Answer(function=pb.FUNCTION_NODULES, operating_point=0.4, looked_for=["427359005"])
     return read_source(volume, files, lesions, answer, series=phantom.SERIES, **changes)
 
 

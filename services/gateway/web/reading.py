@@ -149,12 +149,12 @@ def badges(bundle: Json) -> dict[str, int]:
     ]
     results, _ = laboratory(found)
     imaging = [r for r in found if needs_verdict(r) and _kind(r) == "imaging" and not _absent(r)]
-    marked = [r for r in imaging if PRESENT not in _value_codes(r)]
+    marked = [r for r in imaging if {PRESENT, *_value_codes(r)} != {PRESENT}]
     urgent = [r for r in marked or imaging if is_urgent(r)]
     return {
         "critical": sum(r.flag in CRITICAL for r in results) + len(urgent),
         "abnormal": sum(r.flag in ("H", "L", "A") for r in results),
-        "findings": len(marked or imaging),
+        "findings": len(marked or [r for r in imaging if _value_codes(r)]),
     }
 
 

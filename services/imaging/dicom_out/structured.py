@@ -175,16 +175,16 @@ def _answer(series: Series, one: ReadSource) -> Group:
     measured = [_measurement(m.name, m.value, m.unit) for m in answer.measures]
     if answer.HasField("probability"):
         measured.insert(0, _measurement("probability", answer.probability * 100, PERCENT))
-    said = codes.value("presence", "present" if one.reading.lesions else "absent")
+    presence = []
+    if one.reading.lesions or answer.looked_for:  # figures alone say nothing of it
+        said = codes.value("presence", "present" if one.reading.lesions else "absent")
+        presence = [sr.QualitativeEvaluation(codes.concept("quality-presence"), said)]
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(series.uid_of("tracking", name), name),
         finding_type=codes.looked_for(answer.function),
         algorithm_id=_algorithm(one),
         measurements=measured or None,
-        qualitative_evaluations=[
-            sr.QualitativeEvaluation(codes.concept("quality-presence"), said),
-            *(_evaluations(answer.qualities) or []),
-        ],
+        qualitative_evaluations=[*presence, *(_evaluations(answer.qualities) or [])] or None,
     )
 
 
