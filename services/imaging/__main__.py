@@ -51,7 +51,7 @@ async def build(mesh: process.Process[Settings]) -> None:
     await models.start(used)
     room = ReadingRoom(READERS, books, models, store, time.monotonic, settings.stall_s)
     worker = ImagingWorker(mesh.bus, store, room, write.objects, DecoderProcess())
-    await worker.start(settings.concurrency)
+    await worker.start(settings.concurrency, settings.stat_lane)
 
 
 if __name__ == "__main__":

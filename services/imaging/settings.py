@@ -34,5 +34,9 @@ class Settings(MeshSettings):
     concurrency: int = 1
     """Parts read at once. Each holds a CT in memory, about 0.7 GB at its height."""
 
+    stat_lane: int = 1
+    """Parts read at once beside those when they are stat: a head CT does not wait for a slide.
+    0: stat parts are first in the queue, but wait for a free hand."""
+
     stall_s: float = 900.0
     """Seconds without a sign of life after which a reading is given up and the others go on."""

@@ -60,11 +60,17 @@ class ImagingWorker:
         self._write = write
         self._decode = decode
 
-    async def start(self, concurrency: int) -> None:
-        """Begin to take parts."""
+    async def start(self, concurrency: int, stat_lane: int = 0) -> None:
+        """Begin to take parts; `stat_lane` more at once are stat, so that none waits for a slide.
+
+        A stat part is taken first in any case, but a worker whose hands are full takes none.
+        """
         await self._bus.consume(
             subjects.PART_IMAGING, self.handle, concurrency=concurrency, on_dead=self.give_up
         )
+        if stat_lane:
+            lane = subjects.PART_IMAGING_STAT
+            await self._bus.consume(lane, self.handle, concurrency=stat_lane, on_dead=self.give_up)
 
     async def handle(self, event: PartReady) -> None:
         """Store a part's findings and announce them; a repeat changes nothing.

@@ -7,7 +7,7 @@ streams, the consumers and the NATS permissions of each service; nothing else sp
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dxmesh.event.v1 import (
     case_deidentified_pb2,
@@ -40,6 +40,8 @@ class Topic:
     stream: str
     event: type[Message]
     prioritised: bool = True
+    only: tuple[str, ...] = PRIORITIES
+    """Priorities that are consumed, most pressing first."""
 
     def subject(self, tenant: str, priority: int = 0) -> str:
         """Return the subject for a tenant ("*": any) and a `case_ref.Priority`."""
@@ -50,7 +52,7 @@ class Topic:
         """Return (priority, subject filter) pairs, most pressing first."""
         if not self.prioritised:
             return [("", f"dx.v1.*.{self.name}")]
-        return [(name, f"dx.v1.*.{self.name}.{name}") for name in PRIORITIES]
+        return [(name, f"dx.v1.*.{self.name}.{name}") for name in self.only]
 
 
 def priority_name(priority: int) -> str:
@@ -78,6 +80,9 @@ FINDING_NLP = Topic("finding.nlp", ANALYSIS_STREAM, finding_ready_pb2.FindingRea
 REPORT_COMPOSED = Topic("report.composed", ANALYSIS_STREAM, report_composed_pb2.ReportComposed)
 REPORT_SIGNED = Topic("report.signed", ANALYSIS_STREAM, report_signed_pb2.ReportSigned, False)
 FEEDBACK_GIVEN = Topic("feedback.given", FEEDBACK_STREAM, feedback_given_pb2.FeedbackGiven, False)
+
+PART_IMAGING_STAT = replace(PART_IMAGING, only=("stat",))
+"""The lane that is kept free for stat parts, beside the one that takes all."""
 
 FINDINGS = (FINDING_IMAGING, FINDING_LABS, FINDING_NLP)
 TOPICS = (
