@@ -24,6 +24,9 @@ ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 """Markers without a segment."""
 
 TILES_MAX = 65_535
+END, END_WITHIN, PADDED_MAX = b"\xff\xd9", 4, 1 << 16
+"""The last marker; some writers pad after it, with zeros or one byte of ones."""
+
 BOX_SIGNATURE = b"\x00\x00\x00\x0cjP  "
 RLE_SEGMENTS_MAX = 15
 
@@ -126,5 +129,5 @@ def check(content: bytes, syntax: str, rows: int, columns: int, samples: int, bi
         )
     if found.tiles > TILES_MAX:
         raise DamagedSeries("a compressed image has too many tiles", tiles=found.tiles)
-    if not content.rstrip(b"\x00").endswith(b"\xff\xd9"):
+    if END not in content[-PADDED_MAX:].rstrip(b"\x00")[-END_WITHIN:]:
         raise DamagedSeries("a compressed image is cut short", bytes=len(content))

@@ -28,6 +28,9 @@ THICKNESS_SHARE = 0.75
 WIDE_RUN = 3
 """Equal wide distances in a row that are no gap where thickness is not stated."""
 
+COMMON_SHARE = 0.2
+"""A distance that gaps are multiples of is that of at least so many slices."""
+
 SLICE_MM_MAX = 50.0
 
 Floats = npt.NDArray[np.float64]
@@ -141,6 +144,8 @@ def _check_gaps(along: Floats, thicknesses: Sequence[float | None]) -> bool:
     if bool(np.all(np.abs(along - usual) <= tolerance)):
         return False
     for spacing in (usual, smallest):
+        if float((np.abs(along - spacing) <= tolerance).mean()) < COMMON_SHARE:
+            continue
         times = np.rint(along / spacing)
         whole = np.abs(along - times * spacing) <= max(SPACING_TOLERANCE * spacing, SAME_PLACE_MM)
         wide = whole & (times > 1)

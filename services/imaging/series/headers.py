@@ -23,13 +23,15 @@ from services.imaging.series.attributes import (
     texts,
     upper,
 )
-from services.imaging.series.refusals import DamagedSeries, MissingGeometry
+from services.imaging.series.refusals import DamagedSeries, MissingGeometry, UnsuitablePixels
 from services.imaging.series.stored import Stored, stored
 
 __all__ = ["UNREADABLE", "Header", "check_geometry", "header", "read"]
 
 ORTHONORMAL = 1e-3
 FRAMES_MAX = 20_000
+PLACE_MM_MAX = 10_000.0
+PIXEL_MM = (0.02, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +158,10 @@ def _each(dataset: Dataset, one: Header) -> list[Header]:
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     if (one.frames == 1 and not groups) or one.sop_class == VLWholeSlideMicroscopyImageStorage:
         return [one]
-    if not 1 <= one.frames <= FRAMES_MAX:
-        raise DamagedSeries("a file states too many frames", frames=one.frames, limit=FRAMES_MAX)
     if not groups:
         return [replace(one, frame=1)]  # one stands for all: they say nothing of where they lie
+    if one.frames > FRAMES_MAX:
+        raise DamagedSeries("a file states too many frames", frames=one.frames, limit=FRAMES_MAX)
     if len(groups) != one.frames:
         raise DamagedSeries(
             "a file states another number of frames than it describes",
@@ -178,7 +180,7 @@ def check_geometry(header: Header) -> None:
 
     Raises
     ------
-    MissingGeometry
+    MissingGeometry, UnsuitablePixels
     """
     if len(header.position) != 3 or len(header.orientation) != 6 or len(header.pixel_mm) != 2:
         raise MissingGeometry(
@@ -191,6 +193,19 @@ def check_geometry(header: Header) -> None:
     error = max(abs(_dot(row, row) - 1), abs(_dot(column, column) - 1), abs(_dot(row, column)))
     if error > ORTHONORMAL:
         raise MissingGeometry("the orientation of a slice is not two unit vectors", error=error)
+    if max(map(abs, header.position)) > PLACE_MM_MAX:
+        raise MissingGeometry(
+            "a slice lies outside of any scanner",
+            farthest_mm=f"{max(map(abs, header.position)):g}",
+            limit_mm=PLACE_MM_MAX,
+        )
+    row_mm, column_mm = header.pixel_mm
+    if not PIXEL_MM[0] <= min(row_mm, column_mm) <= max(row_mm, column_mm) <= PIXEL_MM[1]:
+        raise UnsuitablePixels(
+            "the pixel spacing is none that a scanner has",
+            row_mm=f"{row_mm:g}",
+            column_mm=f"{column_mm:g}",
+        )
 
 
 def _dot(one: Numbers, two: Numbers) -> float:

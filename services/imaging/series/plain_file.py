@@ -18,6 +18,9 @@ from services.imaging.series.archive import File
 from services.imaging.series.attributes import UNREADABLE
 from services.imaging.series.refusals import DamagedSeries, SeriesTooLarge
 
+META_BYTES = 2048
+"""Where a transfer syntax stands, if it is stated: a quick look before the file is parsed."""
+
 INFLATED_BYTES_MAX = 512 << 20
 """A few bytes can inflate to gigabytes; no deflated file of a series is this large."""
 
@@ -36,6 +39,10 @@ def opened(file: File) -> Iterator[BinaryIO]:
 
 
 def _is_deflated(stream: BinaryIO) -> bool:
+    if DeflatedExplicitVRLittleEndian.encode() not in stream.read(META_BYTES):
+        stream.seek(0)
+        return False
+    stream.seek(0)
     try:
         return str(_meta(stream).get("TransferSyntaxUID")) == DeflatedExplicitVRLittleEndian
     except UNREADABLE:

@@ -55,6 +55,7 @@ class _Sorted:
     aside: list[SeriesRefused] = field(default_factory=list)
     damaged: list[SeriesRefused] = field(default_factory=list)
     told: bool = False
+    voxels: int = 0
 
 
 def understand(files: Sequence[File], facts: Facts, decode: Decode = decode_here) -> list[Source]:
@@ -79,6 +80,13 @@ def understand(files: Sequence[File], facts: Facts, decode: Decode = decode_here
     found = _Sorted()
     for index, file in enumerate(files):
         _sort(file, index, facts, found)
+        if found.voxels > VOXELS_MAX:  # the rest is not looked at
+            raise refusals.SeriesTooLarge(
+                "a series has too many voxels",
+                files=len(files),
+                voxels=found.voxels,
+                limit=VOXELS_MAX,
+            )
     sources: list[Source] = []
     refused: list[SeriesRefused] = []
     if found.slides:
@@ -117,6 +125,11 @@ def _sort(file: File, index: int, facts: Facts, found: _Sorted) -> None:
         found.radiographs += [(image, grading) for image in images]
     else:
         found.slices += images
+        found.voxels += sum(image.rows * image.columns for image in images if _is_sized(image))
+
+
+def _is_sized(image: Header) -> bool:
+    return max(image.rows, image.columns) <= pixels.SIDE_MAX  # else it is refused by its size
 
 
 def _tell(facts: Facts, dataset: Dataset, image: Header, found: _Sorted, *, first: bool) -> None:
@@ -136,17 +149,9 @@ def _volumes(files: Sequence[File], found: _Sorted, facts: Facts, decode: Decode
             slices=len(found.slices),
         ) from found.damaged[0]
     facts.slices = len(found.slices)
-    voxels = sum(header.rows * header.columns for header in found.slices)
     for header in found.slices:
         pixels.check(header)
         headers.check_geometry(header)
-    if voxels > VOXELS_MAX:
-        raise refusals.SeriesTooLarge(
-            "a series has too many voxels",
-            slices=len(found.slices),
-            voxels=voxels,
-            limit=VOXELS_MAX,
-        )
     parts = stacks.parts(found.slices, lambda header: build.digest(files, header))
     found.aside += [error for _, error in parts.aside]
     read: list[Volume] = []
