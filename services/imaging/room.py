@@ -235,6 +235,7 @@ def _taken(work: Work, source: Source, reading: Reading, uses: Sequence[ModelUse
         reading=reading,
         models=uses,
     )
+    reading.answer.models.extend(dict.fromkeys(use.name for use in uses))
     for lesion in reading.lesions:
         place = lesion.finding.place
         if isinstance(source, Volume) and source is not work.source:
