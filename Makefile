@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 INSTALL = deploy/locks/install.py
 
-.PHONY: help demo up test chromium locks protos settings bench soak soak-edge train-nodules train-fractures train-haemorrhage clean
+.PHONY: help demo up test chromium locks protos settings bench soak soak-edge fuzz-imaging train-nodules train-fractures train-haemorrhage clean
 
 help:
 	@echo 'make demo            run the mesh and send the sample patient through it'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench           side-by-side benchmarks, written to benchmarks/results.md'
 	@echo 'make soak            the long kill storm (SOAK_ARGS="minutes seed")'
 	@echo 'make soak-edge       100,000 mixed requests against one gateway, memory watched'
+	@echo 'make fuzz-imaging    10,000 spoilt image files, none may crash or hang the reading'
 	@echo 'make train-nodules   reproduce the nodule model'
 	@echo 'make train-fractures reproduce the fracture model'
 	@echo 'make train-haemorrhage  cross-validate and reproduce the haemorrhage model'
@@ -98,6 +99,10 @@ settings: .tox/test/ready
 
 soak: .tox/test/ready .venv-triton/tried
 	@$(TOOLS) -m tests.flow.soak $(SOAK_ARGS)
+
+# 10,000 spoilt files against the understanding of series (FUZZ_ARGS="cases seed").
+fuzz-imaging: .tox/test/ready
+	@$(TOOLS) -W ignore -m tests.imaging.series_fuzz $(FUZZ_ARGS)
 
 soak-edge: .tox/test/ready
 	@$(TOOLS) -m tests.edge.soak $(SOAK_ARGS)
