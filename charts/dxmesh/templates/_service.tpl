@@ -50,6 +50,19 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 - {name: DX_GATEWAY_CDS_CLIENTS_FILE, value: /etc/dxmesh/cds-clients/cds-clients.toml}
 {{- end }}
 {{- end }}
+{{- if and (eq .name "ingest") $values.dicom.devicesSecret }}
+- {name: DX_INGEST_DIMSE_PORT, value: "11112"}
+- {name: DX_INGEST_DIMSE_HOST, value: 0.0.0.0}
+- {name: DX_INGEST_DIMSE_TITLE, value: {{ $values.dicom.title | quote }}}
+- {name: DX_INGEST_DIMSE_DEVICES_FILE, value: /etc/dxmesh/dicom/devices.toml}
+{{- if $values.dicom.tlsSecret }}
+- {name: DX_INGEST_DIMSE_CERTIFICATE_FILE, value: /etc/dxmesh/dicom-tls/tls.crt}
+- {name: DX_INGEST_DIMSE_KEY_FILE, value: /etc/dxmesh/dicom-tls/tls.key}
+{{- if $values.dicom.askForCertificates }}
+- {name: DX_INGEST_DIMSE_CLIENT_CA_FILE, value: /etc/dxmesh/dicom-tls/ca.crt}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and (eq .name "labs") .service.criticalLimitsConfigMap }}
 - {name: DX_LABS_CRITICAL_LIMITS_DIR, value: /etc/dxmesh/critical-limits}
 {{- end }}
@@ -129,6 +142,12 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 - {name: cds-clients, mountPath: /etc/dxmesh/cds-clients, readOnly: true}
 {{- end }}
 {{- end }}
+{{- if and (eq .name "ingest") $values.dicom.devicesSecret }}
+- {name: dicom, mountPath: /etc/dxmesh/dicom, readOnly: true}
+{{- if $values.dicom.tlsSecret }}
+- {name: dicom-tls, mountPath: /etc/dxmesh/dicom-tls, readOnly: true}
+{{- end }}
+{{- end }}
 {{- if and (eq .name "labs") .service.criticalLimitsConfigMap }}
 - {name: critical-limits, mountPath: /etc/dxmesh/critical-limits, readOnly: true}
 {{- end }}
@@ -171,6 +190,16 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- with .service.cdsClientsSecret }}
 - name: cds-clients
   secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+{{- if eq .name "ingest" }}
+{{- with $values.dicom.devicesSecret }}
+- name: dicom
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- with $values.dicom.tlsSecret }}
+- name: dicom-tls
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if eq .name "labs" }}
