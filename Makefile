@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 INSTALL = deploy/locks/install.py
 
-.PHONY: help demo up test chromium locks protos settings bench soak soak-edge fuzz-imaging train-nodules train-fractures train-haemorrhage clean
+.PHONY: help demo up test chromium locks protos settings bench soak soak-edge fuzz-imaging train-nodules train-fractures train-haemorrhage train-pathology bench-slide clean
 
 help:
 	@echo 'make demo            run the mesh and send the sample patient through it'
@@ -21,6 +21,7 @@ help:
 	@echo 'make train-nodules   reproduce the nodule model'
 	@echo 'make train-fractures reproduce the fracture model'
 	@echo 'make train-haemorrhage  cross-validate and reproduce the haemorrhage model'
+	@echo 'make train-pathology reproduce the pathology models   make bench-slide  a slide of 100,000 x 100,000'
 	@echo 'make locks           resolve the locks anew     make protos    regenerate protos/gen'
 	@echo 'make settings        write the pages of docs/ that come from the code, and the schema of the chart'
 	@echo 'make clean           remove environments'
@@ -139,6 +140,20 @@ train-haemorrhage: .venv/ready
 	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
 	@.venv-training/bin/python -m training.haemorrhage.train --data "$(TRAINING_DATA)" --work "$(HAEMORRHAGE_WORK)"
 	@OMP_NUM_THREADS=1 .venv/bin/python -m training.haemorrhage.evaluate --data "$(TRAINING_DATA)" --work "$(HAEMORRHAGE_WORK)"
+
+# About 35 minutes of one core; what was made on the way stays in the folder and is used again.
+PATHOLOGY_WORK ?= .venv-training/pathology
+train-pathology: .venv/ready
+	@test -x .venv-training/bin/python || "$(PYTHON)" -m venv .venv-training
+	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	@mkdir -p "$(PATHOLOGY_WORK)"
+	@PYTHONPATH=.:protos/gen .venv-training/bin/python -m training.pathology.train --data "$(TRAINING_DATA)" --work "$(PATHOLOGY_WORK)"
+	@PYTHONPATH=.:protos/gen .venv-training/bin/python -m training.pathology.evaluate --data "$(TRAINING_DATA)"
+	@PYTHONPATH=.:protos/gen .venv-training/bin/python -m training.pathology.page
+
+# A slide of 100,000 x 100,000 pixels, stopped half-way and taken up again.
+bench-slide: .tox/test/ready
+	@$(TOOLS) -m benchmarks.pathology_slide $(BENCH_ARGS)
 
 clean:
 	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-benchmark .venv-locks .tox .dxmesh-demo

@@ -66,6 +66,7 @@ def nuclei_figures(data: Path, models: Path) -> dict[str, Any]:
             "dice_of_all_pixels": pooled_dice(other, dsb.instances, threshold),
             **instance_figures(other, dsb.instances, point, np.arange(len(there))),
         },
+        "stains_normalised_first": normalised(nuclei, parts.validation, dsb, asked, threshold),
         "baseline_otsu_on_haematoxylin": baseline(nuclei, rows, dsb, parts.group[rows]),
         "stress": stress(nuclei, rows, dsb, asked, threshold),
         "cpu_s_per_tile": round(took, 3),
@@ -142,6 +143,20 @@ def pixel_calibration(found: Maps, truth: Array) -> dict[str, Any]:
                            for p in found.probability])  # fmt: skip
     was = np.concatenate([(mask > 0).ravel()[::97] for mask in truth])
     return figures.calibration(was.astype(float), said.astype(float))
+
+
+def normalised(
+    nuclei: Nuclei, rows: Array, dsb: Nuclei, asked: Asked, threshold: float
+) -> dict[str, float]:
+    """Return the mean Dice where each tile's stains are first brought to the reference's."""
+    here = shipped.maps(nuclei.pixels[rows], 2, asked, normalise=True)
+    there = shipped.maps(dsb.pixels, 1, asked, normalise=True)
+    return {
+        "nuinsseg_validation": round(
+            float(shipped.dices(here, nuclei.instances[rows], threshold).mean()), 4
+        ),
+        "dsb2018_coloured": round(float(shipped.dices(there, dsb.instances, threshold).mean()), 4),
+    }
 
 
 def baseline(nuclei: Nuclei, rows: Array, dsb: Nuclei, group: Array) -> dict[str, Any]:

@@ -42,9 +42,19 @@ output [
   }}
 ]
 
-# A slide asks with full batches; waiting longer than this for others does not pay.
+# The newest version answers; the one before goes when it is loaded.
+version_policy: {{ latest: {{ num_versions: 1 }} }}
+
+# A slide asks with full batches; waiting longer than this for others does not pay. What waits
+# longer than its caller does is dropped; a full queue is refused, and the bus holds the case.
 dynamic_batching {{
   max_queue_delay_microseconds: 500
+  default_queue_policy {{
+    timeout_action: REJECT
+    default_timeout_microseconds: 60000000
+    allow_timeout_override: true
+    max_queue_size: 256
+  }}
 }}
 
 # Raise the count, or set KIND_GPU, where several imaging pods share one server.
@@ -52,6 +62,18 @@ instance_group [
   {{
     count: 1
     kind: KIND_CPU
+  }}
+]
+
+# Run once before it counts as ready, so that no case waits for memory to be planned.
+model_warmup [
+  {{
+    name: "one"
+    batch_size: 1
+    inputs {{
+      key: "tiles"
+      value: {{ data_type: TYPE_FP32 dims: [ 3, {side}, {side} ] zero_data: true }}
+    }}
   }}
 ]
 """

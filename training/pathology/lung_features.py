@@ -20,10 +20,10 @@ from training.pathology import sets, vary
 from training.pathology.network import BLOCKS, Encoder, pretrained
 
 SEED = 20261126
-VARIANTS = 6
+VARIANTS = 2
 """Restained copies of each tile to train on."""
 
-POOLED = (2, 4, 7, 10, 14, 15)
+POOLED = (2, 4, 7, 10)
 """Blocks whose outputs are averaged over the tile; of those at stride 16, the spread too."""
 
 Light = torch.Tensor
@@ -120,7 +120,7 @@ def main() -> None:
     torch.set_num_threads(1)
     lung = sets.lc25000(arguments.data)
     use_bank(vary.stains(lung.pixels))
-    encoder = Encoder(len(BLOCKS))
+    encoder = Encoder(max(POOLED) + 1)
     encoder.fold(pretrained())
     encoder = encoder.eval().to(memory_format=torch.channels_last)
     light = torch.from_numpy(lung.pixels).permute(0, 3, 1, 2)

@@ -24,9 +24,12 @@ from training.pathology import groups, sets, targets, vary
 from training.pathology.network import NucleusNet, pretrained
 
 SEED = 20261126
-EPOCHS = 10
-FROZEN = (2, 2)
-"""From this epoch on, this many of the encoder's blocks after the first stay as they are."""
+FIRST, REST = 2, 10
+"""Epochs in which the encoder is trained from stride 2 on, and those from stride 4 on."""
+
+EPOCHS = FIRST + REST
+FROZEN_BLOCKS = 2
+"""Of the encoder, after the first block, in the later epochs."""
 
 BATCH = 8
 RATES = {"encoder": 4e-4, "decoder": 3e-3}
@@ -79,15 +82,16 @@ def loss_of(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
 
 def rate(epoch: int, share: float, step: int) -> float:
     """Return the learning rate as a share of the most, at a share of an epoch."""
-    along = (epoch + share) / EPOCHS
     warm = min(1.0, (epoch * 1e9 + step + 1) / WARM_STEPS)
+    start, length = (0, REST) if epoch < FIRST else (FIRST, REST)
+    along = (epoch - start + share) / length
     return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * along)))
 
 
 def train_epoch(state: State, tiles: vary.Source, stain: vary.Stains) -> float:
     """Train on every tile once; return the mean loss."""
     state.network.train()
-    state.network.frozen = FROZEN[1] if state.epoch >= FROZEN[0] else 0
+    state.network.frozen = FROZEN_BLOCKS if state.epoch >= FIRST else 0
     order = torch.randperm(len(tiles.whole), generator=state.generator)
     steps, total = len(order) // BATCH, 0.0
     for step in range(steps):

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from services.imaging.pathology import fields, instances
+from services.imaging.pathology import fields, instances, stain
 from training.pathology import export, measures
 from training.pathology.sets import Nuclei
 
@@ -49,11 +49,13 @@ class Maps:
     """Pixels of the set's tile for one of the maps, along a side."""
 
 
-def maps(pixels: Array, factor: int, asked: Asked) -> Maps:
-    """Return maps of tiles, (n, rows, columns, 3)."""
+def maps(pixels: Array, factor: int, asked: Asked, *, normalise: bool = False) -> Maps:
+    """Return maps of tiles, (n, rows, columns, 3), with each tile's own stains replaced or not."""
     found = Maps([], [], factor)
     for tile in pixels:
         small = np.asarray(Image.fromarray(tile).reduce(factor)) if factor > 1 else tile
+        own = stain.stains_of(small.reshape(-1, 3)) if normalise else None
+        small = stain.normalised(small, own) if own else small
         probability, depth = fields.maps(small, asked)
         found.probability.append(probability)
         found.depth.append(depth)
@@ -108,8 +110,6 @@ def as_instances(nuclei: Nuclei, rows: Array) -> Array:
 
 def otsu_baseline(pixels: Array, factor: int) -> list[Array]:
     """Return haematoxylin above Otsu's threshold, as maps of 0 and 1."""
-    from services.imaging.pathology import stain
-
     found = []
     for tile in pixels:
         small = np.asarray(Image.fromarray(tile).reduce(factor)) if factor > 1 else tile

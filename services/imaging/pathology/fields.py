@@ -18,6 +18,7 @@ from services.imaging.pathology import instances, stain
 from services.imaging.pathology.instances import Cells
 from services.imaging.pathology.slides.refusals import TooCoarse
 from services.imaging.pathology.slides.slide import Slide
+from services.imaging.pathology.stain import Stains
 from services.imaging.pathology.tissue import Overview
 from services.imaging.reading import Ask
 
@@ -109,8 +110,13 @@ def _cell_shares(seen: Overview, columns: int, rows: int) -> Floats:
     return np.asarray(np.clip(total / max(step * step, 1.0), 0.0, 1.0), np.float32)
 
 
-def read(slide: Slide, scale: float, field: Field) -> Pixels:
-    """Return a field with its margin at the working resolution, white beyond the slide."""
+def read(slide: Slide, scale: float, field: Field, own: Stains | None = None) -> Pixels:
+    """Return a field with its margin at the working resolution, white beyond the slide.
+
+    Parameters
+    ----------
+    own : the slide's stains, to be replaced by the reference's; None: colours stay
+    """
     level = slide.finest_for(MPP)
     step = scale / slide.levels[level].downsample
     side = FIELD + 2 * MARGIN
@@ -118,16 +124,13 @@ def read(slide: Slide, scale: float, field: Field) -> Pixels:
     top = round((field.row * FIELD - MARGIN) * step)
     reach = round(side * step)
     pixels = slide.region(level, left, top, reach, reach)
-    if reach == side:
-        return pixels
-    image = Image.fromarray(pixels)
-    if reach > 2 * side:
-        image = image.reduce(reach // side)
-    return np.asarray(
-        image.resize(
-            (side, side), Image.Resampling.BOX if reach > side else Image.Resampling.BICUBIC
-        )
-    )
+    if reach != side:
+        image = Image.fromarray(pixels)
+        if reach > 2 * side:
+            image = image.reduce(reach // side)
+        way = Image.Resampling.BOX if reach > side else Image.Resampling.BICUBIC
+        pixels = np.asarray(image.resize((side, side), way))
+    return stain.normalised(pixels, own) if own else pixels
 
 
 def maps(pixels: Pixels, ask: Ask) -> tuple[Floats, Floats]:

@@ -16,6 +16,7 @@ from services.imaging.pathology import (
     fields,
     lung,
     pictures,
+    stain,
     tissue,
     work,
 )
@@ -23,6 +24,7 @@ from services.imaging.pathology.cellularity import Share
 from services.imaging.pathology.fields import CELL
 from services.imaging.pathology.results import Batch, Found
 from services.imaging.pathology.slides import Slide, open_slide
+from services.imaging.pathology.stain import Stains
 from services.imaging.pathology.tissue import Overview
 from services.imaging.reading import (
     Annotations,
@@ -74,7 +76,8 @@ class PathologyReader:
         """Read one slide.
 
         Options: `organ` (SNOMED CT code, where the slide states none), `region` (left, top,
-        right, bottom in pixels of level 0), `operating_point`.
+        right, bottom in pixels of level 0), `operating_point`, `normalise_stain` (bring the
+        slide's colours to the reference's first; else as the nuclei model's card says).
 
         Raises
         ------
@@ -86,11 +89,20 @@ class PathologyReader:
             overview = tissue.overview(slide)
             grid = fields.grid(slide, overview)
             why_not = _why_not_judged(slide, context)
-            found = work.through(slide, grid, context, ask, judge=not why_not)
+            own = _stains(overview, context)
+            found = work.through(slide, grid, context, ask, judge=not why_not, own=own)
             seen = _seen(slide, overview, found, context, judged=not why_not)
             return _reading(seen, why_not)
         finally:
             slide.close()
+
+
+def _stains(overview: Overview, context: Context) -> Stains | None:
+    """Return the slide's own stains where colours are to be brought to the reference's."""
+    stated = context.card(fields.NUCLEI).get("normalise_stain", False)
+    if not context.options.get("normalise_stain", stated):
+        return None
+    return stain.stains_of(overview.pixels[overview.tissue])
 
 
 def _why_not_judged(slide: Slide, context: Context) -> str:
