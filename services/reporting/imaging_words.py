@@ -57,7 +57,7 @@ def share(language: Language, probability: float) -> str:
         return say(language, "under-one")
     if probability > 0.995:
         return say(language, "over-99")
-    return f"{probability * 100:.0f}"
+    return say(language, "about", count=f"{probability * 100:.0f}")
 
 
 def percent(probability: float) -> Decimal:
