@@ -22,6 +22,8 @@ _PLACES = {"mm": 1, "mL": 1, "mm3": 0, "mm2": 1, "%": 1, "[hnsf'U]": 0, "d": 0, 
 """Decimal places by UCUM unit; of others two."""
 _SHOWN = {"[hnsf'U]": "HU", "mm3": "mm³", "mm2": "mm²", "/mm2": "/mm²", "mL": "ml"}
 _SIDES = {pb.LATERALITY_LEFT: "left", pb.LATERALITY_RIGHT: "right"}
+_PROPER = ("brock", "fleischner", "lung-rads")
+"""Qualities that are called after somebody or something."""
 _SEPARATOR: dict[Language, str] = {"zh": "，", "en": "; "}
 
 
@@ -131,6 +133,7 @@ def line(language: Language, finding: pb.Finding) -> str:
 def quality(language: Language, each: pb.Quality) -> str:
     """Return a property in words, with its chance where one was estimated."""
     name = term(language, f"quality-{each.name}")
+    name = name if each.name in _PROPER else _within(language, name)
     chance = share(language, each.probability) if each.HasField("probability") else ""
     if not each.value:
         return say(language, "chance-line", name=name, share=chance) if chance else ""
@@ -175,4 +178,4 @@ def _sizes(language: Language, measures: Sequence[pb.Measure]) -> list[str]:
 
 def _within(language: Language, name: str) -> str:
     """Return a term as it stands within a sentence."""
-    return name[:1].lower() + name[1:] if language == "en" and name[1:2].islower() else name
+    return name[:1].lower() + name[1:] if language == "en" and name[1:].islower() else name
