@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.uid import JPEGLSLossless, RLELossless, VLWholeSlideMicroscopyImageStorage
 
 from services.imaging.series import archive, measurable, refusals
 from services.imaging.series.facts import Facts
@@ -293,3 +294,42 @@ def test_tiff_is_a_slide_and_a_dicom_file_that_is_also_tiff_is_not(
     both = b"II*\0" + phantom.written(phantom.blank(slices=1)[0])[4:]
     with pytest.raises(refusals.TooFewSlices):
         understand(archive.spooled(phantom.archive([both]), tmp_path), Facts())
+
+
+@PARTS
+def test_colour_and_placeless_pictures_among_slices_are_set_aside(phantom: ModuleType) -> None:
+    extra = twin(phantom.blank(slices=2))
+    extra[0].SamplesPerPixel, extra[0].PhotometricInterpretation = 3, "RGB"
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        delattr(extra[1], name)
+    facts = Facts()
+    assert len(volume(phantom, [*phantom.blank(), *extra], facts).hu) == 14
+    assert {one.reason for one in facts.set_aside} == {"DERIVED_IMAGES", "SECONDARY_CAPTURE"}
+
+
+@FRAMES
+def test_compressed_frames_are_read(phantom: ModuleType, series_phantom: ModuleType) -> None:
+    one = series_phantom.enhanced(phantom.blank())
+    for syntax in (JPEGLSLossless, RLELossless):
+        coded = copy.deepcopy(one)
+        coded.compress(syntax, generate_instance_uid=False)
+        read = volume(phantom, [coded])
+        assert read.hu[:, 0, 0].tolist() == [index * 10 for index in range(14)]
+
+
+@PARTS
+def test_whole_slide_is_handed_on_by_its_files(phantom: ModuleType, tmp_path: Path) -> None:
+    levels = phantom.blank(slices=3)
+    for one in levels:
+        one.SOPClassUID, one.Modality = VLWholeSlideMicroscopyImageStorage, "SM"
+        one.NumberOfFrames = 4000
+    files = archive.spooled(phantom.archive(levels), tmp_path)
+    facts = Facts()
+    (slide,) = understand(files, facts)
+    assert isinstance(slide, SlideFiles)
+    assert [path.name for path in slide.paths] == ["0001.dcm", "0002.dcm", "0003.dcm"]
+    assert slide.sop_uids == ("2.25.9000", "2.25.9001", "2.25.9002")
+    assert (slide.format, facts.modality) == ("dicom", "SM")
+    levels[1].SeriesInstanceUID = "2.25.5"
+    with pytest.raises(refusals.MixedSeries):
+        understand(archive.spooled(phantom.archive(levels), tmp_path), Facts())

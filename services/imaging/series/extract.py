@@ -5,6 +5,7 @@ Sources: DICOM PS3.5 7.1 (data elements), A.4 (encapsulation).
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -19,6 +20,9 @@ PIXEL_DATA = (0x7FE0, 0x0010)
 UNDEFINED = 0xFFFFFFFF
 EXCESS_BYTES_MAX = 1
 """More than padding to an even length: then the stated size is not that of the pixels."""
+
+ROOM_BYTES = 16 << 20
+"""What a compressed frame may be larger than uncompressed, headers included."""
 
 LONG_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"UN"))
 
@@ -41,10 +45,11 @@ def frames_of(stream: BinaryIO, stored: Stored, frames: int) -> Iterator[bytes]:
             stated="encapsulated" if stored.compressed else "native",
             found=found,
         )
+    needed = stored.frame_bytes * frames
     if stored.compressed:
+        _check_room(stream, needed)
         yield from _encapsulated(stream, frames)
         return
-    needed = stored.frame_bytes * frames
     if length < needed or length > needed + EXCESS_BYTES_MAX:
         raise DamagedSeries(
             "the pixels have another length than stated", bytes=length, needed=needed
@@ -74,6 +79,17 @@ def _length(stream: BinaryIO, stored: Stored) -> int:
         return int(struct.unpack(order + "H", stream.read(2))[0])
     except struct.error as error:
         raise DamagedSeries("an image holds no pixels") from error
+
+
+def _check_room(stream: BinaryIO, needed: int) -> None:
+    """Refuse fragments that take far more room than the pixels they hold: they are joined."""
+    at = stream.tell()
+    left = stream.seek(0, io.SEEK_END) - at
+    stream.seek(at)
+    if left > (limit := 2 * needed + ROOM_BYTES):
+        raise DamagedSeries(
+            "compressed pixels are larger than uncompressed ones", bytes=left, limit=limit
+        )
 
 
 def _encapsulated(stream: BinaryIO, frames: int) -> Iterator[bytes]:

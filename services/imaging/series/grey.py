@@ -134,7 +134,11 @@ def _windowed(values: Floats, sample: Floats, how: Scale) -> tuple[Grey, str]:
 
 
 def _by_lut(values: Floats, lut: Lut) -> Grey:
-    return _unit(lut(values) / np.float32((1 << lut.bits) - 1))
+    top = (1 << lut.bits) - 1
+    highest = int(lut.entries.max())
+    if highest < top / 2:  # a table of fewer bits than it states
+        top = max(highest, 1)
+    return _unit(lut(values) / np.float32(top))
 
 
 def _by_window(values: Floats, centre: float, width: float, function: str) -> Grey:

@@ -90,6 +90,8 @@ def check_layout(stored: Stored) -> None:
             allocated=stored.allocated,
             high=high,
         )
+    if not stored.little and stored.allocated == 8:
+        raise UnsuitablePixels("bytes in big-endian words are not read", allocated=8)
     if not stored.compressed:
         return
     if not UID(stored.syntax).is_transfer_syntax or stored.syntax in NATIVE:

@@ -45,6 +45,7 @@ class Grading:
     laterality: str
     burned_in_text: bool | None
     lossy: bool | None
+    for_processing: bool
 
 
 def grading(dataset: Dataset) -> Grading:
@@ -59,6 +60,7 @@ def grading(dataset: Dataset) -> Grading:
         laterality=telling.laterality_of(dataset),
         burned_in_text=telling.burned_in(dataset),
         lossy=telling.lossy(dataset),
+        for_processing=upper(dataset, "PresentationIntentType") == "FOR PROCESSING",
     )
 
 
@@ -189,5 +191,6 @@ def _radiograph(stored: Values, header: Header, how: Grading, frame: int) -> Rad
         stored_max=int(values.max()),
         window_from=source,
         lossy=how.lossy,
+        for_processing=how.for_processing,
         clipped_share=float(((shown <= 0) | (shown >= 1)).mean()),
     )

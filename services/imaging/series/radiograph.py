@@ -56,6 +56,9 @@ class Radiograph:
     from the 1st to the 99th)."""
 
     lossy: bool | None = None
+    for_processing: bool = False
+    """True: values of the detector, before the maker's processing (PS3.3 C.8.11.1.1.1)."""
+
     clipped_share: float = 0.0
     """Share of pixels at the darkest or brightest grey, padding left out: exposure, cut-off."""
 

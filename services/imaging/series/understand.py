@@ -149,10 +149,11 @@ def _volumes(files: Sequence[File], found: _Sorted, facts: Facts, decode: Decode
             slices=len(found.slices),
         ) from found.damaged[0]
     facts.slices = len(found.slices)
-    for header in found.slices:
+    slices = _without_pictures(found)
+    for header in slices:
         pixels.check(header)
         headers.check_geometry(header)
-    parts = stacks.parts(found.slices, lambda header: build.digest(files, header))
+    parts = stacks.parts(slices, lambda header: build.digest(files, header))
     found.aside += [error for _, error in parts.aside]
     read: list[Volume] = []
     refused: list[SeriesRefused] = []
@@ -167,6 +168,25 @@ def _volumes(files: Sequence[File], found: _Sorted, facts: Facts, decode: Decode
     facts.slices = sum(len(volume.hu) for volume in read)
     facts.spacing_mm, facts.pixel_mm = read[0].spacing_mm[0], read[0].spacing_mm[2]
     return read
+
+
+def _without_pictures(found: _Sorted) -> list[Header]:
+    """Set aside what cannot be a slice among slices that can: pictures in colour, and those
+    without any geometry. A slice that lacks a part of it still stops the series.
+    """
+    slices: list[Header] = []
+    pictures: list[SeriesRefused] = []
+    for header in found.slices:
+        if header.stored.samples == 3 and header.stored.photometric not in pixels.GREY:
+            pictures.append(refusals.DerivedImages("a picture in colour is no slice"))
+        elif not (header.position or header.orientation or header.pixel_mm):
+            pictures.append(refusals.SecondaryCapture("a picture without geometry is no slice"))
+        else:
+            slices.append(header)
+    if not slices:
+        return found.slices
+    found.aside += pictures
+    return slices
 
 
 def _radiographs(
