@@ -98,18 +98,28 @@ class Archive:
             raise
 
     async def head(
-        self, tenant: str, series: Series, instance: Instance, reader: BlobReader
+        self,
+        tenant: str,
+        series: Series,
+        instance: Instance,
+        reader: BlobReader,
+        *,
+        whose: bool = True,
     ) -> FileDataset:
-        """Return an instance up to its pixels, with identity; all of it when it has none."""
+        """Return an instance up to its pixels, with identity; all of it when it has none.
+
+        `whose=False`: identity may be missing, as pictures and frames say nothing of it.
+        """
         key = (tenant, series.case_id, instance.uid)
+        whose = whose or instance.frames >= HEAD_FRAMES  # it is kept for both uses
         if kept := self._heads.get(key):
             self._heads.move_to_end(key)
             return kept
         dataset, _ = await entries.head(reader, entries.Place(instance.at, instance.size))
-        if not series.made:
+        if not series.made and whose:
             known = await self.identity_of(tenant, series.case_id)
             await asyncio.to_thread(identity.restore, dataset, known)
-        if instance.frames >= HEAD_FRAMES and instance.pixels <= HEAD_BYTES:
+        if whose and instance.frames >= HEAD_FRAMES and instance.pixels <= HEAD_BYTES:
             self._heads[key] = dataset
             while len(self._heads) > HEADS_KEPT:
                 self._heads.popitem(last=False)

@@ -68,7 +68,7 @@ def _frame(call: Call) -> int:
 async def _picture(
     call: Call, series: Series, instance: Instance, number: int, view: View, kind: str
 ) -> Body:
-    head, reader = await wado.opened(call, series, instance)
+    head, reader = await wado.opened(call, series, instance, whose=False)
     tables = wanted.archive_of(call).tables
     content = await frames.stored(tables, call.tenant, instance, reader, head, number)
     one = pictures.one_frame(head, instance.syntax, content, number)

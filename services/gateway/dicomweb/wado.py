@@ -94,11 +94,13 @@ async def _described(call: Call, series: Series, instance: Instance, where: str)
     return orjson.dumps(said)
 
 
-async def opened(call: Call, series: Series, instance: Instance) -> tuple[Dataset, BlobReader]:
-    """Return an instance's head with identity, and its blob."""
+async def opened(
+    call: Call, series: Series, instance: Instance, *, whose: bool = True
+) -> tuple[Dataset, BlobReader]:
+    """Return an instance's head, with identity where it is to be shown, and its blob."""
     archive = wanted.archive_of(call)
     reader = await archive.reader(call.tenant, series, instance)
-    return await archive.head(call.tenant, series, instance, reader), reader
+    return await archive.head(call.tenant, series, instance, reader, whose=whose), reader
 
 
 async def retrieve_frames(call: Call) -> Response:
@@ -109,7 +111,7 @@ async def retrieve_frames(call: Call) -> Response:
     found = await wanted.found(call)
     series, instance = found.instances[0]
     chosen = accept.of_bulk(wanted.accepted(call), instance.syntax)
-    head, reader = await opened(call, series, instance)
+    head, reader = await opened(call, series, instance, whose=False)
     numbers = [int(number) for number in text.split(",")]
     bodies = _frames(call, instance, (head, reader), numbers, chosen)
     first = await anext(bodies)

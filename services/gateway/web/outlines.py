@@ -55,12 +55,15 @@ def places(dataset: Dataset) -> list[tuple[int, str, int]]:
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     if len(frames) > FRAMES_MAX:
         raise TooLarge(f"a segmentation of over {FRAMES_MAX} frames is not drawn")
-    return [(_segment(one), *_source(one)) for one in frames]
+    return [(_segment(one, dataset), *_source(one)) for one in frames]
 
 
-def _segment(frame: Dataset) -> int:
-    items = frame.get("SegmentIdentificationSequence") or ()
-    return int(items[0].ReferencedSegmentNumber) if items else 0
+def _segment(frame: Dataset, dataset: Dataset) -> int:
+    """Return the segment of a frame, which may be said once for all of them."""
+    for groups in (frame, *(dataset.get("SharedFunctionalGroupsSequence") or ())):
+        if items := groups.get("SegmentIdentificationSequence"):
+            return int(items[0].ReferencedSegmentNumber)
+    return 1
 
 
 def _source(frame: Dataset) -> tuple[str, int]:
@@ -86,10 +89,10 @@ def tiles(dataset: Dataset) -> dict[str, Any] | None:
     for number in range(int(dataset.get("NumberOfFrames") or 1)):
         place: Mapping[str, int] | None = _tile(frames[number]) if number < len(frames) else None
         left, top = (number % per_row) * columns, (number // per_row) * rows
-        segment = _segment(frames[number]) if number < len(frames) else 1
+        segment = _segment(frames[number], dataset) if number < len(frames) else 1
         if place:
             left, top = place["left"], place["top"]
-        found.append([number + 1, left, top, segment or 1])
+        found.append([number + 1, left, top, segment])
     return {
         "width": across,
         "height": down,

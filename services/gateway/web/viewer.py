@@ -108,7 +108,7 @@ async def _opened(call: Call) -> tuple[Instance, Dataset, BlobReader, int]:
     series, instance = await _of_case(call, case.case_id, *names)
     patient = str(case.label.get("patient_reference", ""))
     await _note(call, case.case_id, series, patient)
-    head, reader = await wado.opened(call, series, instance)
+    head, reader = await wado.opened(call, series, instance, whose=False)
     return instance, head, reader, int(number)
 
 
