@@ -10,6 +10,7 @@ from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 
 from services.reporting import codes, dicom_objects, key_images
+from services.reporting import imaging_components as components
 from services.reporting import imaging_observations as observations
 from services.reporting import imaging_words as words
 from services.reporting.draft import Draft, Part, Topic
@@ -129,7 +130,7 @@ def _codes(found: pb.ImagingFindings, topic: Topic) -> None:
             keys.append(f"finding-{kind}")
     for answer in found.answers:
         if observations.is_positive(found, answer) and not observations.of_series(found, answer):
-            keys.append(observations.looked_for(answer.function))
+            keys.append(components.looked_for(answer.function))
     if any(finding.urgent for finding in found.findings) or any(a.urgent for a in found.answers):
         keys.append("urgency-1")
     topic.conclusion_codes += [codes.concept(key) for key in dict.fromkeys(keys) if codes.has(key)]
