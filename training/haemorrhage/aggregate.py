@@ -45,7 +45,7 @@ class Scored:
     """(patients,): any, calibrated."""
 
     types: Floats
-    """(patients, 5)."""
+    """(patients, 6): the types and fracture."""
 
 
 def study_labels(slices: Slices) -> Ints:
@@ -103,14 +103,14 @@ def apply(rule: Rule, logits: Floats, patient: Ints) -> Scored:
     slices[:, ANY] = score.chance(smooth[:, ANY] * rule.slice[0] + rule.slice[1])
     high = tops(smooth, patient, rule.top)
     studies = score.chance(high[:, ANY] * rule.study[0] + rule.study[1])
-    return Scored(slices, np.asarray(studies), np.asarray(score.chance(high[:, 1:6])))
+    return Scored(slices, np.asarray(studies), np.asarray(score.chance(high[:, 1:7])))
 
 
 def across_folds(logits: Floats, slices: Slices, fold: Ints) -> tuple[Scored, list[Rule]]:
     """Return every patient scored by a rule chosen on the other folds."""
     patients = np.unique(slices.patient)
     fold_of = np.array([fold[slices.patient == p][0] for p in patients])
-    made = Scored(np.zeros((len(fold), 7)), np.zeros(len(patients)), np.zeros((len(patients), 5)))
+    made = Scored(np.zeros((len(fold), 7)), np.zeros(len(patients)), np.zeros((len(patients), 6)))
     rules = []
     for number in np.unique(fold):
         rule = choose(logits, slices, np.flatnonzero(fold != number))

@@ -23,13 +23,13 @@ from services.imaging.haemorrhage import brain, frame, prepare, score, segment
 from services.imaging.haemorrhage.names import ANY, INPUT, MAP, PROBABILITY
 from services.imaging.haemorrhage.segment import to_source
 from services.imaging.series.volume import Volume
-from training.haemorrhage import export
+from training.haemorrhage import exported
 
 QUALITY = 90
 SIDE = 320
 BLOOD_HU = 64.0
-RADII_MM = (5.0, 8.0, 12.0, 18.0)
-THICK_MM = (4.0, 6.0, 10.0, 16.0)
+RADII_MM = (8.0, 12.0, 18.0)
+THICK_MM = (6.0, 10.0, 16.0)
 HALF_MM = 32.0
 GRAIN = 0.6
 """Share of the slice's own noise that planted blood keeps."""
@@ -64,7 +64,7 @@ def read(path: Path) -> Volume:
 
 def ask(folder: Path) -> Any:
     """Return an Ask that runs the exported model in this process."""
-    own = export.session(folder)
+    own = exported.session(folder)
 
     def answer(model: str, inputs: Any) -> dict[str, Any]:
         names = [PROBABILITY, MAP]
@@ -100,7 +100,7 @@ def same_input(volume: Volume, folder: Path) -> dict[str, Any]:
     smooth = [ndimage.uniform_filter(each, (0, 5, 5)) for each in (clinical.planes, seen)]
     difference = (smooth[0] - smooth[1])[both] * 255.0
     chances = [
-        export.scores(folder, prepare.inputs(each))[0][:, ANY] for each in (clinical, published)
+        exported.scores(folder, prepare.inputs(each))[0][:, ANY] for each in (clinical, published)
     ]
     return {
         "turn_degrees": [clinical.frame.turn_degrees, found.turn_degrees],

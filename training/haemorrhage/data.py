@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,20 @@ def read(folder: Path) -> Slices:
         boxed,
         left_out,
     )
+
+
+def kept(folder: Path, work: Path, keep: bool) -> tuple[Slices, list[frames.Frame]]:
+    """Return slices and frames; with `keep` as the work folder has them."""
+    path = work / "slices.pickle"
+    if keep and path.is_file():
+        with path.open("rb") as content:
+            slices, frame_list = pickle.load(content)
+        return slices, frame_list
+    slices = read(folder)
+    frame_list = frames_of(slices)
+    with path.open("wb") as content:
+        pickle.dump((slices, frame_list), content)
+    return slices, frame_list
 
 
 def frames_of(slices: Slices) -> list[frames.Frame]:

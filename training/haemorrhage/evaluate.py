@@ -24,9 +24,6 @@ MODELS = ROOT / "deploy" / "triton" / "models"
 PAGE = ROOT / "docs" / "imaging" / "haemorrhage.md"
 WORDS = Path(__file__).with_name("card_words.json")
 VERSION = "1.0.0"
-MAP_SEED = 0.35
-"""Map value that starts a region: chosen by eye on three patients, not on a figure."""
-
 ECE_BINS = 10
 
 
@@ -48,8 +45,7 @@ def main() -> None:
 
 def made(folder: Path, work: Path, model: Path) -> dict[str, Any]:
     """Return the card."""
-    slices = data.read(folder)
-    frame_list = data.frames_of(slices)
+    slices, frame_list = data.kept(folder, work, True)
     kept = np.load(work / "out_of_fold.npz")
     logits = kept["logits"] * kept["scales"][:, 0] + kept["scales"][:, 1]
     fold = kept["fold"]
@@ -65,9 +61,12 @@ def made(folder: Path, work: Path, model: Path) -> dict[str, Any]:
         "slice": [round(value, 5) for value in rule.slice],
         "top": rule.top,
         "study": [round(value, 5) for value in rule.study],
-        "map_seed": MAP_SEED,
+        "map_seed": measures.map_seed(slices, kept["maps"]),
         "chosen_in_each_fold": [[each.neighbour, each.top] for each in rules],
     }
+    point = measures.fracture_point(slices, scored)
+    if point is not None:
+        card["fracture_point"] = point
     card["split"] = {
         "patients": len(study),
         "patients_with_haemorrhage": int(study[:, ANY].sum()),
@@ -91,7 +90,7 @@ def made(folder: Path, work: Path, model: Path) -> dict[str, Any]:
         "80 HU the same grey values would make fluid 16 HU, which it is not",
     }
     card |= _clinical(folder, model, card)
-    names = ("features", "cross_validation", "final_readers")
+    names = ("features", "cross_validation")
     card["cpu_s"] = dict(zip(names, (round(float(v)) for v in kept["cpu_s"]), strict=True))
     return card
 

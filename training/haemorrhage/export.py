@@ -1,21 +1,19 @@
-"""Writes the network into the model repository, and scores slices with what was written."""
+"""Writes the network into the model repository."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from services.imaging.haemorrhage.frame import COLUMNS, ROWS
 from services.imaging.haemorrhage.names import INPUT, MAP, PROBABILITY
-from training.haemorrhage.network import Backbone, Reader, measured
+from training.haemorrhage.exported import VERSION, session
+from training.haemorrhage.network import ROOM, Backbone, Reader, measured
 
-VERSION = "1"
 OPSET = 17
 TOLERANCE = 1e-4
 
@@ -114,7 +112,7 @@ class Whole(nn.Module):
             logits, heat = logits + one + other, heat + first + second.flip(3)
         count = 2.0 * len(self.readers)
         probability = torch.sigmoid(logits / count * self.scale + self.shift)
-        room = (cells[:, 1:2] > 0.15).float()
+        room = (cells[:, 1:2] > ROOM).float()
         return probability, torch.sigmoid(heat / count) * room
 
 
@@ -164,27 +162,4 @@ def write_backbone(path: Path) -> None:
         dynamic_axes={name: {0: "n"} for name in ("slices", "fine", "coarse")},
         opset_version=OPSET,
         dynamo=False,
-    )
-
-
-def session(folder: Path) -> onnxruntime.InferenceSession:
-    """Return the exported model, one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    path = folder / VERSION / "model.onnx"
-    return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-
-
-def scores(
-    folder: Path, stacked: npt.NDArray[np.float32], batch: int = 8
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-    """Return the exported model's probabilities and maps of slices (n, 4, ROWS, COLUMNS)."""
-    own = session(folder)
-    answers = [
-        own.run([PROBABILITY, MAP], {INPUT: stacked[at : at + batch]})
-        for at in range(0, len(stacked), batch)
-    ]
-    return (
-        np.concatenate([answer[0] for answer in answers]).astype(np.float64),
-        np.concatenate([answer[1] for answer in answers]),
     )

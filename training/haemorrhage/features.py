@@ -20,7 +20,7 @@ from services.imaging.haemorrhage.frame import COLUMNS, ROWS, Frame
 from training.haemorrhage import plant
 from training.haemorrhage.data import Slices
 
-VARIED_REAL, VARIED_NONE = 5, 2
+VARIED_REAL, VARIED_NONE = 3, 3
 """How often a slice with haemorrhage and one without is stored varied, beside once plain."""
 
 PLANTED_SHARE = 0.45

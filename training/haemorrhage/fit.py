@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from training.haemorrhage.data import Slices
 from training.haemorrhage.features import Store
-from training.haemorrhage.network import Reader
+from training.haemorrhage.network import ROOM, Reader
 
 BATCH = 32
-STEPS = 260
+STEPS = 200
 RATE = 2e-3
 DECAY = 0.05
 PARTS = (10, 8, 14)
@@ -100,9 +100,9 @@ def fit(
         optimizer.step()
         schedule.step()
         total += float(loss.detach())
-        if (step + 1) % 65 == 0 and not quiet:
+        if (step + 1) % 50 == 0 and not quiet:
             took = time.perf_counter() - began
-            print(f"step {step + 1}  loss {total / 65:.4f}  {took:.0f} s", flush=True)
+            print(f"step {step + 1}  loss {total / 50:.4f}  {took:.0f} s", flush=True)
             total = 0.0
     return reader.eval()
 
@@ -111,7 +111,7 @@ def _heat_loss(
     heat: torch.Tensor, target: torch.Tensor, cells: torch.Tensor, known: torch.Tensor
 ) -> torch.Tensor:
     """Return the map's loss where places are known; cells half in a box count little."""
-    inside = (cells[:, 1:2] > 0.15).float()
+    inside = (cells[:, 1:2] > ROOM).float()
     goal = (target > 0.3).float()
     unsure = ((target > 0.02) & (target <= 0.3)).float()
     weight = inside * (1 - 0.9 * unsure) * known.view(-1, 1, 1, 1)

@@ -18,6 +18,8 @@ from training.haemorrhage.features import CELL, box_target
 SENSITIVITY = 0.9
 """The operating point keeps this share of the other folds' studies with haemorrhage."""
 
+FRACTURE_AUC_MIN = 0.7
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -62,6 +64,9 @@ def ranking(
         "slice_auc_fracture": figures.interval(
             auc, slices.labels[:, FRACTURE], scored.slices[:, FRACTURE], slices.patient
         ),
+        "study_auc_fracture": figures.interval(
+            auc, study[:, FRACTURE], scored.types[:, FRACTURE - 1], patients
+        ),
     }
 
 
@@ -99,6 +104,28 @@ def operation(slices: Slices, scored: Scored, fold: Ints) -> dict[str, Any]:
             (flagged & negative & slices_called).sum()
         ),
     }
+
+
+def map_seed(slices: Slices, maps: npt.NDArray[np.float16]) -> float:
+    """Return the map value that starts a region: 98% of the slices of patients without
+    haemorrhage stay below it everywhere; held within 0.2 and 0.7."""
+    study = aggregate.study_labels(slices)[:, ANY]
+    clear = np.isin(slices.patient, np.unique(slices.patient)[study == 0])
+    peaks = 1 / (1 + np.exp(-maps[clear, 0].max(axis=(1, 2)).astype(np.float64)))
+    return round(float(np.clip(np.quantile(peaks, 0.98), 0.2, 0.7)), 3)
+
+
+def fracture_point(slices: Slices, scored: Scored) -> float | None:
+    """Return the study's fracture probability that 95% of studies without one lie below.
+
+    None where the output does not tell studies apart well enough to be shown at all.
+    """
+    patients = np.unique(slices.patient)
+    labels = aggregate.study_labels(slices)[:, FRACTURE]
+    chance = scored.types[:, FRACTURE - 1]
+    if figures.interval(figures.auc, labels, chance, patients)["low"] < FRACTURE_AUC_MIN:
+        return None
+    return round(float(np.quantile(chance[labels == 0], 0.95)), 3)
 
 
 def subgroups(slices: Slices, scored: Scored) -> dict[str, Any]:

@@ -17,6 +17,9 @@ FINE_BLOCKS, COARSE_BLOCKS = 5, 11
 
 MEASURED = 14
 WIDTH = 48
+ROOM = 0.15
+"""Cells with less of the inside of the skull than this are not looked at."""
+
 OUT = 7
 """Any, five types, fracture."""
 
@@ -131,7 +134,7 @@ class Reader(nn.Module):
         maps = torch.cat([self.fine(finer), up, self.measured(both)], 1)
         maps = self.first(self.drop(maps))
         maps = self.second(maps)
-        inside = (cells[:, 1:2] > 0.15).float()
+        inside = (cells[:, 1:2] > ROOM).float()
         heat = self.heat(maps)
         held = heat * inside + (inside - 1) * 12.0
         flat = held.flatten(2)

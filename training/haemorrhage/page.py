@@ -45,6 +45,7 @@ def _tables(card: dict[str, Any]) -> list[str]:
     ece = card["calibration"]
     lines += [
         f"| AUC per slice, skull fracture | {_shown(figures['slice_auc_fracture'])} |",
+        f"| AUC per patient, skull fracture | {_shown(figures['study_auc_fracture'])} |",
         "| Sensitivity per patient at the operating point | "
         f"{_shown(point['study_sensitivity'])} |",
         f"| Specificity per patient there | {_shown(point['study_specificity'])} |",

@@ -18,20 +18,20 @@ import numpy.typing as npt
 import torch
 
 from services.imaging.haemorrhage import brain
+from services.imaging.haemorrhage.frame import Frame
 from services.imaging.haemorrhage.names import MODEL
 from training.haemorrhage import data, export, features, figures, fit
-from training.haemorrhage.network import MEASURED, Reader, measured
+from training.haemorrhage.network import MEASURED, ROOM, Reader, measured
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "deploy" / "triton" / "models"
 SEED = 20261126
 FOLDS = 5
-READERS = 2
-"""Readers whose mean is shipped; the cross-validation uses as many."""
+FOLD_SEED = 1
 
 
 def main() -> None:
-    """Store features, cross-validate, train on all, calibrate, export."""
+    """Store features, cross-validate, calibrate, export."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", type=Path, default=MODELS)
@@ -41,56 +41,50 @@ def main() -> None:
     torch.set_num_threads(1)
     arguments.work.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
-    slices = data.read(arguments.data)
+    slices, frame_list = data.kept(arguments.data, arguments.work, arguments.keep)
     print(
         f"{len(slices.images)} slices, {slices.boxed.sum()} of them in ich_boxes, "
         f"{slices.left_out} pictures of ich_boxes left out",
         flush=True,
     )
-    store = _stored(arguments.work, slices, arguments.keep)
+    store = _stored(arguments.work, slices, frame_list, arguments.keep)
     stored = time.process_time()
-    fold = data.folds(slices, FOLDS, SEED)
-    logits, maps = cross_validate(store, slices, fold, arguments.work)
-    validated = time.process_time()
-    readers = [
-        _kept(
-            arguments.work / f"all_{number}.pt", store, slices, np.arange(len(fold)), 100 + number
-        )
-        for number in range(READERS)
-    ]
+    fold = data.folds(slices, FOLDS, FOLD_SEED)
+    readers, logits, maps = cross_validate(store, slices, fold, arguments.work)
     scales = [figures.platt(logits[:, at], slices.labels[:, at]) for at in range(7)]
+    np.savez(
+        arguments.work / "out_of_fold.npz",
+        logits=logits,
+        maps=maps,
+        fold=fold,
+        scales=np.array(scales),
+        cpu_s=np.array([stored - began, time.process_time() - stored]),
+    )
     export.write(
         readers,
         [scale for scale, _ in scales],
         [shift for _, shift in scales],
         arguments.models / MODEL,
     )
-    trained = time.process_time()
-    cpu_s = [stored - began, validated - stored, trained - validated]
-    np.savez(
-        arguments.work / "out_of_fold.npz",
-        logits=logits, maps=maps, fold=fold, scales=np.array(scales), cpu_s=np.array(cpu_s),
-    )  # fmt: skip
-    print(f"CPU: features {cpu_s[0]:.0f} s, folds {cpu_s[1]:.0f} s, final {cpu_s[2]:.0f} s")
+    print(f"CPU: {time.process_time() - began:.0f} s, of it features {stored - began:.0f} s")
 
 
 def cross_validate(
     store: features.Store, slices: data.Slices, fold: npt.NDArray[np.int64], work: Path
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float16]]:
-    """Return logits (n, 7) and map logits (n, 6, 32, 28) by readers new to the patient."""
+) -> tuple[list[Reader], npt.NDArray[np.float64], npt.NDArray[np.float16]]:
+    """Return readers, and logits (n, 7) and maps (n, 6, 32, 28) of patients new to each."""
+    readers = []
     logits = np.zeros((len(fold), 7))
     maps = np.zeros((len(fold), 6, *features.GRID), np.float16)
-    for again in range(READERS):
-        for number in range(FOLDS):
-            rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            path = work / f"fold_{number}_{again}.pt"
-            reader = _kept(path, store, slices, rows, 10 * number + again)
-            one, heat = fit.score(reader, store, held)
-            logits[held] += one / READERS
-            maps[held] += (heat / READERS).astype(np.float16)
-            value = figures.auc(slices.labels[held, 0], one[:, 0].astype(np.float64))
-            print(f"fold {number}, reader {again}: AUC per slice {value:.3f}", flush=True)
-    return logits, maps
+    for number in range(FOLDS):
+        rows, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        reader = _kept(work / f"fold_{number}.pt", store, slices, rows, number)
+        logits[held], maps[held] = fit.score(reader, store, held)
+        readers.append(reader)
+        value = figures.auc(slices.labels[held, 0], logits[held, 0])
+        print(f"fold {number}: AUC per slice {value:.3f}", flush=True)
+    room = np.asarray(store.measured[: len(fold), 1:2]) > ROOM
+    return readers, logits, np.where(room, maps, np.float16(-12.0))
 
 
 def _kept(
@@ -106,14 +100,14 @@ def _kept(
     return reader
 
 
-def _stored(work: Path, slices: data.Slices, keep: bool) -> features.Store:
+def _stored(work: Path, slices: data.Slices, frame_list: list[Frame], keep: bool) -> features.Store:
     """Return the stored features, made first unless they are to be kept."""
     if not keep:
         for old in work.glob("*.pt"):
             old.unlink()
         export.write_backbone(work / "backbone.onnx")
         store = features.open_store(work, slices, MEASURED, "w+")
-        features.fill(store, slices, data.frames_of(slices), work / "backbone.onnx", _cells, SEED)
+        features.fill(store, slices, frame_list, work / "backbone.onnx", _cells, SEED)
     return features.open_store(work, slices, MEASURED, "r")
 
 

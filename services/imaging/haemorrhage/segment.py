@@ -7,6 +7,7 @@ where the map is above its threshold.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,21 +18,27 @@ from services.imaging.haemorrhage.frame import COLUMNS, ROWS, Frame
 from services.imaging.haemorrhage.prepare import Head
 from services.imaging.series.volume import Volume
 
-BLOOD_HU = (50.0, 95.0)
-ABOVE_BRAIN_HU = 14.0
-"""Blood is at least this much denser than the brain's middle, and never under 50 HU less it."""
+BLOOD_HU = (48.0, 95.0)
+ABOVE_USUAL_HU = 12.0
+"""Blood is at least this much denser than the brain that lies as deep on the same slice."""
+
+DEPTHS_MM = (0.0, 1.0, 2.0, 3.5, 6.0, 10.0, 200.0)
 
 SMOOTH_MM = 0.9
-REACH_MM = 9.0
+REACH_MM = 7.0
 """How far beyond the map's own cells the dense voxels of one haemorrhage may go, mm."""
+
+THIN_MM = 0.8
+"""Half of what is too thin to be kept."""
 
 EDGE_MM = 1.2
 """Voxels nearer to bone hold bone too; they are left out unless blood lies behind them."""
 
-VOLUME_ML_MIN = 0.1
+VOLUME_ML_MIN = 0.2
 REGIONS_MAX = 12
 
 Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +119,33 @@ def _plane(
     weight = ndimage.gaussian_filter((inside & ~bone).astype(np.float32), SMOOTH_MM / pixel_mm)
     held = np.where(inside & ~bone, hu, 0.0)
     smooth = ndimage.gaussian_filter(held, SMOOTH_MM / pixel_mm) / np.maximum(weight, 1e-3)
-    low = max(BLOOD_HU[0] - 2.0, head.brain_hu + ABOVE_BRAIN_HU)
-    low = min(low, BLOOD_HU[0] + 4.0)
-    dense = inside & ~bone & (smooth >= low) & (smooth <= BLOOD_HU[1])
-    return near & inside, _off_the_bone(dense, inside & ~bone, pixel_mm)
+    soft = inside & ~bone
+    depth = ndimage.distance_transform_edt(soft) * pixel_mm
+    low = np.maximum(BLOOD_HU[0], _usual(smooth, soft, depth) + ABOVE_USUAL_HU)
+    dense = soft & (smooth >= low) & (smooth <= BLOOD_HU[1])
+    return near & inside, _off_the_bone(dense, depth, pixel_mm)
 
 
-def _off_the_bone(dense: Mask, inside: Mask, pixel_mm: float) -> Mask:
+def _usual(smooth: npt.NDArray[np.float32], soft: Mask, depth: Floats) -> Floats:
+    """Return for each pixel the median CT number of its slice as deep under the skull as it is.
+
+    Beam hardening and bone's blur make the brain's edge denser than its middle on every scanner;
+    blood must stand out from what is usual there.
+    """
+    usual = np.zeros(smooth.shape)
+    for shallow, deep in itertools.pairwise(DEPTHS_MM):
+        ring = soft & (depth > shallow) & (depth <= deep)
+        if ring.any():
+            usual[ring] = float(np.median(smooth[ring]))
+    return usual
+
+
+def _off_the_bone(dense: Mask, depth: Floats, pixel_mm: float) -> Mask:
     """Return dense voxels without the thin rim that bone's blur makes; blood behind it keeps it."""
-    depth = ndimage.distance_transform_edt(inside) * pixel_mm
     core = dense & (depth > EDGE_MM)
-    core = ndimage.binary_opening(core, iterations=1)
-    grown = ndimage.binary_dilation(core, iterations=max(1, round(EDGE_MM / pixel_mm)))
+    core = ndimage.binary_opening(core, iterations=max(1, round(THIN_MM / pixel_mm)))
+    reach = max(1, round((EDGE_MM + THIN_MM) / pixel_mm))
+    grown = ndimage.binary_dilation(core, iterations=reach)
     return np.asarray(core | (grown & dense))
 
 
