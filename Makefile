@@ -18,7 +18,7 @@ help:
 	@echo 'make soak            the long kill storm (SOAK_ARGS="minutes seed")'
 	@echo 'make soak-edge       100,000 mixed requests against one gateway, memory watched'
 	@echo 'make fuzz-imaging    10,000 spoilt image files, none may crash or hang the reading'
-	@echo 'make train-nodules   reproduce the nodule model'
+	@echo 'make train-nodules   reproduce the nodule models'
 	@echo 'make train-fractures reproduce the fracture model'
 	@echo 'make train-haemorrhage  cross-validate and reproduce the haemorrhage model'
 	@echo 'make train-pathology reproduce the pathology models   make bench-slide  a slide of 100,000 x 100,000'
@@ -119,11 +119,14 @@ bench: .venv-benchmark/ready .venv-triton/tried
 
 # Trains with PyTorch in an environment of its own, then measures the service on a whole CT.
 TRAINING_DATA ?= ../shared/data/imaging
+NODULES_WORK ?= .venv-training/nodules
 train-nodules: .venv/ready
 	@test -x .venv-training/bin/python || "$(PYTHON)" -m venv .venv-training
 	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
-	@.venv-training/bin/python -m training.nodules.train --data "$(TRAINING_DATA)"
+	@.venv-training/bin/python -m training.nodules.train --data "$(TRAINING_DATA)" --work "$(NODULES_WORK)"
+	@.venv-training/bin/python -m training.nodules.evaluate --data "$(TRAINING_DATA)" --work "$(NODULES_WORK)"
 	@OMP_NUM_THREADS=1 .venv/bin/python -m training.nodules.ct --data "$(TRAINING_DATA)"
+	@.venv/bin/python -m training.nodules.page
 
 FRACTURES_WORK ?= .venv-training/fractures
 train-fractures:

@@ -79,7 +79,7 @@ def test_fat_inside_counts_and_partial_volume_at_the_edge_does_not() -> None:
     assert not texture.fat(volume(hu), region)
     edge = np.where((away_mm() > 8.0) & region.mask, -80.0, hu)
     assert not texture.fat(volume(edge), region)
-    fatty = np.where(away_mm((0.0, 2.0, 0.0)) < 4.0, -80.0, hu)
+    fatty = np.where(away_mm((0.0, 1.0, 0.0)) < 5.5, -80.0, hu)
     assert texture.fat(volume(fatty), region)
 
 

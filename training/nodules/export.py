@@ -1,7 +1,9 @@
-"""Writes the network into the model repository, and scores crops with what was written."""
+"""Writes a network into the model repository, and asks what was written."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,36 +12,24 @@ import onnx
 import onnxruntime
 import torch
 
-from training.nodules.crops import SIDE, Grey
-from training.nodules.network import Calibrated, CandidateNet
-
 VERSION = "1"
 OPSET = 17
-INPUT, OUTPUT = "crops", "probability"
-TOLERANCE = 1e-5
+TOLERANCE = 2e-5
+BATCH = 64
 
 CONFIG = """\
-# Scores crops around lung nodule candidates; see card.json.
+# {title}; see card.json.
 name: "{name}"
 backend: "onnxruntime"
-max_batch_size: 64
+max_batch_size: {batch}
 
-# Grey values / 255: floor((HU + 1000) / 1400 * 255), one pixel per CT pixel.
+# {about}
 input [
-  {{
-    name: "crops"
-    data_type: TYPE_FP32
-    dims: [ 1, 50, 50 ]
-  }}
+{inputs}
 ]
 
-# Calibrated on the validation part.
 output [
-  {{
-    name: "probability"
-    data_type: TYPE_FP32
-    dims: [ 1 ]
-  }}
+{outputs}
 ]
 
 # A case asks with full batches; waiting longer than this for others does not pay.
@@ -55,45 +45,78 @@ instance_group [
   }}
 ]
 """
+TENSOR = """\
+  {{
+    name: "{name}"
+    data_type: TYPE_FP32
+    dims: [ {dims} ]
+  }}"""
+
+Arrays = npt.NDArray[np.float32]
 
 
-def write(network: CandidateNet, scale: float, shift: float, folder: Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A model's tensors, without the batch."""
+
+    title: str
+    about: str
+    inputs: Mapping[str, tuple[int, ...]]
+    outputs: Mapping[str, tuple[int, ...]]
+
+
+def write(model: torch.nn.Module, shape: Shape, folder: Path, example: torch.Tensor) -> None:
     """Write config.pbtxt and the ONNX file; check that both give the network's numbers."""
-    model = Calibrated(network, scale, shift).eval()
     target = folder / VERSION / "model.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
-    example = torch.rand(3, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    model = model.to(memory_format=torch.contiguous_format).eval()
+    names = [*shape.inputs, *shape.outputs]
     torch.onnx.export(
         model,
         (example,),
         str(target),
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_axes={INPUT: {0: "crops"}, OUTPUT: {0: "crops"}},
+        input_names=list(shape.inputs),
+        output_names=list(shape.outputs),
+        dynamic_axes={name: {0: "batch"} for name in names},
         opset_version=OPSET,
         dynamo=False,
     )
     onnx.checker.check_model(onnx.load(str(target)), full_check=True)
-    (folder / "config.pbtxt").write_text(CONFIG.format(name=folder.name))
+    (folder / "config.pbtxt").write_text(_config(folder.name, shape))
     with torch.no_grad():
-        expected = model(example).numpy()
-    got = _session(folder).run([OUTPUT], {INPUT: example.numpy()})[0]
-    difference = float(np.abs(got - expected).max())
-    if difference > TOLERANCE:
-        raise SystemExit(f"the exported network differs by {difference}")
+        expected = model(example)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    for one, other in zip(expected, ask(folder, example.numpy(), list(shape.outputs)), strict=True):
+        difference = float(np.abs(one.numpy() - other).max())
+        if difference > TOLERANCE * max(1.0, float(one.abs().max())):
+            raise SystemExit(f"the exported network differs by {difference}")
 
 
-def scores(folder: Path, grey: Grey) -> npt.NDArray[np.float64]:
-    """Return the exported model's probabilities for crops, (n,)."""
-    session = _session(folder)
-    crops = grey[:, None].astype(np.float32) / np.float32(255)
-    parts = [
-        session.run([OUTPUT], {INPUT: crops[at : at + 256]})[0][:, 0]
-        for at in range(0, len(crops), 256)
-    ]
-    return np.concatenate(parts).astype(np.float64)
-
-
-def _session(folder: Path) -> onnxruntime.InferenceSession:
+def ask(folder: Path, given: Arrays, outputs: Sequence[str]) -> list[Arrays]:
+    """Return the exported model's outputs for its one input."""
     path = folder / VERSION / "model.onnx"
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    parts = [
+        session.run(list(outputs), {name: given[at : at + BATCH]})
+        for at in range(0, len(given), BATCH)
+    ]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _config(name: str, shape: Shape) -> str:
+    inputs, outputs = (
+        ",\n".join(
+            TENSOR.format(name=tensor, dims=", ".join(map(str, dims)))
+            for tensor, dims in tensors.items()
+        )
+        for tensors in (shape.inputs, shape.outputs)
+    )
+    return CONFIG.format(
+        title=shape.title,
+        about=shape.about,
+        name=name,
+        batch=BATCH,
+        inputs=inputs,
+        outputs=outputs,
+    )

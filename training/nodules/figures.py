@@ -57,3 +57,29 @@ def interval(
     low, high = np.quantile(drawn, [0.025, 0.975])
     value = figure(labels, scores)
     return {"value": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+
+
+def calibration(labels: Ints, scores: Floats, bins: int = 10) -> dict[str, object]:
+    """Return the expected calibration error over bins of equal count, and the curve."""
+    order = np.argsort(scores, kind="stable")
+    curve, error = [], 0.0
+    for rows in np.array_split(order, bins):
+        said, was = float(scores[rows].mean()), float(labels[rows].mean())
+        curve.append({"said": round(said, 4), "was": round(was, 4), "number": len(rows)})
+        error += abs(said - was) * len(rows) / len(scores)
+    return {"expected_error": round(error, 4), "curve": curve}
+
+
+def platt(logits: Floats, labels: Ints) -> tuple[float, float]:
+    """Return scale and shift of the logits with the least cross-entropy (Newton's steps)."""
+    x = np.stack([logits, np.ones_like(logits)], axis=1)
+    weights = np.array([1.0, 0.0])
+    for _ in range(100):
+        chance = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
+        gradient = x.T @ (chance - labels)
+        curvature = (x * (chance * (1 - chance))[:, None]).T @ x + 1e-6 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        weights = weights - step
+        if np.abs(step).max() < 1e-8:
+            break
+    return float(weights[0]), float(weights[1])
