@@ -36,7 +36,7 @@ from services.anonymization.instance import Deidentifier
 from services.anonymization.pseudonyms import Pseudonyms
 from services.cli import bundle, content
 from services.gateway import signing
-from services.gateway.dicomweb import made
+from services.gateway.dicomweb import made as hospital
 from services.gateway.pdf import render_bundle
 from services.gateway.restore import Identity, restore
 from services.gateway.web import reading
@@ -68,7 +68,7 @@ class Done:
     report: dict[str, Any] = field(default_factory=dict)
     """The Bundle as the gateway stores it."""
     pdf: bytes = b""
-    objects: list[made.Made] = field(default_factory=list)
+    objects: list[hospital.Made] = field(default_factory=list)
 
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -132,7 +132,9 @@ async def run(paths: Sequence[Path], language: str, ask: one_process_imaging.Her
             resource = signing.binary(binaries[name], "image/png", png)
             restored["entry"].append({"resource": resource})
         received = case.received_time.ToDatetime(UTC)
-        done.objects = [made.restored(each, parts.identity, received) for each in images.objects]
+        done.objects = [
+            hospital.restored(each, parts.identity, received) for each in images.objects
+        ]
         done.pdf = render_bundle(restored)
         done.report = signing.with_pdf(restored, keys.case_id, done.pdf)
     return done
