@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from services.cli.content import read
 from tests.flow.running import SAMPLES, Running
@@ -58,6 +60,27 @@ def test_pdf_and_key_image_are_what_they_say(running: Running, case_id: str) -> 
     media = running.ehr.get(f"/fhir/{report['media'][0]['link']['reference']}")
     image = running.ehr.content(f"/fhir/{media['content']['url']}", "image/png")
     assert image.startswith(b"\x89PNG")
+
+
+@pytest.mark.requirement("DX-OUT-13")
+def test_dicom_objects_lead_to_the_images_that_were_submitted(
+    running: Running, case_id: str
+) -> None:
+    found = running.ehr.get("/fhir/DocumentReference?contenttype=application/dicom")
+    documents = [entry["resource"] for entry in found["entry"]]
+    kinds = {each["type"]["coding"][0]["code"]: each for each in documents}
+    assert kinds.keys() >= {"SEG", "SR", "KO"}
+    submitted = {instance.uid for instance in read([SAMPLES / "ct"]).instances}
+    for name in ("SEG", "SR"):
+        attachment = kinds[name]["content"][0]["attachment"]
+        answer = running.ehr.content(
+            attachment["url"], 'multipart/related; type="application/dicom"'
+        )
+        start = answer.index(b"DICM") - 128
+        dataset = dcmread(io.BytesIO(answer[start : start + attachment["size"]]))
+        assert dataset.Modality == name and str(dataset.PatientName)
+        named = {str(each.value) for each in dataset.iterall() if each.VR == "UI"}
+        assert len(named & submitted) > 3
 
 
 @pytest.mark.requirement("DX-FLOW-02")
