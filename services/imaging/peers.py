@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,7 +131,7 @@ def _ask(
     return answer, _read(process.stdout, int(answer["bytes"]), deadline)
 
 
-def _read(stream: BinaryIO, count: int, deadline: float) -> bytes:
+def _read(stream: IO[bytes], count: int, deadline: float) -> bytes:
     """Return so many bytes of a pipe, read without a buffer of its own."""
     parts: list[bytes] = []
     while count:
@@ -146,7 +146,7 @@ def _read(stream: BinaryIO, count: int, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _write(stream: BinaryIO, head: dict[str, Any], content: bytes | memoryview) -> None:
+def _write(stream: IO[bytes], head: dict[str, Any], content: bytes | memoryview) -> None:
     said = json.dumps({**head, "bytes": len(content)}).encode()
     stream.write(LENGTH.pack(len(said)) + said)
     stream.write(content)
@@ -166,7 +166,7 @@ def _ended(process: subprocess.Popen[bytes]) -> dict[str, int]:
     return {"signal": -code} if code < 0 else {"exit": code}
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """Decode until the pipe closes."""
     while head := requests.read(LENGTH.size):
         said = json.loads(requests.read(LENGTH.unpack(head)[0]))
