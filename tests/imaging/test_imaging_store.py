@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -101,6 +102,19 @@ async def test_series_is_spooled_whole_or_not_at_all(blobs: Blobs, tmp_path: Pat
     for bad in (wrong, BlobRef(scope="case-1", name="gone")):
         with pytest.raises(DamagedSeries):
             await store.fetch("demo", bad, tmp_path / "out")
+
+
+@pytest.mark.requirement("DX-IMG-98")
+async def test_series_of_any_size_takes_little_memory_on_its_way_to_the_disk(
+    blobs: Blobs, tmp_path: Path
+) -> None:
+    store = ImagingStore(blobs, tmp_path)
+    ref = await blobs.put("demo", "case-1", "big", bytes(96 << 20))
+    tracemalloc.start()
+    await store.fetch("demo", ref, tmp_path / "out")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 << 20
 
 
 async def test_what_a_dead_process_left_on_disk_is_removed(blobs: Blobs, tmp_path: Path) -> None:

@@ -453,3 +453,34 @@ def test_key_image_has_the_window_of_its_rule() -> None:
     assert picture.window == (40.0, 80.0)
     assert np.asarray(Image.open(io.BytesIO(picture.png))).tolist() == [[0, 128, 255]]
     assert dataclasses.asdict(picture)["role"] == "slice"
+
+
+@pytest.mark.requirement("DX-IMG-97")
+async def test_tilted_stack_is_read_straight_and_shown_as_it_was_taken(
+    make: Callable[..., Desk], blobs: Blobs, phantom: ModuleType
+) -> None:
+    leaning = phantom.blank(slices=14, side=40)
+    for number, one in enumerate(leaning):
+        one.ImagePositionPatient[1] = number * 2.5 * np.tan(np.radians(10))
+    read: list[Volume] = []
+
+    def sees(source: Volume, context: Context, ask: Ask) -> Reading:
+        read.append(source)
+        reading = finds(10)(source, context, ask)
+        down, _ = source.on_image(10)
+        box = pb.PixelBox(left=5, top=20, right=9, bottom=26)
+        reading.lesions[0].finding.place.box.CopyFrom(box)
+        assert down > 0.5
+        return reading
+
+    table = '[rules.one]\nreader = "nodules"\n[rules.one.options]\nstraighten = true\n'
+    at = make(Reads(sees), table=table)
+    (ready,) = await at.send(await part_of(blobs, phantom.archive(leaning)))
+    (straight,) = read
+    assert straight.tilt_degrees == 0
+    assert straight.hu.shape[1] > 40
+    found = await at.found(ready)
+    down = round(straight.on_image(10)[0])
+    box = found.findings[0].place.box
+    assert (box.left, box.top, box.bottom) == (5, 20 - down, 26 - down)
+    assert (found.key_images[0].height_px, found.key_images[0].width_px) == (40, 40)
