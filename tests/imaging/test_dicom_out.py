@@ -207,6 +207,23 @@ def test_nothing_found_is_said_of_the_images_that_were_read(stack: Callable[...,
     assert text.count("Source") == 20
 
 
+@pytest.mark.requirement("DX-OUT-03")
+def test_a_large_stack_is_named_whole_and_described_in_part(
+    stack: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.imaging.dicom_out.structured.LIBRARY_MAX", 6)
+    [report] = made(stack(starts=[]))["SR"]
+    found = dataset(report)
+    assert said(found).count("Source") == 5
+    named = [
+        item
+        for study in found.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    ]
+    assert len(named) == 20
+
+
 @pytest.mark.requirement("DX-OUT-04")
 @pytest.mark.parametrize("digital", [True, False])
 def test_a_box_on_a_radiograph_is_drawn_in_report_and_presentation_state(

@@ -25,7 +25,8 @@ from services.imaging.reading import Lesion, ReadSource
 
 MEAN = sr.CodedConcept("373098007", "SCT", "Mean")
 PERCENT = "%"
-EVIDENCE_MAX = 2_000
+EVIDENCE_MAX, LIBRARY_MAX = 2_000, 100
+"""Images named as evidence, and described one by one in the image library."""
 
 _PROJECTION = ("PatientOrientation", "ImagerPixelSpacing")
 _SLICE = ("PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "SliceThickness")
@@ -63,7 +64,7 @@ def report(series: Series, segmented: Sequence[Segmented]) -> sr.Comprehensive3D
         procedure_reported=codes.procedure(series.read[0].reading.answer.function),
         imaging_measurements=groups,
         title=sr.CodedConcept("126000", "DCM", "Imaging Measurement Report"),
-        referenced_images=[_describable(image) for image in images],
+        referenced_images=[_describable(image) for image in _described(images)],
     )
     return sr.Comprehensive3DSR(
         evidence=[*images, *(one.dataset for one in segmented)],
@@ -96,6 +97,12 @@ def _shown(series: Series, drawn: Mapping[str, Drawn]) -> list[Dataset]:
     # Nothing found: the report still says what was looked at.
     chosen = sorted(found or series.headers)[:EVIDENCE_MAX]
     return [series.headers[uid] for uid in chosen]
+
+
+def _described(images: Sequence[Dataset]) -> list[Dataset]:
+    """Return the images that the library describes: all, or every so many of a large stack."""
+    step = -(-len(images) // LIBRARY_MAX)
+    return list(images[::step])
 
 
 def _describable(image: Dataset) -> Dataset:
