@@ -69,22 +69,30 @@ def _studies(instances: Sequence[Instance], subject: dict[str, str]) -> list[dic
             "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}],
             "status": "available",
             "subject": subject,
-            "numberOfSeries": len(_grouped(members, "series")),
             "numberOfInstances": len(members),
-            "series": [
-                {
-                    "uid": series,
-                    "modality": {
-                        "system": "http://dicom.nema.org/resources/ontology/DCM",
-                        "code": parts[0].modality or "OT",
-                    },
-                    "numberOfInstances": len(parts),
-                }
-                for series, parts in _grouped(members, "series").items()
-            ],
         }
+        | _series(members)
         for uid, members in studies.items()
     ]
+
+
+def _series(members: Sequence[Instance]) -> dict[str, Any]:
+    """Return what is known of a study's series; those of a slide are made when it arrives."""
+    modality = "http://dicom.nema.org/resources/ontology/DCM"
+    if not all(each.series for each in members):
+        return {"modality": [{"system": modality, "code": members[0].modality}]}
+    grouped = _grouped(members, "series")
+    return {
+        "numberOfSeries": len(grouped),
+        "series": [
+            {
+                "uid": series,
+                "modality": {"system": modality, "code": parts[0].modality or "OT"},
+                "numberOfInstances": len(parts),
+            }
+            for series, parts in grouped.items()
+        ],
+    }
 
 
 def _short(content: bytes) -> str:

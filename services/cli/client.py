@@ -86,15 +86,26 @@ class Client:
         """Store DICOM files and ZIP archives by STOW-RS; return what was refused."""
         boundary = uuid.uuid4().hex
         kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
-        answer = self._send(
-            "POST",
-            "/dicom-web/studies",
-            content=_multipart(files, boundary),
-            headers={"Content-Type": kind, "Accept": "application/dicom+json"},
-            refused=(409,),
-        )
-        failed = answer.json().get("00081198", {}).get("Value", [])
-        return [str(item["00000902"]["Value"][0]) for item in failed]
+        return self._stored("/dicom-web/studies", kind, _multipart(files, boundary))[1]
+
+    def upload_slide(self, path: Path, study: str) -> tuple[list[tuple[str, str]], list[str]]:
+        """Store a slide in TIFF or SVS; return class and UID of its instances, and refusals."""
+        with path.open("rb") as source:
+            content = iter(lambda: source.read(CHUNK), b"")
+            return self._stored(f"/dicom-web/studies/{study}", "image/tiff", content)
+
+    def _stored(
+        self, address: str, kind: str, content: Iterator[bytes]
+    ) -> tuple[list[tuple[str, str]], list[str]]:
+        headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
+        answer = self._send("POST", address, content=content, headers=headers, refused=(409,))
+        found = answer.json()
+        stored = [
+            (str(item["00081150"]["Value"][0]), str(item["00081155"]["Value"][0]))
+            for item in found.get("00081199", {}).get("Value", [])
+        ]
+        failed = found.get("00081198", {}).get("Value", [])
+        return stored, [str(item["00000902"]["Value"][0]) for item in failed]
 
     def _send(
         self, method: str, path: str, *, refused: tuple[int, ...] = (), **options: Any

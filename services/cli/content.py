@@ -18,6 +18,7 @@ from services.kernel.errors import MeshError
 
 DICOM_OFFSET, DICOM_MARK = 128, b"DICM"
 ZIP_MARK = b"PK\x03\x04"
+TIFF_MARKS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 HEADER = ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "Modality"]
 DICOM_NAMES = (".dcm", ".dicom", ".ima")
 
@@ -42,6 +43,8 @@ class Content:
     uploads: list[Path] = field(default_factory=list)
     """DICOM files and ZIP archives, sent as they are."""
     instances: list[Instance] = field(default_factory=list)
+    slides: list[Path] = field(default_factory=list)
+    """TIFF and SVS files; each is a study of its own."""
     skipped: list[Path] = field(default_factory=list)
     digest: str = ""
     """SHA-256 of everything that is sent: the same content is the same submission."""
@@ -90,6 +93,8 @@ def _sort(path: Path, found: Content) -> bool:
     elif head.startswith(ZIP_MARK):
         found.uploads.append(path)
         found.instances += _archived(path)
+    elif head.startswith(TIFF_MARKS):
+        found.slides.append(path)
     elif suffix == ".json":
         found.resources += _resources(path)
     elif suffix == ".txt":

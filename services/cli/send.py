@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -84,6 +85,8 @@ def send(client: Client, paths: list[Path], options: Options) -> tuple[dict[str,
     for path in found.skipped:
         progress(f"not sent: {path}")
     _upload(client, found.uploads)
+    for path in found.slides:
+        found.instances += _slide(client, path)
     attempt = uuid.uuid4().hex if options.again else ""
     built = bundle.build(
         found, language=options.language, priority=options.priority, attempt=attempt
@@ -105,6 +108,18 @@ def _upload(client: Client, files: Sequence[Path]) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)  # what waits is not sent any more
             raise
+
+
+def _slide(client: Client, path: Path) -> list[content.Instance]:
+    """Send a whole slide; return the instances that its levels became."""
+    with path.open("rb") as source:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
+    study = f"2.25.{int(digest[:32], 16)}"
+    progress(f"sending {path.name}, a whole slide")
+    stored, refused = client.upload_slide(path, study)
+    for each in refused:
+        err.print(Text(f"refused: {each}", style="yellow"))
+    return [content.Instance(study, "", uid, sop_class, "SM") for sop_class, uid in stored]
 
 
 def follow(

@@ -49,9 +49,14 @@ class Peers(Protocol):
         """Hand a submission Bundle to ingest."""
 
     async def store(
-        self, tenant: str, media_type: str, label: str, chunks: AsyncIterator[bytes]
+        self,
+        tenant: str,
+        media_type: str,
+        label: str,
+        chunks: AsyncIterator[bytes],
+        study: str = "",
     ) -> StoreInstancesResponse:
-        """Stream one DICOM file or ZIP archive to ingest."""
+        """Stream one DICOM file, ZIP archive or slide (with its study) to ingest."""
 
     async def reidentify(self, tenant: str, case_id: str) -> ReidentifyResponse:
         """Ask anonymization for the identity behind a case."""

@@ -61,16 +61,23 @@ class GrpcPeers:
         return await rpc.call(self._ingest.SubmitCase, messages(), timeout_s=self._upload_s)
 
     async def store(
-        self, tenant: str, media_type: str, label: str, chunks: AsyncIterator[bytes]
+        self,
+        tenant: str,
+        media_type: str,
+        label: str,
+        chunks: AsyncIterator[bytes],
+        study: str = "",
     ) -> ingest_pb.StoreInstancesResponse:
-        """Stream one DICOM file or ZIP archive to ingest; holds one chunk at a time.
+        """Stream one DICOM file, ZIP archive or slide to ingest; holds one chunk at a time.
 
         Raises
         ------
         MeshError
             The peer's, or the one `chunks` raised: gRPC alone would hide it.
         """
-        header = ingest_pb.ContentHeader(tenant=tenant, media_type=media_type, label=label)
+        header = ingest_pb.ContentHeader(
+            tenant=tenant, media_type=media_type, label=label, study_instance_uid=study
+        )
         broken: list[MeshError] = []
 
         async def messages() -> AsyncIterator[ingest_pb.StoreInstancesRequest]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
 from dxmesh.ingest.v1 import ingest_service_pb2 as pb
 from dxmesh.ingest.v1 import ingest_service_pb2_grpc as rpc_pb
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 
-from services.ingest import dicom
-from services.ingest.archive import Archive, Entry
+from services.ingest import dicom, slides
+from services.ingest.archive import Archive
 from services.ingest.elements import UnusableInstance
 from services.ingest.settings import Settings
 from services.ingest.store import Intake, Spool
@@ -20,7 +20,7 @@ from services.kernel import fhir, telemetry
 from services.kernel.crypto import checked
 from services.kernel.errors import InvalidInput, MeshError, TooLarge
 
-DICOM, ZIP = "application/dicom", "application/zip"
+DICOM, ZIP, TIFF = "application/dicom", "application/zip", "image/tiff"
 SOURCE_CHARS_MAX = 200
 Message = pb.StoreInstancesRequest | pb.SubmitCaseRequest
 
@@ -46,7 +46,7 @@ class IngestService(rpc_pb.IngestServiceServicer):
     ) -> pb.StoreInstancesResponse:
         """Keep one DICOM file, or those of a ZIP archive; each refused one is named."""
         messages = aiter(request_iterator)
-        header = await _header(messages, (DICOM, ZIP))
+        header = await _header(messages, (DICOM, ZIP, TIFF))
         archived = header.media_type == ZIP
         limit = self._settings.archive_bytes_max if archived else self._settings.instance_bytes_max
         answer = pb.StoreInstancesResponse()
@@ -61,6 +61,8 @@ class IngestService(rpc_pb.IngestServiceServicer):
                     spool.finish()
                     if archived:
                         await self._archive(header.tenant, spool, answer)
+                    elif header.media_type == TIFF:
+                        await self._slide(header, spool, answer)
                     else:
                         await self._instance(header.tenant, header.label, spool, answer)
         return answer
@@ -90,13 +92,33 @@ class IngestService(rpc_pb.IngestServiceServicer):
                 continue
             with self._spool(self._settings.instance_bytes_max) as spool:
                 try:
-                    await asyncio.to_thread(_unpack, archive, entry, spool)
+                    await asyncio.to_thread(_fill, archive.content(entry), spool)
                 except (UnusableInstance, TooLarge) as error:
                     _refuse(answer, entry.name, error)
                     continue
                 await self._instance(tenant, entry.name, spool, answer)
         if not answer.stored and not answer.problems:
             raise InvalidInput("the archive holds no file", reason="EMPTY_ARCHIVE")
+
+    async def _slide(
+        self, header: pb.ContentHeader, packed: Spool, answer: pb.StoreInstancesResponse
+    ) -> None:
+        """Keep each level of a TIFF or SVS file as a DICOM instance."""
+        try:
+            instances = await asyncio.to_thread(
+                slides.instances, packed.reader(), packed.sha256, header.study_instance_uid
+            )
+        except UnusableInstance as error:
+            _refuse(answer, header.label, error)
+            return
+        for pieces in instances:
+            with self._spool(self._settings.instance_bytes_max) as spool:
+                try:
+                    await asyncio.to_thread(_fill, pieces, spool)
+                except (UnusableInstance, TooLarge) as error:
+                    _refuse(answer, header.label, error)
+                    return
+                await self._instance(header.tenant, header.label, spool, answer)
 
     async def _instance(
         self, tenant: str, label: str, spool: Spool, answer: pb.StoreInstancesResponse
@@ -112,8 +134,8 @@ class IngestService(rpc_pb.IngestServiceServicer):
         return Spool(self._settings.spool_dir, limit, error)
 
 
-def _unpack(archive: Archive, entry: Entry, spool: Spool) -> None:
-    for piece in archive.content(entry):
+def _fill(pieces: Iterable[bytes], spool: Spool) -> None:
+    for piece in pieces:
         spool.write(piece)
     spool.finish()
 

@@ -54,7 +54,12 @@ class FakePeers:
         return answer
 
     async def store(
-        self, tenant: str, media_type: str, label: str, chunks: AsyncIterator[bytes]
+        self,
+        tenant: str,
+        media_type: str,
+        label: str,
+        chunks: AsyncIterator[bytes],
+        study: str = "",
     ) -> StoreInstancesResponse:
         content = bytearray()
         async for chunk in chunks:

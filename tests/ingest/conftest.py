@@ -107,10 +107,16 @@ class World:
         self.time += timedelta(**ago)
 
     async def upload(
-        self, content: bytes, kind: str = "application/dicom", label: str = "part-1"
+        self,
+        content: bytes,
+        kind: str = "application/dicom",
+        label: str = "part-1",
+        study: str = "",
     ) -> pb.StoreInstancesResponse:
         async def messages() -> AsyncIterator[pb.StoreInstancesRequest]:
-            header = pb.ContentHeader(tenant=TENANT, media_type=kind, label=label)
+            header = pb.ContentHeader(
+                tenant=TENANT, media_type=kind, label=label, study_instance_uid=study
+            )
             yield pb.StoreInstancesRequest(header=header)
             for start in range(0, len(content), 100_000):
                 yield pb.StoreInstancesRequest(chunk=content[start : start + 100_000])

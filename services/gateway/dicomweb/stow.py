@@ -1,7 +1,8 @@
 """STOW-RS: POST /dicom-web/studies[/{study}] (DICOM PS3.18 10.5).
 
-Takes multipart/related with application/dicom and application/zip parts, or one such body
-alone. Each part is piped to ingest as it arrives. 200: all stored; 202: some; 409: none.
+Takes multipart/related with application/dicom, application/zip and image/tiff parts, or one
+such body alone; a slide in TIFF or SVS needs the study in the address. Each part goes to ingest
+as it arrives. 200: all stored; 202: some; 409: none.
 A DICOM JSON answer names what was stored and what was not; nothing is called stored that
 ingest did not confirm.
 """
@@ -31,6 +32,7 @@ KINDS = {
     "application/dicom": "application/dicom",
     "application/zip": "application/zip",
     "application/x-zip-compressed": "application/zip",
+    "image/tiff": "image/tiff",
 }
 CANNOT_UNDERSTAND = 0xC000
 """Failure Reason, PS3.18 Table 10.5.3-1: the file cannot be understood."""
@@ -105,7 +107,8 @@ class Ahead:
                 break
         await self._settle(AT_ONCE - 1)
         content = _joined(held, chunks if size > HELD_BYTES else None)
-        sending = self._call.gateway.peers.store(self._call.tenant, kind, label, content)
+        peers, study = self._call.gateway.peers, self._stowed.study
+        sending = peers.store(self._call.tenant, kind, label, content, study)
         self._under_way.append((label, asyncio.ensure_future(sending)))
         if size > HELD_BYTES:
             await self._settle(0)

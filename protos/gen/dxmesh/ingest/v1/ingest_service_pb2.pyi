@@ -30,22 +30,26 @@ class ContentHeader(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
+    STUDY_INSTANCE_UID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant."""
     media_type: _builtins.str
-    """Media type: application/dicom, application/zip or application/fhir+json."""
+    """Media type: application/dicom, application/zip, image/tiff or application/fhir+json."""
     label: _builtins.str
     """Name to call the content in an error."""
+    study_instance_uid: _builtins.str
+    """Study that the content belongs to, where it names none itself: image/tiff."""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         media_type: _builtins.str = ...,
         label: _builtins.str = ...,
+        study_instance_uid: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "media_type", b"media_type", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "media_type", b"media_type", "study_instance_uid", b"study_instance_uid", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
