@@ -85,27 +85,23 @@ def outline(work: Work, models: Path) -> None:
 
 
 def impression(work: Work, models: Path) -> None:
-    """Export and measure the impression networks."""
+    """Fit, export and measure the impression."""
     folder = models / "lung_nodule_impression"
-    known, shown, window = work.lidc()
-    outline_network = work.outline()
-    nodules = impressions.gather(known, shown, window, outline_network)
-    networks = [work.impression(fold) for fold in range(impressions.FOLDS)]
-    logits = np.full((len(nodules.fold), len(RATINGS)), np.nan)
-    for fold, network in enumerate(networks):
-        rows = np.flatnonzero(nodules.fold == fold)
-        logits[rows] = impressions.logits_of([network], nodules, rows)
+    known = work.patches()
+    nodules = impressions.gather(known, work.features())
+    logits = impressions.across_folds(nodules)
     points = measured.impression_points(nodules, logits)
-    model = Impression(outline_network, networks, points.scale, points.shift).eval()
-    example = nodules.patches[:3].float()
-    export.write(model, IMPRESSION, folder, example)
+    linear = impressions.train(nodules, np.flatnonzero(nodules.fold >= 0))
+    middle, spread, weights = (
+        torch.from_numpy(part).float() for part in (linear.middle, linear.spread, linear.weights)
+    )
+    model = Impression(middle, spread, weights, (points.scale, points.shift)).eval()
+    shown = impressions.patches(known)
+    export.write(model, IMPRESSION, folder, shown[:3])
     test = np.flatnonzero(nodules.fold == impressions.TEST)
-    ratings, malignancy = export.ask(
-        folder, nodules.patches[test].float().numpy(), ["ratings", "malignancy"]
-    )
-    card.write(
-        folder, "1.0.0", measured.impression(nodules, logits, points, test, ratings, malignancy)
-    )
+    ratings, malignancy = export.ask(folder, shown[test].numpy(), ["ratings", "malignancy"])
+    found = measured.impression(nodules, logits, points, test, ratings, malignancy)
+    card.write(folder, "1.0.0", found)
 
 
 def main() -> None:

