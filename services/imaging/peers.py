@@ -27,10 +27,14 @@ import numpy.typing as npt
 
 from services.imaging.series.decoding import Encoded, decode_here
 from services.imaging.series.refusals import DamagedSeries, SeriesRefused, UnsupportedCompression
+from services.kernel.errors import Unavailable
 
 TIMEOUT_S = 20.0
 PIXELS_PER_S = 1_000_000
 """The slowest decoding that is waited for, beyond `TIMEOUT_S`; JPEG 2000 makes 4 million."""
+
+START_S = 120.0
+"""A process says when it is ready; on a busy machine its libraries take seconds to load."""
 
 MEMORY_BYTES = 3 << 30
 """Address space of the process, its libraries included."""
@@ -59,7 +63,13 @@ class DecoderProcess:
         """Processes that crashed or were killed."""
 
     def __call__(self, frame: Encoded) -> npt.NDArray[Any]:
-        """Return the stored values of a frame; see `series.decoding.Decode`."""
+        """Return the stored values of a frame; see `series.decoding.Decode`.
+
+        Raises
+        ------
+        Unavailable
+            No process can be started: that says nothing of the frame.
+        """
         process = self._take()
         deadline = time.monotonic() + self._timeout_s + frame.rows * frame.columns / PIXELS_PER_S
         try:
@@ -94,12 +104,22 @@ class DecoderProcess:
                 process = self._idle.pop()
                 if process.poll() is None:
                     return process
-        return subprocess.Popen(  # noqa: S603  # our own interpreter and module
+        return self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        """Return a new process that has said that it is ready."""
+        process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
             [sys.executable, "-m", __name__, str(self._memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+        try:
+            _hear(process, 0, time.monotonic() + START_S)
+        except (OSError, ValueError, struct.error) as error:
+            _ended(process)
+            raise Unavailable("the decoding process does not start") from error
+        return process
 
     def _give_back(self, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
@@ -116,16 +136,25 @@ def _ask(
     TimeoutError, OSError, ValueError
         It did not in time, is gone, or answered nonsense.
     """
-    if process.stdin is None or process.stdout is None:
+    if process.stdin is None:
         raise ValueError("the decoding process has no pipes")
     head = dataclasses.asdict(dataclasses.replace(frame, content=b""))
     del head["content"]
     _write(process.stdin, head, frame.content)
+    most = int(np.prod(frame.shape)) * frame.dtype.itemsize
+    return _hear(process, most, deadline)
+
+
+def _hear(
+    process: subprocess.Popen[bytes], most: int, deadline: float
+) -> tuple[dict[str, Any], bytes]:
+    """Return the next thing that the process says, with at most so many bytes."""
+    if process.stdout is None:
+        raise ValueError("the decoding process has no pipes")
     (length,) = LENGTH.unpack(_read(process.stdout, LENGTH.size, deadline))
     if length > HEAD_BYTES_MAX:
         raise ValueError("no answer of the decoding process")
     answer = json.loads(_read(process.stdout, length, deadline))
-    most = int(np.prod(frame.shape)) * frame.dtype.itemsize
     if not 0 <= int(answer["bytes"]) <= most:
         raise ValueError("no answer of the decoding process")
     return answer, _read(process.stdout, int(answer["bytes"]), deadline)
@@ -167,7 +196,8 @@ def _ended(process: subprocess.Popen[bytes]) -> dict[str, int]:
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Decode until the pipe closes."""
+    """Say that the process is ready, then decode until the pipe closes."""
+    _write(answers, {}, b"")
     while head := requests.read(LENGTH.size):
         said = json.loads(requests.read(LENGTH.unpack(head)[0]))
         content = requests.read(said.pop("bytes"))
