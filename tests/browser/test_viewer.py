@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.gateway.dicomweb.images import SERIES, STUDY, hold, made
+from tests.gateway.dicomweb import slides
+from tests.gateway.dicomweb.images import SERIES, STUDY, content, hold, made
 
 pytestmark = pytest.mark.browser
 
@@ -92,13 +93,18 @@ def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> Non
 
 def grey(page: Any, x: float, y: float) -> int:
     """Return the shade at a place of the image, as a share of the stage."""
+    return colour(page, x, y)[0]
+
+
+def colour(page: Any, x: float, y: float) -> list[int]:
+    """Return the colour there."""
     script = """([x, y]) => {
       const c = document.getElementById("viewer-image");
       const one = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
       one.drawImage(c, -Math.floor(x * c.width), -Math.floor(y * c.height));
-      return one.getImageData(0, 0, 1, 1).data[0];
+      return [...one.getImageData(0, 0, 1, 1).data];
     }"""
-    return int(page.evaluate(script, [x, y]))
+    return list(page.evaluate(script, [x, y]))
 
 
 def shoot(page: Any, name: str) -> None:
@@ -207,6 +213,47 @@ def test_a_radiograph_is_shown_and_a_missed_fracture_added(
     assert page.locator("#added-list li").count() == 1
     assert page.input_value("#added-1-kind") == "fracture"
     shoot(page, "viewer_radiograph")
+
+
+async def lay(site: Any) -> None:
+    """Give the case a slide, and the heat map that the mesh made of it."""
+    setting, world = site.setting, site.world
+    levels = [slides.level(1, slides.SIDE), slides.level(2, slides.SIDE // 4)]
+    await hold(world, setting, [levels], commit=False)
+    name, uid = f"{setting.CASE_ID}.dicom", f"{slides.HEAT}.1"
+    file = content(slides.heat())
+    await world.gateway.archive._made.put("north", name, f"{STUDY}/{slides.HEAT}/{uid}.dcm", file)
+    await setting.compose(world, setting.sample_report())
+
+
+@pytest.mark.requirement("DX-VIE-07")
+def test_a_slide_is_shown_tile_by_tile_under_its_heat_map(
+    site: Any, open_page: Callable[..., Any]
+) -> None:
+    site.do(lay(site))
+    page = open_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    view(site, page)
+    page.wait_for_selector("#viewer[data-overlays][data-tiles='0']", timeout=30_000)
+    shoot(page, "viewer_slide")
+    warm = colour(page, 0.6, 0.75)
+    page.click("#overlay")
+    cool = colour(page, 0.6, 0.75)
+    assert abs(cool[0] - 150) < 12 and warm[0] > cool[0] + 20, (warm, cool)
+    red, green = colour(page, 0.4, 0.25), colour(page, 0.6, 0.25)
+    assert red[0] > 150 > red[1] and green[1] > 150 > green[0]
+    tiles = {url for url in asked if "/pictures/" in url}
+    asked.clear()
+    page.locator("#viewer-image").focus()
+    for _ in range(12):
+        page.keyboard.press("+")
+    page.wait_for_selector("#viewer[data-tiles='0']", timeout=30_000)
+    near = {url for url in asked if "/pictures/" in url} - tiles
+    assert len(tiles) < 90 and len(near) < 30, "only what is seen is fetched"
+    page.click("[data-tool=measure]")
+    drag(page, (0.3, 0.5), (0.5, 0.5))
+    shoot(page, "viewer_slide_near")
 
 
 @pytest.mark.requirement("DX-VIE-08")

@@ -44,8 +44,8 @@ LEVELS: dict[str, tuple[str, ...]] = {
         *("BitsAllocated", "NumberOfFrames", "PixelSpacing", "ImagePositionPatient"),
         *("ImageOrientationPatient", "SliceThickness", "SliceLocation", "ContentLabel"),
         *("ContentDescription", "CompletionFlag", "VerificationFlag", "WindowCenter"),
-        *("WindowWidth", "TotalPixelMatrixColumns", "TotalPixelMatrixRows"),
-        *("PhotometricInterpretation",),
+        *("WindowWidth", "TotalPixelMatrixColumns", "TotalPixelMatrixRows", "ImagedVolumeWidth"),
+        *("PhotometricInterpretation", "ImagedVolumeHeight"),
     ),
 }
 """Attributes that are kept in the index, by level; tags as DICOM JSON writes them."""

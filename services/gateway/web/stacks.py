@@ -89,9 +89,16 @@ def _levels(series: Series) -> list[dict[str, Any]]:
                     "height": down,
                     "tile": [int(first(one.attributes, tag) or 0) for tag in (COLUMNS, ROWS)],
                     "frames": one.frames,
+                    "mm": _of_slide(one, across, down),
                 }
             )
     return sorted(levels, key=lambda level: -int(level["width"]))
+
+
+def _of_slide(instance: Instance, across: int, down: int) -> list[float] | None:
+    """Return height and width of a pixel, mm, from the size of what was imaged."""
+    wide, high = (_number(first(instance.attributes, tag)) for tag in ("00480001", "00480002"))
+    return [high / down, wide / across] if wide > 0 and high > 0 else None
 
 
 def _ordered(instances: Sequence[Instance]) -> list[Instance]:

@@ -32,6 +32,7 @@ class Tiles {
       this.queue.delete(address);
       this.fetch(address, convert);
     }
+    return this.busy + this.queue.size;
   }
 
   async fetch(address, convert) {
@@ -70,7 +71,7 @@ export class Slide {
     return this.levels[0].height;
   }
 
-  /** Draw what a view shows; {x, y} is the corner in pixels of the finest level. */
+  /** Draw what a view shows, from its corner {x, y} on; return how many tiles are still to come. */
   draw(context, view, size, overlay) {
     const wanted = new Set();
     const sharp = this.levels.findLastIndex((level) => this.width / level.width <= 1.2 / view.scale);
@@ -80,7 +81,7 @@ export class Slide {
       if (!under) this.level(context, view, size, this.levels[number], wanted);
     }
     if (overlay && this.heat) this.drawHeat(context, view, size, wanted);
-    this.tiles.work(wanted);
+    return this.tiles.work(wanted);
   }
 
   level(context, view, size, level, wanted) {

@@ -23,7 +23,8 @@ export class Viewer {
     this.tools = new Tools(this);
     this.slider.addEventListener("input", () => this.go(Number(this.slider.value)));
     this.windows.addEventListener("change", () => this.preset(this.windows.value));
-    root.querySelector("#viewer-series").addEventListener("change", (event) => this.open(Number(event.target.value)));
+    this.choice = root.querySelector("#viewer-series");
+    this.choice.addEventListener("change", () => this.open(Number(this.choice.value)));
     new ResizeObserver(() => this.resize()).observe(this.canvas.parentElement);
     review.listen({ show: (marking) => this.showMarking(marking), gone: () => this.draw() });
   }
@@ -35,21 +36,21 @@ export class Viewer {
   /** Open the viewer; the first time, learn what there is to see. */
   async start() {
     this.root.hidden = false;
-    if (this.known) return this.resize();
+    if (this.known) return void this.resize();
     this.say("loading");
     const answer = await fetch(`${this.base}/viewer/${this.root.dataset.version}`);
-    if (!answer.ok) return this.say("failed");
+    if (!answer.ok) return void this.say("failed");
     this.known = await answer.json();
-    const choice = this.root.querySelector("#viewer-series");
     this.known.series.forEach((series, index) => {
       const text = [series.modality, series.title, series.images.length > 1 ? series.images.length : ""];
-      choice.add(new Option(text.filter(Boolean).join(" · "), String(index)));
+      this.choice.add(new Option(text.filter(Boolean).join(" · "), String(index)));
     });
-    if (!this.known.series.length) return this.say("none");
+    if (!this.known.series.length) return void this.say("none");
     const first = this.known.findings.find((finding) => finding.box);
     this.resize();
     loadOverlays(this);
-    return first ? this.show(first.id) : this.open(0);
+    if (first) await this.show(first.id);
+    if (!this.series) await this.open(0); // its image may not be held
   }
 
   /** Show a series, where it was left or in its middle. */
@@ -59,7 +60,7 @@ export class Viewer {
     const before = this.states.get(series.uid);
     this.number = number;
     this.series = series;
-    this.root.querySelector("#viewer-series").value = String(number);
+    this.choice.value = String(number);
     this.root.dataset.kind = series.kind;
     this.frames = series.kind === "slide" ? null : (before?.frames ?? new Frames(this.base, series));
     this.slide = series.kind === "slide" ? new Slide(this.base, series, () => this.soon()) : null;
@@ -105,13 +106,12 @@ export class Viewer {
     return this.series.images[this.index];
   }
 
-  /** Width and height of what is shown, in pixels of the image. */
   get size() {
     if (this.slide) return { width: this.slide.width, height: this.slide.height };
     return { width: this.image.columns, height: this.image.rows };
   }
 
-  /** How much taller a pixel is than wide. */
+  /** Height of a pixel for its width. */
   get aspect() {
     const mm = this.slide ? null : this.image.mm;
     return mm ? mm[0] / mm[1] : 1;
@@ -198,7 +198,7 @@ export class Viewer {
     context.fillStyle = this.slide ? "#fff" : "#000";
     context.fillRect(0, 0, size.width, size.height);
     if (this.slide) {
-      this.slide.draw(context, this.view, size, this.overlay);
+      this.root.dataset.tiles = this.slide.draw(context, this.view, size, this.overlay);
     } else if (this.frame) {
       const source = this.frame.bitmap ?? this.painter.paint(this.frame, this.image, ...this.window);
       const [x, y] = this.toCanvas(0, 0);
@@ -243,7 +243,6 @@ export class Viewer {
     return document.querySelector(`[data-finding-id="${CSS.escape(id)}"]`)?.dataset.finding ?? "";
   }
 
-  /** Jump to a finding. */
   async show(id) {
     this.chosen = id;
     const finding = this.known?.findings.find((one) => one.id === id);
