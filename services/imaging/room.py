@@ -7,8 +7,10 @@ server, the store and the clock are handed in.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,6 +38,9 @@ from services.kernel.errors import KeyDestroyed, MeshError
 
 LOOK_S = 5.0
 """How often a running reading is looked at."""
+
+READINGS_MAX = 64
+"""Most readings at once; more than a process has memory for."""
 
 
 class Asked(Ask, Protocol):
@@ -115,6 +120,8 @@ class ReadingRoom:
         self._shelf = shelf
         self._clock = clock
         self._stall_s = stall_s
+        # Of its own: a reading waits for questions that the loop's usual threads answer.
+        self._threads = ThreadPoolExecutor(READINGS_MAX, thread_name_prefix="reading")
 
     async def read(
         self, event: PartReady, facts: Facts, source: Source, files: Sequence[File], part: Part
@@ -197,7 +204,9 @@ class ReadingRoom:
         A thread cannot be ended from outside: one that is not wanted any more ends itself at
         its next question or sign of progress.
         """
-        task = asyncio.create_task(asyncio.to_thread(reads))
+        context = contextvars.copy_context()  # spans of its questions belong to this part
+        loop = asyncio.get_running_loop()
+        task = loop.run_in_executor(self._threads, context.run, reads)
         shown = 0.0
         try:
             while not task.done():
@@ -263,7 +272,7 @@ def _without_voxels(source: Source) -> Source:
     return dataclasses.replace(source, hu=np.broadcast_to(np.int16(0), source.hu.shape))
 
 
-def _let_go(task: asyncio.Task[Taken]) -> None:
+def _let_go(task: asyncio.Future[Taken]) -> None:
     """Hear how a thread ended that nobody waits for."""
     if not task.cancelled() and isinstance(task.exception(), Stopped):
         return

@@ -484,3 +484,22 @@ async def test_tilted_stack_is_read_straight_and_shown_as_it_was_taken(
     box = found.findings[0].place.box
     assert (box.left, box.top, box.bottom) == (5, 20 - down, 26 - down)
     assert (found.key_images[0].height_px, found.key_images[0].width_px) == (40, 40)
+
+
+@APART
+async def test_more_readings_at_once_than_the_loop_has_threads(
+    make: Callable[..., Desk], blobs: Blobs, blank: bytes, models: Path
+) -> None:
+    import threading
+
+    together = threading.Barrier(8, timeout=200)  # the loop has cores + 4 threads
+
+    def asks(source: Volume, context: Context, ask: Ask) -> Reading:
+        together.wait()  # all hold a thread, and only then ask
+        ask("lung_nodule_candidates", {"crops": np.zeros((1, 1, 50, 50), np.float32)})
+        return finds()(source, context, ask)
+
+    at = make(Reads(asks))
+    parts = [await part_of(blobs, blank, case_id=f"case-{number}") for number in range(8)]
+    await asyncio.wait_for(asyncio.gather(*(at.worker.handle(part) for part in parts)), 240)
+    assert len(at.bus.published(subjects.FINDING_IMAGING)) == 8
