@@ -75,8 +75,7 @@ async def show(
     signed = [review for review in reviews if review.signed_us]
     last = max(signed, key=lambda review: review.signed_us, default=None)
     draft = await call.store.reports.draft(call.tenant, case.case_id, call.principal.name)
-    if not draft and last:
-        draft = last.content
+    draft = draft or (last.content if last else {})
     review = ReviewState(
         locked,
         version,
