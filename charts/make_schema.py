@@ -51,13 +51,15 @@ SET_BY_CHART = frozenset(
         "otlp_endpoint",
         "outbound_ca_file",
         "public_url",
+        "routing_dir",
+        "scratch_dir",
         "spool_dir",
         "tls_dir",
         "triton_shared_memory",
         "triton_url",
     }
 )
-"""Fields that follow from other values, or (`spool_dir`) from where pods may write."""
+"""Fields that follow from other values, or (`spool_dir`, `scratch_dir`) from where pods write."""
 
 
 def main() -> None:

@@ -64,7 +64,11 @@ EVERYTHING: Document = {
             "settings": {"upload_bytes_max": 8589934592, "session_s": 3600.5},
             "autoscaling": {"enabled": True},
         },
-        "imaging": {"digest": f"sha256:{'1' * 64}", "nodeSelector": {"cpu": "fast"}},
+        "imaging": {
+            "digest": f"sha256:{'1' * 64}",
+            "nodeSelector": {"cpu": "fast"},
+            "routingConfigMap": "routing",
+        },
         "labs": {"criticalLimitsConfigMap": "limits", "settings": {"concurrency": 8}},
     },
 }

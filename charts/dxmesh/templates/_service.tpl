@@ -68,6 +68,9 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- end }}
 {{- if eq .name "imaging" }}
 - {name: DX_IMAGING_MODEL_REPOSITORY, value: /models}
+{{- if .service.routingConfigMap }}
+- {name: DX_IMAGING_ROUTING_DIR, value: /etc/dxmesh/routing}
+{{- end }}
 {{- if $values.triton.enabled }}
 - {name: DX_IMAGING_TRITON_URL, value: "{{ include "dxmesh.name" (dict "root" .root "component" "triton") }}:8001"}
 - {name: DX_IMAGING_TRITON_SHARED_MEMORY, value: "false"}
@@ -153,6 +156,9 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- end }}
 {{- if eq .name "imaging" }}
 - {name: models, mountPath: /models, readOnly: true}
+{{- if .service.routingConfigMap }}
+- {name: routing, mountPath: /etc/dxmesh/routing, readOnly: true}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -210,5 +216,9 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- end }}
 {{- if eq .name "imaging" }}
 {{ include "dxmesh.modelsVolume" .root }}
+{{- with .service.routingConfigMap }}
+- name: routing
+  configMap: {name: {{ . }}}
+{{- end }}
 {{- end }}
 {{- end }}
