@@ -59,8 +59,8 @@ class Kept:
 
 def _maps(tile: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     dark = tile.mean(axis=0) < 0.55
-    distance = ndimage.distance_transform_edt(dark)
-    return np.stack([dark, np.clip(distance / 5, 0, 1)]).astype(np.float32)
+    around = ndimage.uniform_filter(dark.astype(np.float32), 9)
+    return np.stack([dark, np.clip(2 * around - 1, 0, 1)]).astype(np.float32)
 
 
 def _kinds(tile: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -28,16 +28,18 @@ def tissue(
 ) -> Pixels:
     """Return pink tissue with a purple disc on a jittered grid (0.25 um pixels)."""
     generator = np.random.default_rng(seed)
-    noise = generator.normal(0, 3, (rows, columns, 3))
+    side = 8 * spacing_px
+    noise = generator.normal(0, 3, (side, side, 3))
     picture = np.array([226.0, 168.0, 200.0]) + noise
-    y, x = np.mgrid[:rows, :columns]
-    jitter = generator.integers(-5, 6, (2, rows // spacing_px + 2, columns // spacing_px + 2))
+    y, x = np.mgrid[:side, :side]
+    jitter = generator.integers(-5, 6, (2, 8, 8))
     row, column = y // spacing_px, x // spacing_px
     middle_y = row * spacing_px + spacing_px // 2 + jitter[0][row, column]
     middle_x = column * spacing_px + spacing_px // 2 + jitter[1][row, column]
     inside = (y - middle_y) ** 2 + (x - middle_x) ** 2 <= radius_px**2
     picture[inside] = np.array([92.0, 60.0, 140.0]) + noise[inside] * 2
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    block = np.clip(picture, 0, 255).astype(np.uint8)
+    return np.tile(block, (-(-rows // side), -(-columns // side), 1))[:rows, :columns].copy()
 
 
 def jpeg(pixels: Pixels, quality: int = 92) -> bytes:

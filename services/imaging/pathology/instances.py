@@ -54,7 +54,7 @@ def separate(
     probability: Floats, depth: Floats, threshold: float, seed_depth: float = SEED_DEPTH
 ) -> Labels:
     """Return nuclei, (rows, columns): 0 is none, others from 1 without gaps."""
-    mask = ndimage.binary_fill_holes(probability >= threshold)
+    mask = filled(probability >= threshold)
     middle, count = ndimage.label(mask & (depth >= seed_depth))
     if count:
         sizes = np.bincount(middle.ravel())
@@ -65,6 +65,16 @@ def separate(
     keep[0] = False
     names = np.cumsum(keep) * keep
     return np.asarray(names[found], np.int32)
+
+
+def filled(mask: Mask) -> Mask:
+    """Return the mask without holes: with the background that the picture's edge does not reach."""
+    holes, count = ndimage.label(~mask)
+    edge = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
+    open_ones = np.zeros(count + 1, bool)
+    open_ones[edge] = True
+    open_ones[0] = False
+    return np.asarray(~open_ones[holes])
 
 
 def shared(seeds: Labels, mask: Mask) -> Labels:
