@@ -25,7 +25,7 @@ from training.fractures.shipped import Calibration, Shipped
 from training.fractures.train import WORK
 
 MIRRORED = True
-USUAL = 500
+USUAL = 160
 """Development images that say what is usual."""
 
 SENSITIVITY = 0.9

@@ -48,20 +48,42 @@ input [
 # part: hand, leg, hip, shoulder. unlike: 1 is as odd as the validation part's oddest hundredth.
 output [
 """
-TAIL = """\
+TAIL = f"""\
 ]
 
-# Radiographs come a few at a time; of one orientation they share a batch.
-dynamic_batching {
+# The newest version answers; the one before goes when it is loaded.
+version_policy: {{ latest: {{ num_versions: 1 }} }}
+
+# Radiographs come a few at a time; of one orientation they share a batch. What waits longer
+# than its caller does is dropped; a full queue is refused, and the bus holds the case.
+dynamic_batching {{
   max_queue_delay_microseconds: 500
-}
+  default_queue_policy {{
+    timeout_action: REJECT
+    default_timeout_microseconds: 60000000
+    allow_timeout_override: true
+    max_queue_size: 64
+  }}
+}}
 
 # Raise the count, or set KIND_GPU, where several imaging pods share one server.
 instance_group [
-  {
+  {{
     count: 1
     kind: KIND_CPU
-  }
+  }}
+]
+
+# Run once before it counts as ready, so that no case waits for memory to be planned.
+model_warmup [
+  {{
+    name: "one"
+    batch_size: 1
+    inputs {{
+      key: "{INPUT}"
+      value: {{ data_type: TYPE_FP32 dims: [ 1, {TALL}, {NARROW} ] zero_data: true }}
+    }}
+  }}
 ]
 """
 

@@ -41,12 +41,13 @@ class Scored:
         """The model's probability of a fracture, (rows,)."""
         return np.array([said.probability for said in self.seen])
 
-    def matched(self) -> list[tuple[npt.NDArray[np.float64], Bools]]:
+    def matched(self, limit: float = boxes.MATCH) -> list[tuple[npt.NDArray[np.float64], Bools]]:
         """Return each image's box scores and which hit a fracture."""
         return boxes.matches(
             [said.boxes.astype(np.float32) for said in self.seen],
             [said.scores for said in self.seen],
             [self.radiographs.boxes[row] for row in self.rows],
+            limit,
         )
 
     def fractures(self) -> Ints:
@@ -83,10 +84,10 @@ def auc(scored: Scored, chosen: Bools | None = None) -> Figure | None:
     return figures.interval(figures.auc, labels, chances, scored.group[rows], SEED)
 
 
-def map50(scored: Scored, chosen: Bools) -> Figure:
-    """Return mAP50 of the boxes on chosen images."""
+def map50(scored: Scored, chosen: Bools, limit: float = boxes.MATCH) -> Figure:
+    """Return mAP of the boxes on chosen images, at an overlap of one half unless told."""
     rows = np.flatnonzero(chosen)
-    matched, count = scored.matched(), scored.fractures()
+    matched, count = scored.matched(limit), scored.fractures()
 
     def value(which: Ints) -> float:
         picked = rows[which]
@@ -197,6 +198,7 @@ def all_of(scored: Scored, points: Mapping[str, float]) -> dict[str, object]:
         "fractured": int(scored.fractured.sum()),
         "auc": auc(scored),
         "map50_fractured_images": map50(scored, count),
+        "map30_fractured_images": map50(scored, count, 0.3),
         "map50_all_images": map50(scored, np.ones(len(count), bool)),
         "hardware_auc": figures.interval(
             figures.auc, metal, np.array([s.hardware for s in scored.seen]), scored.group, SEED

@@ -47,6 +47,7 @@ def _main(card: Mapping[str, Any]) -> str:
     for name, key in (
         ("**AUC, fracture on the image**", "auc"),
         ("**boxes mAP50, images with a fracture**", "map50_fractured_images"),
+        ("boxes mAP at an overlap of 0.3, images with a fracture", "map30_fractured_images"),
         ("boxes mAP50, all images", "map50_all_images"),
         ("AUC, hardware on the image", "hardware_auc"),
         ("body part right", "body_part_right"),

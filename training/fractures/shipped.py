@@ -76,12 +76,12 @@ class Shipped(nn.Module):
         fractured = whole[:, :1]
         peak = torch.logit(best.clamp(FAINTEST, 1 - FAINTEST))
         score = torch.sigmoid(peak * self.box[0] + fractured * self.box[1] + self.box[2])
-        score = score * (best > FAINTEST)
+        clear = (best > FAINTEST).float()[:, :, None]
         hardware = whole[:, WHOLE.index("hardware")][:, None]
         odd = ((late - self.usual) @ self.spread).square().sum(1, keepdim=True).sqrt()
         return (
             torch.sigmoid(fractured * self.fractured[0] + self.fractured[1]),
-            torch.cat([boxes, score[:, :, None]], 2),
+            torch.cat([boxes, score[:, :, None]], 2) * clear,
             torch.sigmoid(hardware * self.hardware[0] + self.hardware[1]),
             torch.sigmoid(whole[:, PARTS]),
             odd,

@@ -29,10 +29,14 @@ from training.fractures.network import build
 
 SEED = 20261126
 BATCH = 8
-STAGES = ((0.72, 1000), (1.0, 900))
+STAGES = ((0.72, 500), (0.86, 260), (0.86, 250))
 """Scale of the canvas and steps at it."""
 
-ZOOMS = {0.72: (0.95, 1.9), 1.0: (0.8, 1.35)}
+HIGHEST = (None, 1.0, 0.7)
+LOWEST = 0.02
+"""Learning rate at the beginning of each stage, as a share; None: it stays level."""
+
+ZOOMS = {0.72: (0.95, 1.9), 0.86: (0.9, 1.4)}
 """On the small canvas parts of radiographs are shown, so that fractures keep their size."""
 RATE, RATE_PRETRAINED = 1e-3, 3e-4
 AVERAGED = 0.997
@@ -178,11 +182,17 @@ class Run:
 def rate_at(step: int) -> float:
     """Return the learning rate as a share of its highest.
 
-    A short rise, level through the first stage, half a cosine down through the last.
+    A short rise, level through the first stage, half a cosine down through each later one.
     """
-    first, last = STAGES[0][1], STAGES[-1][1]
-    done = min(max(step - first, 0) / last, 1.0)
-    return min(1, (step + 1) / 100) * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))
+    ends = np.cumsum([count for _, count in STAGES])
+    stage = int(np.searchsorted(ends, step, side="right"))
+    if stage == len(STAGES):
+        return LOWEST
+    highest, count = HIGHEST[stage], STAGES[stage][1]
+    if highest is None:
+        return min(1.0, (step + 1) / 100)
+    done = (step - int(ends[stage]) + count) / count
+    return LOWEST + (highest - LOWEST) / 2 * (1 + math.cos(math.pi * done))
 
 
 def fit(run: Run, until: int) -> None:

@@ -23,8 +23,8 @@ AGE_MIN_YEARS = 16.0
 PART_MIN = 0.5
 """Of the likeliest body part, where the header states none."""
 
-UNLIKE_MAX = 1.25
-UNLIKE_MAX_STATED = 1.75
+UNLIKE_MAX = 1.1
+UNLIKE_MAX_STATED = 1.5
 """Where the header states the body part, more is let pass."""
 
 
