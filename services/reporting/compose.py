@@ -49,9 +49,7 @@ def compose(draft: Draft) -> Composed:
     resources += [each for topic in topics for each in topic.objects]
     resources += provenance.devices(draft.parts)
     for part, topic in zip(draft.parts, topics, strict=True):
-        resources += provenance.of_part(
-            draft, part, topic.observations + topic.media + topic.objects, made
-        )
+        resources += provenance.of_part(draft, part, topic, made)
     return Composed(
         bundle=_bundle(draft, resources),
         images=[image for topic in topics for image in topic.images],

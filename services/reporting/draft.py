@@ -106,6 +106,8 @@ class Topic:
     """DocumentReferences and Binaries."""
     objects: list[Json] = field(default_factory=list)
     """DocumentReferences of DICOM objects."""
+    made_by: dict[str, list[Json]] = field(default_factory=dict)
+    """Observations by the name of a model, where it is known which model made which."""
     files: list[BlobRef] = field(default_factory=list)
     """The DICOM objects."""
     images: list[BlobRef] = field(default_factory=list)

@@ -24,12 +24,18 @@ def compose(draft: Draft, part: Part, found: pb.ImagingFindings) -> Topic:
     dicom_objects.compose(draft, part, found, topic)
     for finding in found.findings:
         images = drawn.get(finding.finding_id, [])
-        topic.add(observations.of_finding(draft, part, found, finding, images))
+        made = observations.of_finding(draft, part, found, finding, images)
+        topic.add(made)
+        for model in observations.models_of(found, finding):
+            topic.made_by.setdefault(model, []).append(made)
     for answer in found.answers:
         marked = observations.of_series(found, answer)
         if not marked or _says_more(answer):
             positive = observations.is_positive(found, answer)
-            topic.add(observations.of_answer(draft, part, found, answer, positive=positive))
+            made = observations.of_answer(draft, part, found, answer, positive=positive)
+            topic.add(made)
+            for model in answer.models:
+                topic.made_by.setdefault(model, []).append(made)
     _alerts(draft, found, topic)
     _text(draft, found, topic)
     _codes(found, topic)

@@ -160,15 +160,25 @@ def _study(found: pb.ImagingFindings, series: str) -> list[Json]:
     return [placeholder("ImagingStudy", uid(study), UID_SYSTEM) for study in studies[:1] if study]
 
 
+def models_of(found: pb.ImagingFindings, finding: pb.Finding) -> list[str]:
+    """Return the names of the models of the reading that saw a finding."""
+    return _models(found, finding.function, finding.place.series_instance_uid)
+
+
+def _models(found: pb.ImagingFindings, function: int, series: str) -> list[str]:
+    for answer in found.answers:
+        if (answer.function, answer.series_instance_uid) == (function, series):
+            return list(answer.models)
+    return []
+
+
 def _device(made: Json, part: Part, found: pb.ImagingFindings, function: int, series: str) -> None:
     """Name the first model of the reading that made an Observation, where that is known."""
-    for answer in found.answers:
-        if (answer.function, answer.series_instance_uid) != (function, series):
-            continue
-        for model in part.models:
-            if model.name in answer.models:
-                made["device"] = {"reference": f"Device/{ids.device_id(model)}"}
-                return
+    named = _models(found, function, series)
+    for model in part.models:
+        if model.name in named:
+            made["device"] = {"reference": f"Device/{ids.device_id(model)}"}
+            return
 
 
 def _location(finding: pb.Finding) -> Json:

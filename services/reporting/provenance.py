@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dxmesh.event.v1.model_use_pb2 import ModelUse
 
 from services.reporting import codes
-from services.reporting.draft import Draft, Part
+from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import Json, extension, instant, period, reference
 from services.reporting.ids import device_id
 
@@ -28,10 +28,14 @@ def devices(parts: Sequence[Part]) -> list[Json]:
     return [_device(made_id, model) for made_id, model in models.items()]
 
 
-def of_part(draft: Draft, part: Part, made: Sequence[Json], report: Json) -> list[Json]:
-    """Return one Provenance per model of a part, over what the part added to the report."""
-    targets = [reference(resource) for resource in made] or [reference(report)]
-    return [_provenance(draft, part, model, targets) for model in part.models]
+def of_part(draft: Draft, part: Part, topic: Topic, report: Json) -> list[Json]:
+    """Return one Provenance per model of a part, over what it made; over all where nobody says."""
+    made = []
+    for model in part.models:
+        own = topic.made_by.get(model.name, topic.observations)
+        targets = [reference(each) for each in (*own, *topic.media, *topic.objects)]
+        made.append(_provenance(draft, part, model, targets or [reference(report)]))
+    return made
 
 
 def _device(made_id: str, model: ModelUse) -> Json:

@@ -181,6 +181,18 @@ def test_a_finding_says_where_what_how_sure_and_which_model(composed: Make) -> N
         names[o["device"]["reference"].partition("/")[2]] for o in resources(made, "Observation")
     ]
     assert devices == ["head-ct", "fractures", "head-ct", "tumour"]
+    blood_id, wrist_id, head_id, slide_id = (o["id"] for o in resources(made, "Observation"))
+    targets = {
+        each["agent"][0]["who"]["display"]: [
+            target["reference"].partition("/")[2] for target in each["target"]
+        ]
+        for each in resources(made, "Provenance")
+    }
+    assert targets == {
+        "head-ct 1.0.0": [blood_id, head_id],
+        "fractures 1.0.0": [wrist_id],
+        "tumour 1.0.0": [slide_id],
+    }
 
 
 @pytest.mark.requirement("DX-OUT-15")
