@@ -20,7 +20,7 @@ MODELS = Path(__file__).resolve().parents[2] / "deploy" / "triton" / "models"
 NAMES = sorted(path.name for path in MODELS.iterdir() if path.is_dir())
 MODEL_BYTES_MAX, ALL_BYTES_MAX = 10_000_000, 60_000_000
 KINDS = {"TYPE_FP32": "tensor(float)", "TYPE_INT64": "tensor(int64)", "TYPE_UINT8": "tensor(uint8)"}
-CARD = {"name", "version", "sha256", "intended_use", "data", "fails", "figures", "operating_point"}
+CARD = {"name", "version", "sha256", "intended_use", "data", "fails", "figures"}
 
 TENSOR = re.compile(r'name:\s*"(\w+)"\s*data_type:\s*(\w+)\s*dims:\s*\[([-\d,\s]*)\]')
 

@@ -32,9 +32,19 @@ output [
 {outputs}
 ]
 
-# A case asks with full batches; waiting longer than this for others does not pay.
+# The newest version answers; the one before goes when it is loaded.
+version_policy: {{ latest: {{ num_versions: 1 }} }}
+
+# A case asks with full batches; waiting longer than this for others does not pay. What waits
+# longer than its caller does is dropped; a full queue is refused, and the bus holds the case.
 dynamic_batching {{
   max_queue_delay_microseconds: 500
+  default_queue_policy {{
+    timeout_action: REJECT
+    default_timeout_microseconds: 60000000
+    allow_timeout_override: true
+    max_queue_size: 256
+  }}
 }}
 
 # Raise the count, or set KIND_GPU, where several imaging pods share one server.
@@ -44,7 +54,21 @@ instance_group [
     kind: KIND_CPU
   }}
 ]
+
+# Run once before it counts as ready, so that no case waits for memory to be planned.
+model_warmup [
+  {{
+    name: "one"
+    batch_size: 1
+{warm}
+  }}
+]
 """
+WARM = """\
+    inputs {{
+      key: "{name}"
+      value: {{ data_type: TYPE_FP32 dims: [ {dims} ] zero_data: true }}
+    }}"""
 TENSOR = """\
   {{
     name: "{name}"
@@ -119,4 +143,8 @@ def _config(name: str, shape: Shape) -> str:
         batch=BATCH,
         inputs=inputs,
         outputs=outputs,
+        warm="\n".join(
+            WARM.format(name=tensor, dims=", ".join(map(str, dims)))
+            for tensor, dims in shape.inputs.items()
+        ),
     )
