@@ -5,6 +5,7 @@ Loaded by the conftest of tests/gateway and of tests/browser.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -21,6 +22,7 @@ from dxmesh.event.v1.case_ref_pb2 import LANGUAGE_EN, PRIORITY_URGENT, CaseRef
 from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 from gateway_fakes import FakeLetters, FakePeers, FakeQueues
 from PIL import Image, ImageDraw
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway import app
 from services.gateway.access import accounts
@@ -91,12 +93,29 @@ class World:
         return await self.http.post("/sign-in", data=form)
 
 
+_MIGRATED: list[bytes] = []
+"""The SQLite file that the migrations make: made once, since they take longer than most tests."""
+
+
+async def _open_database(database: Path, url: str) -> AsyncEngine:
+    if not url.endswith("aiosqlite"):
+        engine = open_engine(url)
+        await migrations.upgrade(engine)
+        return engine
+    if not _MIGRATED:
+        engine = open_engine(f"{url}:///{database}")
+        await migrations.upgrade(engine)
+        await engine.dispose()
+        _MIGRATED.append(await asyncio.to_thread(database.read_bytes))
+    await asyncio.to_thread(database.write_bytes, _MIGRATED[0])
+    return open_engine(f"{url}:///{database}")
+
+
 @asynccontextmanager
 async def open_world(folder: Path, url: str = "sqlite+aiosqlite") -> AsyncIterator[World]:
     """Yield a gateway; `url` may name a PostgreSQL database instead."""
     database = folder / "gateway.sqlite"
-    engine = open_engine(f"{url}:///{database}" if url.endswith("aiosqlite") else url)
-    await migrations.upgrade(engine)
+    engine = await _open_database(database, url)
     identity = memory_blobs("identity")
     vault = identity.vault
     store = open_store(engine, vault, 3600, 1800)

@@ -148,7 +148,6 @@ async def test_a_report_brings_its_objects_and_goes_out_without_a_lost_one(
     blobs = world.gateway.committer._made._identity_zone
     kept = await blobs.names("north", scope(event.case.case_id))
     path = attachment["url"].removeprefix("/dicom-web/studies/")
-    print(attachment)
     study, _, series, _, instance = path.split("/")
     assert f"{study}/{series}/{instance}.dcm" in kept and len(kept) == 2
     assert study == STUDY and attachment["size"] > 1000

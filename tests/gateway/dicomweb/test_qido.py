@@ -158,7 +158,7 @@ async def test_a_destroyed_case_is_gone(held: Any, setting: Any) -> None:
 
 
 @pytest.mark.requirement("DX-DWB-07")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     name=st.sampled_from(
         ["PatientName", "StudyDate", "PatientID", "ModalitiesInStudy", "StudyTime"]
