@@ -20,7 +20,7 @@ import torch
 from training.nodules import candidates, card, export, figures, impressions, measured, outlines
 from training.nodules.export import Shape
 from training.nodules.impression_network import RATINGS, Impression
-from training.nodules.network import Calibrated
+from training.nodules.network import Candidate, Features
 from training.nodules.work import Work
 
 CANDIDATES = Shape(
@@ -48,23 +48,29 @@ def candidate(work: Work, models: Path) -> None:
     """Export and measure the candidate network."""
     grey, label, group, parts = work.candidates()
     folder = models / "lung_nodule_candidates"
-    networks = [work.first("going-on"), work.residual()]
-    logits = candidates.logits_of(networks, grey[parts.validation])
-    scale, shift = figures.platt(logits, label[parts.validation])
+    extra, first, found = work.extra(), work.first(), work.candidate_features()
+    labels = np.concatenate([label, extra.label])
+    linear = candidates.train(found, labels, parts.development, len(label))
+    rows = parts.validation
+    mixed = candidates.mix(linear, found[rows], candidates.own_logits(first, grey[rows]))
+    calibration = figures.platt(mixed.logits, label[rows])
+    tensors = tuple(
+        torch.from_numpy(part).float() for part in (linear.middle, linear.spread, linear.weights)
+    )
+    model = Candidate(Features(first), tensors, mixed.spreads, calibration).eval()
     example = torch.rand(3, 1, 50, 50, generator=torch.Generator().manual_seed(1))
-    export.write(Calibrated(networks, scale, shift).eval(), CANDIDATES, folder, example)
+    export.write(model, CANDIDATES, folder, example)
     scores = {}
     for name, rows in (("validation", parts.validation), ("test", parts.test)):
         crops = grey[rows][:, None].astype(np.float32) / np.float32(255)
         scores[name] = export.ask(folder, crops, ["probability"])[0][:, 0].astype(np.float64)
-    extra = work.extra()
-    found: dict[str, Any] = measured.candidates(label, group, parts, scores)
-    found["split"]["extra"] = {
+    figured: dict[str, Any] = measured.candidates(label, group, parts, scores)
+    figured["split"]["extra"] = {
         "nodules": int(extra.label.sum()),
         "spots": int((extra.label == 0).sum()),
         "patients_left_out": extra.patients_left_out,
     }
-    card.write(folder, VERSION, found)
+    card.write(folder, VERSION, figured)
 
 
 def outline(work: Work, models: Path) -> None:

@@ -1,7 +1,6 @@
-"""The first candidate network: trained on the candidates alone, then folded to go on from.
+"""The candidate model's own network: trained on the candidates alone, then folded.
 
-Version 1.0.0 of the model was this network. Its training is cheap (about 460 s of one core), and
-going on from it with the extra crops is cheaper than to begin anew.
+Version 1.0.0 of the model was this network alone. About 460 s of one core.
 """
 
 from __future__ import annotations
@@ -45,9 +44,12 @@ class FirstNet(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Return logits, (n,)."""
+        return self.head(self.drop(self.pooled(crops))).squeeze(1)
+
+    def pooled(self, crops: Tensor) -> Tensor:
+        """Return means and maxima of the last maps, (n, 192)."""
         maps = self.features(crops)
-        pooled = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
-        return self.head(self.drop(pooled)).squeeze(1)
+        return torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
 
 
 def train(grey: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> FirstNet:

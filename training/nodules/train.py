@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.nodules import candidates, first, impressions, outlines
-from training.nodules.network import CandidateNet
+from training.nodules import first, impressions, outlines
 from training.nodules.work import Work
 
 STEPS = ("prepare", "outline", "impression", "candidates")
@@ -45,22 +44,12 @@ def impression(work: Work) -> None:
 
 
 def candidate(work: Work) -> None:
-    """Train both candidate networks on the development part and further crops."""
+    """Train the candidate model's own network; find the features of all crops."""
     grey, label, _, parts = work.candidates()
     rows = parts.development
     if not work.has("first"):
         work.keep("first", first.train(grey[rows], label[rows]))
-    torch.manual_seed(candidates.SEED)
-    begun = (
-        ("going-on", work.first(), candidates.GOING_ON),
-        ("residual", CandidateNet(), candidates.RESIDUAL),
-    )
-    for name, network, plan in begun:
-        if not work.has(name):
-            kept = work.half_made(name)
-            extra = work.extra()
-            made = candidates.train(network, plan, grey[rows], label[rows], extra, kept)
-            work.keep(name, made)
+    work.candidate_features()
 
 
 def main() -> None:

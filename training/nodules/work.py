@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.nodules import crops, extra, groups, impressions, lidc
+from training.nodules import candidates, crops, extra, groups, impressions, lidc
 from training.nodules.extra import Extra
 from training.nodules.first import FirstNet
 from training.nodules.lidc import Patches, Slices, Window
-from training.nodules.network import CandidateNet
 from training.nodules.outline_network import OutlineNet
 from training.nodules.split import Split, split
 
@@ -87,13 +86,18 @@ class Work:
         """Return the outline network."""
         return self._load(OutlineNet(), "outline")
 
-    def first(self, name: str = "first") -> FirstNet:
-        """Return the first candidate network, or the one that went on from it."""
-        return self._load(FirstNet(folded=True), name)
+    def first(self) -> FirstNet:
+        """Return the candidate model's own network."""
+        return self._load(FirstNet(folded=True), "first")
 
-    def residual(self) -> CandidateNet:
-        """Return the residual candidate network."""
-        return self._load(CandidateNet(), "residual")
+    def candidate_features(self) -> npt.NDArray[np.float64]:
+        """Return the features of all candidates, then of the further crops."""
+        kept = self.folder / "candidate-features.npy"
+        if not kept.is_file():
+            grey, _, _, _ = self.candidates()
+            every = np.concatenate([grey, self.extra().grey])
+            np.save(kept, candidates.features(self.first(), every))
+        return np.asarray(np.load(kept), np.float64)
 
     def _load(self, network: Network, name: str) -> Network:
         network.load_state_dict(torch.load(self.folder / f"{name}.pt"))

@@ -52,7 +52,7 @@ def detect(block: Block) -> list[Candidate]:
     for sigma in SIGMAS_MM:
         view = halved if sigma >= COARSE_FROM_MM else (block.field, block.inside, 1)
         found += _at_scale(view, block, sigma)
-    found.sort(key=lambda candidate: -candidate.response_hu * candidate.roundness)
+    found.sort(key=lambda candidate: -candidate.response_hu * candidate.roundness**2)
     dz, dy, dx = (mm / by for mm, by in zip(block.spacing_mm, block.step, strict=True))
     return _apart(found, (dz, dy, dx))
 
