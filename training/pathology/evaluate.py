@@ -31,7 +31,7 @@ SEED_DEPTHS = (0.4, 0.5, 0.6, 0.7)
 FEW = 0.01
 """Share of nuclei below which a tile counts as one with few."""
 
-STRESSED = 40
+STRESSED = 30
 SEED = 20261126
 
 
