@@ -160,7 +160,7 @@ def test_impressions_are_asked_where_the_nodule_is_largest() -> None:
     assert patches.shape == (2, 1, 64, 64)
     assert patches[0, 0, 32, 32] > 0
     assert patches[0, 0, 32, 45] < -800
-    limits = impression.Limits(0.2, 0.7, 3.0)
+    limits = impression.Limits(0.2, 0.7, 3.0, 5.0)
     assert [limits.leaning(p) for p in (0.19, 0.2, 0.69, 0.7)] == [
         "likely-benign",
         "indeterminate",

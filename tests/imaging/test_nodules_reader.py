@@ -27,6 +27,7 @@ CARDS: Mapping[str, Mapping[str, Any]] = {
             "likely_benign_below": 0.2,
             "likely_malignant_from": 0.7,
             "spiculated_from": 3.0,
+            "calcified_below": 5.0,
         }
     },
 }
@@ -35,8 +36,9 @@ CARDS: Mapping[str, Mapping[str, Any]] = {
 class Models:
     """Answers as models would that are always right about phantoms."""
 
-    def __init__(self, *away: str, spiculation: float = 1.0) -> None:
+    def __init__(self, *away: str, spiculation: float = 1.0, calcification: float = 6.0) -> None:
         self.away, self.spiculation = away, spiculation
+        self.calcification = calcification
 
     def __call__(self, model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         if model in self.away:
@@ -49,6 +51,7 @@ class Models:
             return {outline.OUTPUT: np.stack([self._outline(one[0]) for one in given])[:, None]}
         ratings = np.full((len(given), 8), 2.0, np.float32)
         ratings[:, 1] = self.spiculation
+        ratings[:, 3] = self.calcification
         chance = np.full((len(given), 1), 0.85, np.float32)
         return {impression.RATINGS: ratings, impression.MALIGNANCY: chance}
 
@@ -83,7 +86,7 @@ def chest_of(phantom: ModuleType, *spheres: Any) -> Volume:
 
 
 def read(volume: Volume, models: Models | None = None, **known: Any) -> Reading:
-    context = Context(card=lambda name: CARDS[name], **known)
+    context = Context(card=lambda name: CARDS[name], options={"outline": True}, **known)
     return NoduleReader().read(volume, context, models or Models())
 
 
@@ -216,6 +219,16 @@ def test_without_a_model_the_reader_goes_on_and_says_what_is_missing(phantom: Mo
 
 
 @pytest.mark.requirement("DX-IMG-41")
+def test_outlines_are_asked_only_where_the_routing_table_wants_them(phantom: ModuleType) -> None:
+    volume = chest_of(phantom, phantom.Sphere((60.0, 10.0, 60.0), 5.0))
+    context = Context(card=lambda name: CARDS[name])
+    reading = NoduleReader().read(volume, context, Models(outline.MODEL))
+    assert len(reading.lesions) == 1
+    assert "nodules-no-outline-limits" not in keys(reading.answer)
+    assert outline.MODEL not in NoduleReader.models
+
+
+@pytest.mark.requirement("DX-IMG-41")
 def test_nothing_found_is_said_without_a_category_of_follow_up(phantom: ModuleType) -> None:
     reading = read(chest_of(phantom))
     assert reading.lesions == []
@@ -240,6 +253,19 @@ def test_a_spiculated_nodule_asks_the_physician_about_4x(phantom: ModuleType) ->
     assert qualities(lesion.finding)["margin"] == "spiculated"
     assert qualities(lesion.finding)["lung-rads"] == "4A"
     assert "nodule-lung-rads-4x" in keys(lesion.finding)
+
+
+@pytest.mark.requirement("DX-IMG-36")
+@pytest.mark.parametrize(
+    ("rating", "pattern", "category"), [(2.0, "diffuse", "1"), (6.0, "absent", "4A")]
+)
+def test_calcium_must_be_seen_by_the_rule_and_by_the_network(
+    phantom: ModuleType, rating: float, pattern: str, category: str
+) -> None:
+    volume = chest_of(phantom, phantom.Sphere((60.0, 10.0, 60.0), 5.0, 600.0))
+    (lesion,) = read(volume, Models(calcification=rating)).lesions
+    assert qualities(lesion.finding)["calcification"] == pattern
+    assert qualities(lesion.finding)["lung-rads"] == category
 
 
 @pytest.mark.requirement("DX-IMG-38")

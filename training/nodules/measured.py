@@ -114,6 +114,7 @@ class Points:
     benign_below: float
     malignant_from: float
     spiculated_from: float
+    calcified_below: float
 
 
 def impression_points(nodules: Nodules, logits: Floats) -> Points:
@@ -133,12 +134,20 @@ def impression_points(nodules: Nodules, logits: Floats) -> Points:
         np.arange(1.2, 4.0, 0.05),
         key=lambda t: (rated[spiculated] >= t).mean() + (rated[~spiculated] < t).mean(),
     )
+    calcium = RATINGS.index("Calcification")
+    said = 1 + 5 / (1 + np.exp(-logits[folds, calcium]))
+    calcified = nodules.ratings[folds, calcium] < 5
+    below = max(
+        np.arange(2.0, 6.0, 0.05),
+        key=lambda t: (said[calcified] < t).mean() + (said[~calcified] >= t).mean(),
+    )
     return Points(
         scale,
         shift,
         round(float(max(benign, default=0.02)), 2),
         round(float(min(malignant, default=0.98)), 2),
         round(float(best), 2),
+        round(float(below), 2),
     )
 
 
@@ -164,9 +173,11 @@ def impression(
             "likely_benign_below": points.benign_below,
             "likely_malignant_from": points.malignant_from,
             "spiculated_from": points.spiculated_from,
+            "calcified_below": points.calcified_below,
             "chosen": "over the five folds: at least 95% of those called likely benign are leaned "
             "to benign by the readers, at least 90% of those called likely malignant to "
-            "malignant; spiculated where sensitivity and specificity sum highest",
+            "malignant; spiculated (readers' mean 3 or more) and calcified (under 5) where "
+            "sensitivity and specificity sum highest",
         },
         "split": {
             name: {

@@ -50,6 +50,7 @@ class Limits:
     benign_below: float
     malignant_from: float
     spiculated_from: float
+    calcified_below: float
 
     @staticmethod
     def of(card: Mapping[str, Any]) -> Limits:
@@ -59,6 +60,7 @@ class Limits:
             float(points["likely_benign_below"]),
             float(points["likely_malignant_from"]),
             float(points["spiculated_from"]),
+            float(points["calcified_below"]),
         )
 
     def leaning(self, malignancy: float) -> str:

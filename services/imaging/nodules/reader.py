@@ -42,10 +42,14 @@ class NoduleReader:
 
     function = pb.FUNCTION_NODULES
     name = "nodules"
-    models = (score.MODEL, outline.MODEL, impression.MODEL)
+    models = (score.MODEL, impression.MODEL)
 
     def read(self, source: Volume, context: Context, ask: Ask) -> Reading:
-        """See `reading.Reader.read`. Without outlines or impressions it goes on, and says so."""
+        """See `reading.Reader.read`. Without outlines or impressions it goes on, and says so.
+
+        The option `outline` has a network draw the nodules again; off unless the routing table
+        sets it, because no such network is in the repository yet.
+        """
         _check_grid(source)
         stated = context.card(score.MODEL)["operating_point"]["probability"]
         operating_point = float(context.options.get("operating_point", stated))
@@ -62,7 +66,8 @@ class NoduleReader:
         context.progress(0.7)
         lungs = proposal.lungs
         missing: list[str] = []
-        found = _outlined(source, lungs, found, ask, missing)
+        if context.options.get("outline"):
+            found = _outlined(source, lungs, found, ask, missing)
         seen, limits = _impressions(source, found, context, ask, missing)
         context.progress(0.9)
         known = _known(source, lungs, found, seen, limits, context)
@@ -173,9 +178,13 @@ def _character(
 ) -> Character:
     measures, region = nodule.measures, nodule.region
     consistency = measures.consistency
-    spiculated = None
+    spiculated, calcium = None, texture.calcium(volume, region)
     if seen and limits:
         spiculated = seen.ratings["spiculation"] >= limits.spiculated_from
+        if seen.ratings["calcification"] >= limits.calcified_below:
+            # Contrast, a rib in the region or a sharp kernel: both must see calcium, because
+            # a benign pattern ends the follow-up.
+            calcium = texture.Calcium("none", 0.0)
     return Character(
         consistency=consistency,
         long_mm=measures.long_axis_mm,
@@ -183,7 +192,7 @@ def _character(
         volume_mm3=measures.volume_mm3,
         site=measures.zone,
         solid=texture.solid_part(volume, region),
-        calcium=texture.calcium(volume, region),
+        calcium=calcium,
         fat=consistency == "solid" and texture.fat(volume, region),
         impression=seen,
         spiculated=spiculated,
