@@ -24,12 +24,16 @@ def references(report: dict[str, Any]) -> list[str]:
     return results + [each["link"]["reference"] for each in report.get("media", [])]
 
 
+URGENT = ("危急值", "危急影像", "Critical", "Urgent")
+"""How lines begin that must be read first."""
+
+
 def lines(report: dict[str, Any]) -> list[Text]:
     """Return the conclusion, its headings and its critical line marked."""
     title = f"{report['code'].get('text', 'DiagnosticReport')} · {report['status']}"
     shown = [Text(title, style="bold"), Text()]
     for number, line in enumerate(report.get("conclusion", "").split("\n")):
-        critical = line.startswith(("危急值", "Critical"))
+        critical = line.startswith(URGENT)
         style = "italic" if number == 0 else "bold red" if critical else ""
         shown.append(Text(line, style=style))
     return shown
