@@ -5,23 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from services.cli import triton
 from services.imaging.nodules import impression, outline, score
-from services.kernel.inference import OnnxInference
+from services.kernel.inference import OnnxInference, TritonInference
+from tests.servers.triton import ENVIRONMENT, TritonServer
 
-NAMES = ("lung_nodule_candidates", "lung_nodule_impression", "lung_nodule_outline")
+NAMES = ("lung_nodule_candidates", "lung_nodule_impression")
 pytestmark = pytest.mark.requirement("DX-IMG-42")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_card_is_of_this_file_and_says_what_the_model_is_not(name: str, models: Path) -> None:
     folder = models / name
-    if not folder.is_dir():
-        pytest.skip(f"the model {name} is not in the repository")
     card = json.loads((folder / "card.json").read_text())
     content = (folder / "1" / "model.onnx").read_bytes()
     assert card["sha256"] == hashlib.sha256(content).hexdigest()
@@ -64,3 +65,29 @@ async def test_a_row_does_not_depend_on_its_batch(models: Path) -> None:
         alone = await asked.infer(model, {name: given[2:3]})
         for key, value in alone.items():
             np.testing.assert_allclose(value[0], whole[key][2], atol=1e-5)
+
+
+@pytest.mark.flow
+async def test_triton_gives_the_numbers_of_this_process(models: Path, tmp_path: Path) -> None:
+    if triton.find_wheel(ENVIRONMENT) is None:
+        pytest.skip("Triton's wheel is not installed: no .venv-triton")
+    for name in (score.MODEL, impression.MODEL):
+        shutil.copytree(models / name, tmp_path / "repository" / name)
+    server = TritonServer(tmp_path, tmp_path / "repository")
+    server.start()
+    client = TritonInference(server.url, shared_memory=False, timeout_s=60.0)
+    random = np.random.default_rng(9)
+    patches = random.normal(-600, 300, (70, 1, 64, 64)).astype(np.float32)
+    crops = random.random((70, 1, 50, 50)).astype(np.float32)
+    try:
+        for model, given in (
+            (impression.MODEL, {impression.INPUT: patches}),
+            (score.MODEL, {score.INPUT: crops}),
+        ):
+            there = await client.infer(model, given)
+            here = await OnnxInference(models).infer(model, given)
+            for name, value in here.items():
+                np.testing.assert_allclose(there[name], value, rtol=0, atol=1e-4)
+    finally:
+        await client.close()
+        server.kill()

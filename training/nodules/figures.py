@@ -72,8 +72,9 @@ def calibration(labels: Ints, scores: Floats, bins: int = 10) -> dict[str, objec
 
 def platt(logits: Floats, labels: Ints) -> tuple[float, float]:
     """Return scale and shift of the logits with the least cross-entropy (Newton's steps)."""
-    x = np.stack([logits, np.ones_like(logits)], axis=1)
-    weights = np.array([1.0, 0.0])
+    middle, spread = float(logits.mean()), float(logits.std()) + 1e-12
+    x = np.stack([(logits - middle) / spread, np.ones_like(logits)], axis=1)
+    weights = np.zeros(2)
     for _ in range(100):
         chance = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
         gradient = x.T @ (chance - labels)
@@ -82,4 +83,5 @@ def platt(logits: Floats, labels: Ints) -> tuple[float, float]:
         weights = weights - step
         if np.abs(step).max() < 1e-8:
             break
-    return float(weights[0]), float(weights[1])
+    scale = float(weights[0]) / spread
+    return scale, float(weights[1]) - scale * middle
