@@ -130,7 +130,7 @@ def brock_of(
         brock.Inputs(
             age_years=age_years,
             female=sex == "F",
-            diameter_mm=size.tenth(nodule.mean_mm),
+            diameter_mm=size.lung_rads_mean(nodule.long_mm, nodule.short_mm),
             kind=BROCK_KINDS[nodule.consistency],
             upper_lobe=nodule.site == UPPER,
             count=count,

@@ -115,8 +115,9 @@ def _statements(known: Known) -> Iterator[pb.Statement]:
         yield statement("nodule-lung-rads-4x", category=category.category)
     yield from _brock(known)
     if one.impression and known.limits:
-        percent = f"{100 * one.impression.malignancy:.0f}"
-        yield statement("nodule-malignancy-meaning", percent=percent)
+        # Never none and never all: the readers of 2,157 nodules cannot show that.
+        percent = min(max(round(100 * one.impression.malignancy), 1), 99)
+        yield statement("nodule-malignancy-meaning", percent=str(percent))
     yield from _course(known)
     if known.shares:
         yield statement(POSITION, **position(known.shares))
@@ -134,7 +135,7 @@ def _brock(known: Known) -> Iterator[pb.Statement]:
         percent=f"{100 * estimate.probability:.1f}",
         highest=f"{100 * estimate.highest:.1f}",
         age=f"{known.age_years:.0f}",
-        mean=_mm(size.tenth(one.mean_mm)),
+        mean=_mm(size.lung_rads_mean(one.long_mm, one.short_mm)),
         count=str(known.count),
     )
 
