@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from services.imaging.pathology import fields, lung
-from training.pathology import figures, groups, measures, sets, targets
+from training.pathology import figures, groups, measures, targets
 
 pytestmark = pytest.mark.requirement("DX-IMG-88")
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data" / "imaging"
 MODELS = ROOT / "deploy" / "triton" / "models"
 
 
@@ -91,21 +90,3 @@ def test_card_tells_of_this_model_and_says_what_it_is_not(name: str) -> None:
     assert {"data", "fails", "split", "figures", "split_rule"} <= card.keys()
     text = (folder / "config.pbtxt").read_text()
     assert re.search(r'^backend: "onnxruntime"$', text, re.MULTILINE) and f'name: "{name}"' in text
-
-
-def test_split_of_the_real_set_is_the_cards() -> None:
-    if not (DATA / "nuinsseg").is_dir():
-        pytest.skip("the open data set is not here: ../shared/data/imaging/nuinsseg")
-    card = json.loads((MODELS / fields.NUCLEI / "card.json").read_text())
-    numbers = np.array([int(path) for path in sorted(_numbers())])
-    nuclei = sets.nuinsseg(DATA)
-    assert np.array_equal(nuclei.number, numbers) and len(numbers) == 551
-    stated = {name: card["split"][name]["tiles"] for name in ("development", "validation", "test")}
-    assert sum(stated.values()) == 551
-
-
-def _numbers() -> list[int]:
-    import tarfile
-
-    with tarfile.open(DATA / "nuinsseg" / "images.tar") as archive:
-        return [int(Path(one.name).stem) for one in archive if one.isfile()]
