@@ -32,10 +32,11 @@ from dxmesh.event.v1.part_ready_pb2 import PartReady
 
 from benchmarks import one_process_imaging
 from benchmarks.bus import server
-from benchmarks.case import MODELS, ROOT, SAMPLES, whole_ct
+from benchmarks.case import SAMPLES, whole_ct
 from benchmarks.one_process_imaging import Here
 from benchmarks.rounds import Verdict, interleaved, ratio, spread
 from services.anonymization import archive
+from services.cli.mesh import MODELS, ROOT
 from services.cli.supervisor import Child, Supervisor, answers, free_ports
 from services.kernel.blobs import Blobs, open_analysis
 from services.kernel.bus import Bus
@@ -83,7 +84,8 @@ def zipped(ct: Path) -> bytes:
 async def through_workers(setup: Setup, count: int, side: str) -> float:
     """Return the seconds until `count` workers have read all cases; starting is not counted."""
     setup.round += 1
-    supervisor, children = Supervisor(), []
+    supervisor = Supervisor()
+    children: list[Child] = []
     for _ in range(count):
         port = free_ports(1)[0]
         children.append(_worker(setup, port, f"imaging-{setup.round}-{len(children)}"))

@@ -24,7 +24,7 @@ from services.imaging.fractures.reader import FractureReader
 from services.imaging.haemorrhage.reader import HaemorrhageReader
 from services.imaging.nodules.reader import NoduleReader
 from services.imaging.pathology.reader import PathologyReader
-from services.imaging.reading import Context, ModelMissing, Tensors
+from services.imaging.reading import Context, ModelMissing, Reader, Tensors
 from services.imaging.routing import explain, rules
 from services.imaging.routing.decide import decide
 from services.imaging.series import archive
@@ -34,7 +34,12 @@ from services.imaging.series.understand import understand
 from services.imaging.series.volume import Volume
 from services.kernel.inference import ModelGone, OnnxInference, read_model
 
-READERS = (HaemorrhageReader(), NoduleReader(), FractureReader(), PathologyReader())
+READERS: tuple[Reader[Any], ...] = (
+    HaemorrhageReader(),
+    NoduleReader(),
+    FractureReader(),
+    PathologyReader(),
+)
 PART = "imaging-1"
 
 
@@ -106,7 +111,7 @@ def read(series: list[bytes], ask: Here, case_id: str, folder: Path) -> Images:
 
 
 def _taken(
-    reader: Any, facts: Facts, source: Source, options: Mapping[str, Any], ask: Here
+    reader: Reader[Any], facts: Facts, source: Source, options: Mapping[str, Any], ask: Here
 ) -> Taken:
     context = Context(age_years=facts.age_years, sex=facts.sex, options=options, card=ask.card)
     reading = reader.read(source, context, ask)

@@ -32,7 +32,7 @@ class Settings(MeshSettings):
     A whole slide takes its own size twice."""
 
     concurrency: int = 1
-    """Parts read at once. A CT of 133 slices takes 0.7 to 1 GB at its height, libraries included."""
+    """Parts read at once. A CT of 133 slices takes 0.7 to 1 GB at its height, libraries too."""
 
     stat_lane: int = 1
     """Parts read at once beside those when they are stat: a head CT does not wait for a slide.
