@@ -19,6 +19,8 @@ from training.haemorrhage.data import Slices
 NEIGHBOURS = (0.0, 0.25, 0.5, 0.75, 1.0)
 TOPS = (1.0, 2.0, 3.0, 4.0)
 SPACING_MM = 5.0
+USUAL = (0.5, 2.0)
+RIDGE = 1.0
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -93,6 +95,18 @@ def choose(logits: Floats, slices: Slices, rows: Ints) -> Rule:
         figures.platt(smooth[:, 0], labels),
         top,
         figures.platt(tops(smooth, patient, top)[:, 0], study),
+    )
+
+
+def usual(logits: Floats, slices: Slices) -> Rule:
+    """Return the rule that was set before anything was measured, calibrated on these slices."""
+    smooth = smoothed(logits[:, :1], slices.patient, USUAL[0])
+    study = study_labels(slices)[:, ANY]
+    return Rule(
+        USUAL[0],
+        figures.platt(smooth[:, 0], slices.labels[:, ANY]),
+        USUAL[1],
+        figures.platt(tops(smooth, slices.patient, USUAL[1])[:, 0], study, RIDGE),
     )
 
 

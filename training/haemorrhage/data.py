@@ -14,7 +14,7 @@ import io
 import json
 import pickle
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +82,19 @@ def read(folder: Path) -> Slices:
         boxes,
         boxed,
         left_out,
+    )
+
+
+def part(slices: Slices, held: npt.NDArray[np.bool_]) -> Slices:
+    """Return some of the slices."""
+    return replace(
+        slices,
+        images=slices.images[held],
+        patient=slices.patient[held],
+        number=slices.number[held],
+        labels=slices.labels[held],
+        boxes=[slices.boxes[row] for row in np.flatnonzero(held)],
+        boxed=slices.boxed[held],
     )
 
 

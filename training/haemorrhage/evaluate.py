@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from services.imaging.haemorrhage.frame import Frame
 from services.imaging.haemorrhage.names import ANY, MODEL
 from training.haemorrhage import aggregate, clinical, data, figures, measures, page
 
@@ -45,12 +46,20 @@ def main() -> None:
 
 def made(folder: Path, work: Path, model: Path) -> dict[str, Any]:
     """Return the card."""
-    slices, frame_list = data.kept(folder, work, True)
+    whole, every_frame = data.kept(folder, work, True)
     kept = np.load(work / "out_of_fold.npz")
-    logits = kept["logits"] * kept["scales"][:, 0] + kept["scales"][:, 1]
-    fold = kept["fold"]
+    held = kept["fold"] >= 0
+    slices, fold, maps = data.part(whole, held), kept["fold"][held], kept["maps"][held]
+    patients = np.unique(whole.patient)
+    frame_list = [every_frame[at] for at in np.flatnonzero(np.isin(patients, slices.patient))]
+    position = figures.position_baseline(
+        measures.positions(whole), whole.labels[:, ANY], kept["fold"]
+    )[held]
+    dense, levels = unlearned(whole, every_frame, work)
+    logits = kept["logits"][held] * kept["scales"][:, 0] + kept["scales"][:, 1]
     scored, rules = aggregate.across_folds(logits, slices, fold)
-    rule = aggregate.choose(logits, slices, np.arange(len(fold)))
+    one = len(rules) == 1
+    rule = rules[0] if one else aggregate.choose(logits, slices, np.arange(len(fold)))
     study = aggregate.study_labels(slices)
     card: dict[str, Any] = {"name": MODEL, "version": VERSION}
     card |= json.loads(WORDS.read_text())
@@ -61,13 +70,15 @@ def made(folder: Path, work: Path, model: Path) -> dict[str, Any]:
         "slice": [round(value, 5) for value in rule.slice],
         "top": rule.top,
         "study": [round(value, 5) for value in rule.study],
-        "map_seed": measures.map_seed(slices, kept["maps"]),
+        "map_seed": measures.map_seed(slices, maps),
         "chosen_in_each_fold": [[each.neighbour, each.top] for each in rules],
     }
     point = measures.fracture_point(slices, scored)
     if point is not None:
         card["fracture_point"] = point
     card["split"] = {
+        "patients_of_the_set": len(patients),
+        "complete": bool(held.all()),
         "patients": len(study),
         "patients_with_haemorrhage": int(study[:, ANY].sum()),
         "slices": len(fold),
@@ -77,15 +88,15 @@ def made(folder: Path, work: Path, model: Path) -> dict[str, Any]:
         "pictures_of_ich_boxes_left_out": slices.left_out,
         "folds": len(np.unique(fold)),
     }
-    card["figures"] = measures.ranking(slices, scored, logits, fold, frame_list)
+    card["figures"] = measures.ranking(slices, scored, logits, position, dense[held])
     card["calibration"] = {
         "slices": figures.calibration(slices.labels[:, ANY], scored.slices[:, ANY], ECE_BINS),
         "studies": figures.calibration(study[:, ANY], scored.studies, 6),
     }
     card["subgroups"] = measures.subgroups(slices, scored)
-    card["places"] = measures.places(slices, kept["maps"], frame_list)
+    card["places"] = measures.places(slices, maps, frame_list)
     card["window"] = {
-        "training_slices": measures.levels(slices, frame_list),
+        "training_slices": levels,
         "meaning": "brain and fluid read as CT numbers if the window is -20 to 100 HU; with 0 to "
         "80 HU the same grey values would make fluid 16 HU, which it is not",
     }
@@ -93,6 +104,19 @@ def made(folder: Path, work: Path, model: Path) -> dict[str, Any]:
     names = ("features", "cross_validation")
     card["cpu_s"] = dict(zip(names, (round(float(v)) for v in kept["cpu_s"]), strict=True))
     return card
+
+
+def unlearned(
+    slices: data.Slices, frame_list: list[Frame], work: Path
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], dict[str, Any]]:
+    """Return the dense share of each slice and the window's levels, kept in the work folder."""
+    path = work / "unlearned.json"
+    if not path.is_file():
+        dense = measures.dense_share(slices, frame_list).tolist()
+        levels = measures.levels(slices, frame_list)
+        path.write_text(json.dumps({"dense": dense, "levels": levels}))
+    found = json.loads(path.read_text())
+    return np.array(found["dense"]), found["levels"]
 
 
 def _clinical(folder: Path, model: Path, card: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def average_precision(labels: Ints, scores: Floats) -> float:
 
 def interval(
     measure: Measure, labels: Ints, scores: Floats, patient: Ints
-) -> dict[str, float | int]:
+) -> dict[str, float | None]:
     """Return a figure and its 95% interval by resampling patients."""
     value = measure(labels, scores)
     generator = np.random.default_rng(SEED)
@@ -50,6 +50,8 @@ def interval(
         chosen = generator.choice(names, len(names))
         at = np.concatenate([rows[p] for p in chosen])
         drawn.append(measure(labels[at], scores[at]))
+    if np.isnan(value):
+        return {"value": None, "low": None, "high": None}
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return {"value": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 

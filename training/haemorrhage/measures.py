@@ -25,14 +25,16 @@ Floats = npt.NDArray[np.float64]
 
 
 def ranking(
-    slices: Slices, scored: Scored, logits: Floats, fold: Ints, frame_list: list[frames.Frame]
+    slices: Slices,
+    scored: Scored,
+    logits: Floats,
+    position: Floats,
+    dense: Floats,
 ) -> dict[str, Any]:
     """Return AUC and average precision per slice and study, per type, beside baselines."""
     patients = np.unique(slices.patient)
     labels, study = slices.labels[:, ANY], aggregate.study_labels(slices)
     auc, precision = figures.auc, figures.average_precision
-    position = figures.position_baseline(_position(slices), labels, fold)
-    dense = _dense(slices, frame_list)
     return {
         "slice_auc": figures.interval(auc, labels, scored.slices[:, ANY], slices.patient),
         "slice_auc_without_smoothing": figures.interval(
@@ -77,9 +79,10 @@ def operation(slices: Slices, scored: Scored, fold: Ints) -> dict[str, Any]:
     fold_of = np.array([fold[slices.patient == p][0] for p in patients])
     called = np.zeros(len(patients), bool)
     for number in np.unique(fold):
-        other = fold_of != number
+        other = fold_of != number if len(np.unique(fold)) > 1 else fold_of == number
         point = figures.operating_point(study[other], scored.studies[other], SENSITIVITY)
-        called[~other] = scored.studies[~other] >= point
+        mine = fold_of == number
+        called[mine] = scored.studies[mine] >= point
     flagged = scored.slices[:, ANY] >= 0.5
     negative = np.isin(slices.patient, patients[study == 0])
     share = {
@@ -123,7 +126,7 @@ def fracture_point(slices: Slices, scored: Scored) -> float | None:
     patients = np.unique(slices.patient)
     labels = aggregate.study_labels(slices)[:, FRACTURE]
     chance = scored.types[:, FRACTURE - 1]
-    if figures.interval(figures.auc, labels, chance, patients)["low"] < FRACTURE_AUC_MIN:
+    if (figures.interval(figures.auc, labels, chance, patients)["low"] or 0) < FRACTURE_AUC_MIN:
         return None
     return round(float(np.quantile(chance[labels == 0], 0.95)), 3)
 
@@ -145,8 +148,8 @@ def subgroups(slices: Slices, scored: Scored) -> dict[str, Any]:
     return {
         name: {
             "studies": int(held.sum()),
-            "study_auc_against_all_without": round(
-                figures.auc(study[held | negative, ANY], scored.studies[held | negative]), 3
+            "study_auc_against_all_without": _auc(
+                study[held | negative, ANY], scored.studies[held | negative]
             ),
         }
         for name, held in groups.items()
@@ -219,7 +222,7 @@ def level(planes: npt.NDArray[np.float32]) -> tuple[float, float] | None:
     return float(np.median(medians)) * 120 - 20, min(lowest) * 120 - 20
 
 
-def _position(slices: Slices) -> Floats:
+def positions(slices: Slices) -> Floats:
     made = np.zeros(len(slices.number))
     for patient in np.unique(slices.patient):
         rows = slices.patient == patient
@@ -227,7 +230,7 @@ def _position(slices: Slices) -> Floats:
     return made
 
 
-def _dense(slices: Slices, frame_list: list[frames.Frame]) -> Floats:
+def dense_share(slices: Slices, frame_list: list[frames.Frame]) -> Floats:
     """Return the share of the brain that is dense as blood, per slice: no learning at all."""
     from scipy import ndimage
 
@@ -244,3 +247,8 @@ def _dense(slices: Slices, frame_list: list[frames.Frame]) -> Floats:
 
 def _most(values: Floats, patient: Ints) -> Floats:
     return np.array([np.sort(values[patient == p])[-3:].mean() for p in np.unique(patient)])
+
+
+def _auc(labels: Ints, scores: Floats) -> float | None:
+    value = figures.auc(labels, scores)
+    return None if np.isnan(value) else round(value, 3)

@@ -27,11 +27,16 @@ def filled(text: str, card: dict[str, Any]) -> str:
 
 def _tables(card: dict[str, Any]) -> list[str]:
     figures, point, split = card["figures"], card["operating_point"], card["split"]
+    how = (
+        "Cross-validation over all"
+        if split["complete"]
+        else "**The cross-validation is not complete.** Measured on"
+    )
     lines = [
-        f"Cross-validation over all {split['patients']} patients "
+        f"{how} {split['patients']} of {split['patients_of_the_set']} patients "
         f"({split['patients_with_haemorrhage']} with haemorrhage, {split['slices']} slices, "
-        f"{split['slices_with_haemorrhage']} with haemorrhage), {split['folds']} folds of whole "
-        "patients; 95% intervals by resampling patients.",
+        f"{split['slices_with_haemorrhage']} with haemorrhage), {split['folds']} of 5 folds "
+        "of whole patients; 95% intervals by resampling patients.",
         "",
         "| | figure |",
         "|---|---|",
@@ -60,7 +65,7 @@ def _tables(card: dict[str, Any]) -> list[str]:
     lines += ["", "| patients with haemorrhage, by group | patients | AUC against all without |"]
     lines += ["|---|---|---|"]
     lines += [
-        f"| {name} | {one['studies']} | {one['study_auc_against_all_without']:.2f} |"
+        f"| {name} | {one['studies']} | {_plain(one['study_auc_against_all_without'])} |"
         for name, one in card["subgroups"].items()
     ]
     return lines + _clinical(card.get("clinical_series"))
@@ -83,4 +88,10 @@ def _clinical(series: dict[str, Any] | None) -> list[str]:
 
 
 def _shown(one: dict[str, Any]) -> str:
+    if one["value"] is None:
+        return "not measured"
     return f"{one['value']:.3f} ({one['low']:.3f}-{one['high']:.3f})"
+
+
+def _plain(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.2f}"
