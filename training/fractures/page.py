@@ -52,7 +52,8 @@ def _main(card: Mapping[str, Any]) -> str:
         ("AUC, hardware on the image", "hardware_auc"),
         ("body part right", "body_part_right"),
     ):
-        lines.append(f"| {name} | {_range(test[key])} | {_range(valid[key])} |")
+        if key in test:
+            lines.append(f"| {name} | {_range(test[key])} | {_range(valid[key])} |")
     for key, name in names.items():
         row = (part["at_operating_points"][key] for part in (test, valid))
         lines.append(f"| {name} | {' | '.join(map(_range, row))} |")
