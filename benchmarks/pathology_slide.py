@@ -71,7 +71,7 @@ def main() -> None:
         began = time.perf_counter()
         seen: list[float] = []
         try:
-            _read(source, Asked(lives=2 * 10 * arguments.blocks), kept, seen)
+            _read(source, Asked(lives=4 * arguments.blocks), kept, seen)
         except slide_models.Killed:
             print(f"stopped at {seen[-1] if seen else 0:.0%}", flush=True)
         stopped = time.perf_counter() - began

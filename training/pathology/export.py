@@ -22,7 +22,7 @@ CONFIG = """\
 # {about}; see card.json.
 name: "{name}"
 backend: "onnxruntime"
-max_batch_size: 32
+max_batch_size: 8
 
 # Red, green, blue / 255, at half a micrometre per pixel.
 input [
