@@ -209,7 +209,7 @@ def _split(
     stacks: list[tuple[list[Header], Stack]] = []
     aside: list[tuple[Header, SeriesRefused]] = []
     for one in classes:
-        if _one_place(one) and (len(one) > 1 or not overlapping):
+        if _one_place(one):
             error = refusals.TooFewSlices("images of one place are no stack", slices=len(one))
             aside += [(header, error) for header in one]
             continue
@@ -228,7 +228,7 @@ def _split(
 
 def _one_place(headers: Sequence[Header]) -> bool:
     _, _, along = geometry.along_normal(headers, geometry.normal_of(headers[0]))
-    return len(headers) == 1 or float(along.max()) < geometry.SAME_PLACE_MM
+    return len(headers) > 1 and float(along.max()) < geometry.SAME_PLACE_MM
 
 
 def _overlap(stacks: Sequence[tuple[list[Header], Stack]]) -> bool:
