@@ -20,8 +20,11 @@ STATED = re.compile(r'reason="([A-Z][A-Z0-9_]+)"')
 ANALYSED_BY = ("anonymization", "imaging", "labs", "nlp")
 NOT_OF_A_PART = frozenset({"NOT_A_BUNDLE", "NO_PATIENT"})
 """Reasons that end a whole case: ingest refuses them before."""
-NEVER_RAISED = ("NotInterpretable", "SeriesRefused", "InstanceSetAside", "UnusableNote")
-"""Types that only their kinds, or a stated reason, are raised of."""
+NEVER_RAISED = (
+    *("NotInterpretable", "SeriesRefused", "InstanceSetAside", "UnusableNote", "NotTaken"),
+    "BadRouting",
+)
+"""Types that only their kinds, or a stated reason, are raised of; `BadRouting` ends a start."""
 
 
 def modules() -> Iterator[str]:
