@@ -27,7 +27,7 @@ class Identity:
     imaging_studies: list[str]
     days_to_true_date: int
     uids: dict[str, str]
-    """UID of the analysis zone → UID as received: studies, series, instances, and what they name."""
+    """UID of the analysis zone → UID as received: studies, series, instances and their frames."""
     references: dict[str, str]
     """Id in the analysis zone → reference as submitted."""
     names: list[str] = field(default_factory=list)
