@@ -17,6 +17,7 @@ from services.imaging.fractures.quality import ChildXray, NotALimbXray, PoorRadi
 from services.imaging.fractures.reader import FRACTURE_OF_BONE, FractureReader
 from services.imaging.reading import Context, Reading
 from services.imaging.series.radiograph import Radiograph
+from services.reporting.imaging_observations import is_positive
 
 CARD = {
     "operating_point": {"probability": 0.3, "box_probability": 0.25},
@@ -140,7 +141,7 @@ def test_marked_places_are_in_image_pixels_with_site_side_and_size() -> None:
     assert sizes["marked-width"] == (pytest.approx(50 / zoom * 0.1), "mm")
     assert sizes["marked-height"] == (pytest.approx(40 / zoom * 0.2), "mm")
     assert reading.answer.probability == pytest.approx(0.8)
-    assert reading.answer.operating_point == 0.25
+    assert reading.answer.operating_point == 0.3
     assert list(reading.answer.looked_for) == [FRACTURE_OF_BONE]
     assert keys(reading) == ["fractures-marked", "fractures-meaning", "fractures-recommend"]
 
@@ -166,6 +167,17 @@ def test_image_and_places_are_said_apart_when_they_disagree(
     boxes: list[list[float]], probability: float, key: str
 ) -> None:
     assert keys(read(radiograph(), FakeModel(boxes, probability=[[probability]])))[0] == key
+
+
+@pytest.mark.requirement("DX-IMG-67")
+@pytest.mark.parametrize(("probability", "positive"), [(0.29, False), (0.31, True)])
+def test_report_counts_an_image_as_fractured_where_its_sentence_does(
+    probability: float, positive: bool
+) -> None:
+    reading = read(radiograph(), FakeModel([], probability=[[probability]]))
+    found = pb.ImagingFindings(answers=[reading.answer])
+    assert keys(reading)[0] == ("fractures-unplaced" if positive else "fractures-none")
+    assert is_positive(found, reading.answer) is positive
 
 
 @pytest.mark.requirement("DX-IMG-67")

@@ -54,7 +54,7 @@ class FractureReader:
         answer = pb.Answer(
             function=self.function,
             probability=seen.probability,
-            operating_point=points.box,
+            operating_point=points.image,  # that of `probability`; boxes are chosen already
             qualities=_qualities(seen),
             statements=_statements(source, seen, len(lesions), points, context, card),
             looked_for=[FRACTURE_OF_BONE],

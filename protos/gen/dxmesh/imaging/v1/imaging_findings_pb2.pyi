@@ -423,7 +423,7 @@ class Answer(_message.Message):
     the reading speaks of single findings alone.
     """
     operating_point: _builtins.float
-    """Threshold on the probability of a finding that was used."""
+    """Threshold that was used: on `probability` where that is stated, else on each finding's."""
     urgent: _builtins.bool
     """True when a physician must look at once."""
     @_builtins.property
