@@ -19,7 +19,8 @@ from services.gateway.store.dicom import Attributes, Instance, Series, Study
 from services.kernel.errors import Damaged
 from services.kernel.pieces import BlobReader
 
-RECEIVED = re.compile(r"imaging-\d+/series-\d+\.zip")
+RECEIVED = re.compile(r"imaging-\d+(\.\d+)?/series-\d+\.zip")
+"""Parts of a supplement carry its number: imaging-1.1."""
 MADE = ".dcm"
 
 

@@ -131,6 +131,7 @@ async def hold(
     patient: dict[str, Any] = PATIENT,
     tenant: str = "north",
     commit: bool = True,
+    part: str = "imaging-1",
 ) -> ReidentifyResponse:
     """Put series where anonymization puts them, and commit a report of their case."""
     case_id = case_id or setting.CASE_ID
@@ -146,7 +147,7 @@ async def hold(
                     uids[pseudonyms.uid(uid)] = uid
                 yield cleaner.instance(content(one))
 
-        name = f"imaging-1/series-{position}.zip"
+        name = f"{part}/series-{position}.zip"
         await world.analysis.put_stream(tenant, case_id, name, stored(cleaned()))
     identity = ReidentifyResponse(
         patient_json=orjson.dumps(patient),

@@ -148,6 +148,15 @@ async def test_late_images_and_a_second_case_make_one_study(held: Any, setting: 
 
 
 @pytest.mark.requirement("DX-DWB-08")
+async def test_the_archives_of_a_supplement_are_served_too(world: Any, setting: Any) -> None:
+    await hold(world, setting, [[made(1), made(2)]], commit=False)
+    whole = [[made(1), made(2), made(3)]]
+    await hold(world, setting, whole, part="imaging-1.1")
+    found = await uids(world, f"studies/{STUDY}/instances", "00080018")
+    assert sorted(found) == [f"{SERIES}.{n}" for n in (1, 2, 3)]
+
+
+@pytest.mark.requirement("DX-DWB-08")
 async def test_a_destroyed_case_is_gone(held: Any, setting: Any) -> None:
     await uids(held, "studies")
     await held.analysis.destroy("north", setting.CASE_ID)
