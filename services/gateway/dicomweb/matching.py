@@ -21,7 +21,6 @@ Attributes = Mapping[str, Json]
 RANGED = frozenset(("DA", "TM", "DT"))
 NUMBERS = frozenset(("IS", "DS", "US", "SS", "UL", "SL", "FL", "FD", "UV", "SV"))
 WORDS = re.compile(r"[\s^=,]+")
-PATTERN_WILDCARDS_MAX = 16
 _DIGITS = {"DA": 8, "TM": 6, "DT": 14}
 
 
@@ -104,11 +103,17 @@ def _same_number(value: Json, asked: str) -> bool:
 
 
 def _pattern(text: str, *, ignore_case: bool) -> re.Pattern[str]:
-    """Return a pattern of `*` and `?`; a row of stars is one, so none takes long to fail."""
-    text = re.sub(r"\*+", "*", text)
-    if text.count("*") > PATTERN_WILDCARDS_MAX:
-        text = text.replace("*", "?")
-    made = "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in text)
+    """Return a pattern of `*` and `?`.
+
+    What stands between two stars is found at its first place and not looked for again (an atomic
+    group), so that a pattern of many stars fails in the time of a walk over the value.
+    """
+    first, *rest = (
+        "".join("." if char == "?" else re.escape(char) for char in part)
+        for part in re.split(r"\*+", text)
+    )
+    between = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    made = first + between + (f".*{rest[-1]}" if rest else "")
     return re.compile(made, (re.IGNORECASE if ignore_case else 0) | re.DOTALL)
 
 
