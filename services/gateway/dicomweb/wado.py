@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import orjson
 from pydicom.dataset import Dataset
@@ -125,7 +125,7 @@ async def _frames(
     call: Call,
     instance: Instance,
     open_: tuple[Dataset, BlobReader],
-    numbers: list[int],
+    numbers: Iterable[int],
     chosen: accept.Chosen,
 ) -> AsyncIterator[Body]:
     head, reader = open_
@@ -182,7 +182,7 @@ async def _pixel_data(call: Call, found: Found, head: Dataset, reader: BlobReade
         plain == instance.syntax or _is_plain(instance.syntax, plain)
     )
     if not as_is:  # a part for each frame (PS3.18 8.7.3.3)
-        numbers = list(range(1, instance.frames + 1))
+        numbers = range(1, instance.frames + 1)
         bodies = _frames(call, instance, (head, reader), numbers, chosen)
         first = await anext(bodies)
         await wanted.note(call, found, often=True)

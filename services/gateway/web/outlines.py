@@ -15,6 +15,8 @@ from pydicom.dataset import Dataset
 from services.kernel.errors import TooLarge
 
 FRAMES_MAX = 4000
+TILES_MAX = 400_000
+"""As many as ingest takes of a slide."""
 Mask = npt.NDArray[np.bool_]
 
 
@@ -76,7 +78,13 @@ def _source(frame: Dataset) -> tuple[str, int]:
 
 
 def tiles(dataset: Dataset) -> dict[str, Any] | None:
-    """Return how a segmentation of a slide is tiled; None when it is of no slide."""
+    """Return how a segmentation of a slide is tiled; None when it is of no slide.
+
+    Raises
+    ------
+    TooLarge
+        More tiles than can be drawn.
+    """
     across, down = (
         int(dataset.get(name) or 0) for name in ("TotalPixelMatrixColumns", "TotalPixelMatrixRows")
     )
@@ -86,7 +94,10 @@ def tiles(dataset: Dataset) -> dict[str, Any] | None:
     per_row = -(-across // columns)
     found = []
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or ()
-    for number in range(int(dataset.get("NumberOfFrames") or 1)):
+    count = int(dataset.get("NumberOfFrames") or 1)
+    if count > TILES_MAX:
+        raise TooLarge(f"a segmentation of over {TILES_MAX} tiles is not drawn")
+    for number in range(count):
         place: Mapping[str, int] | None = _tile(frames[number]) if number < len(frames) else None
         left, top = (number % per_row) * columns, (number // per_row) * rows
         segment = _segment(frames[number], dataset) if number < len(frames) else 1

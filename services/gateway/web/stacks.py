@@ -55,8 +55,9 @@ def _series(series: Series) -> dict[str, Any]:
     images = _ordered(_drawn(series))
     kind = "stack" if len(images) > 1 or any(one.frames > 1 for one in images) else "image"
     for instance in images:
-        made["images"] += [_image(instance, frame) for frame in range(1, instance.frames + 1)]
-    made["images"] = made["images"][:IMAGES_MAX]
+        # How many frames there are is what the file says of itself: it may be any number.
+        frames = min(instance.frames, IMAGES_MAX - len(made["images"]))
+        made["images"] += [_image(instance, frame) for frame in range(1, frames + 1)]
     return made | {"kind": kind}
 
 
