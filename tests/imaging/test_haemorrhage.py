@@ -176,9 +176,13 @@ def test_thin_slices_are_read_in_slabs_and_masked_as_slices(heads: ModuleType) -
     thick, bounds = slabs.thicken(volume)
     assert len(thick.hu) == 33
     assert thick.hu[17][80:110, 60:90].std() < volume.hu[34][80:110, 60:90].std()
-    (lesion,) = read(volume).lesions
+    reading = read(volume)
+    (lesion,) = reading.lesions
     assert lesion.mask is not None
     place = lesion.finding.place
+    evident = next(s for s in reading.answer.statements if s.key == "haemorrhage-present")
+    assert place.first_slice_index < int(evident.facts["slice"]) <= place.last_slice_index + 1
+    assert 1 <= int(evident.facts["share"]) <= 99
     assert place.last_slice_index - place.first_slice_index + 1 == len(lesion.mask)
     assert lesion.mask.sum() * volume.voxel_mm3 / 1000 == pytest.approx(7.24, rel=0.2)
     assert volume.hu[place.slice_index][
@@ -251,6 +255,60 @@ def test_clear_head_is_routine_and_says_what_may_be_missed(heads: ModuleType) ->
     assert list(reading.answer.looked_for) == ["1386000"]
 
 
+def one_haemorrhage(**known: Any) -> Measures:
+    stated = {
+        "slice_index": 0, "box": (0, 0, 1, 1), "center": (0, 0, 0), "first_slice": 0,
+        "last_slice": 0, "volume_ml": 5.0, "abc_ml": 5.0, "abc_divisor": 2, "long_axis_mm": 1,
+        "short_axis_mm": 1, "thickness_mm": 3, "mean_hu": 60, "side": 1, "third": "front-third",
+        "type_name": "intraparenchymal", "type_probability": 0.5, "probability": 0.9,
+    }  # fmt: skip
+    return Measures(**(stated | known))  # type: ignore[arg-type]
+
+
+@pytest.mark.requirement("DX-IMG-56")
+@pytest.mark.parametrize(
+    ("thickness", "shift", "said"),
+    [
+        (10.04, 5.04, {}),  # written 10.0 and 5.0: not over the limits
+        (
+            10.06,
+            -5.06,
+            {"haemorrhage-thick": "10.1", "haemorrhage-shift": "5.1"},
+        ),
+    ],
+)
+def test_limits_are_judged_by_the_written_figures(
+    thickness: float, shift: float, said: dict[str, str]
+) -> None:
+    lens = one_haemorrhage(type_name="subdural", thickness_mm=thickness)
+    judged = urgency.judge(True, [lens], midline.Shift(shift, shift, shift, (1,)))
+    assert {s.key: next(iter(s.facts.values())) for s in judged.statements} == said
+
+
+@pytest.mark.requirement("DX-IMG-56")
+def test_a_shifted_midline_without_blood_is_no_routine() -> None:
+    judged = urgency.judge(False, [], midline.Shift(8.0, 7.0, 9.0, (1,)))
+    assert judged.code == urgency.PRIORITY
+    assert [s.key for s in judged.statements] == ["haemorrhage-none-but-shift"]
+    assert urgency.judge(False, [], midline.Shift(5.0, 5.0, 5.0, (1,))).code == urgency.ROUTINE
+
+
+@pytest.mark.requirement("DX-IMG-56")
+def test_the_networks_outline_alone_gives_no_volume(heads: ModuleType) -> None:
+    def map_alone(model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        answer = dense_cells(model, inputs)
+        answer[names.MAP][10:16, 0, 10:20, 8:20] = 0.95
+        answer[names.PROBABILITY][10:16, 0] = 0.95
+        return answer
+
+    volume = heads.Head().volume()
+    reading = HaemorrhageReader().read(volume, Context(card=lambda _: CARD), map_alone)
+    assert {q.value for one in reading.lesions for q in one.finding.qualities} >= {"map"}
+    assert "volume" not in [one.name for one in reading.answer.measures]
+    keys = {one.key for one in reading.answer.statements}
+    assert not keys & {"haemorrhage-large", "haemorrhage-thick"}
+
+
 @pytest.mark.requirement("DX-IMG-57")
 @pytest.mark.parametrize(
     ("before_ml", "now_ml", "grown"),
@@ -260,12 +318,7 @@ def test_expansion_against_an_earlier_study(before_ml: float, now_ml: float, gro
     prior = pb.Finding(
         function=pb.FUNCTION_HAEMORRHAGE, measures=[measure("volume", before_ml, "mL")]
     )
-    one = Measures(
-        slice_index=0, box=(0, 0, 1, 1), center=(0, 0, 0), first_slice=0, last_slice=0,
-        volume_ml=now_ml, abc_ml=now_ml, abc_divisor=2, long_axis_mm=1, short_axis_mm=1,
-        thickness_mm=3, mean_hu=60, side=1, third="front-third", type_name="intraparenchymal",
-        type_probability=0.5, probability=0.9,
-    )  # fmt: skip
+    one = one_haemorrhage(volume_ml=now_ml, abc_ml=now_ml)
     said = urgency.judge(True, [one], None, [prior], 1.0).statements
     assert ("haemorrhage-grown" in [each.key for each in said]) is grown
 

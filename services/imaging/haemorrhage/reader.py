@@ -54,15 +54,23 @@ class HaemorrhageReader:
             seed = float(card["aggregation"]["map_seed"])
             regions = segment.regions(volume, head, scores.maps, seed)
         found = [measure(volume, head, scores, region) for region in regions]
+        dense = [one for one, region in zip(found, regions, strict=True) if not region.by_map]
         shift = midline.measure(head)
-        urgent = urgency.judge(present, found, shift, context.prior, context.prior_days)
+        urgent = urgency.judge(present, dense, shift, context.prior, context.prior_days)
         lesions = [
             _lesion(source, volume, bounds, region, one)
             for region, one in zip(regions, found, strict=True)
         ]
-        answer = _answer(scores, found, shift, urgent, point, card)
+        evident = _shown(bounds, int(np.argmax(scores.slices[:, 0])))
+        answer = _answer(scores, dense, shift, urgent, point, card)
+        answer.statements.extend(_statements(scores, shift, urgent, present, evident))
         context.progress(1.0)
         return Reading(answer, lesions)
+
+
+def _shown(bounds: np.ndarray[Any, np.dtype[np.int64]], number: int) -> int:
+    """Return the series' slice in the middle of a slab."""
+    return int((bounds[number] + bounds[number + 1] - 1) // 2)
 
 
 def _lesion(
@@ -73,7 +81,7 @@ def _lesion(
     one: Measures,
 ) -> Lesion:
     mask, first = slabs.thin(region.mask, region.start[0], bounds)
-    shown = int((bounds[one.slice_index] + bounds[one.slice_index + 1] - 1) // 2)
+    shown = _shown(bounds, one.slice_index)
     center = volume.to_patient(np.array(one.center))
     left, top, right, bottom = one.box
     finding = pb.Finding(
@@ -105,7 +113,7 @@ def _lesion(
 def _measures(one: Measures) -> list[pb.Measure]:
     made = [
         measured("volume", one.volume_ml, "mL"),
-        measured("abc2-volume", one.abc_ml, "mL"),
+        measured(f"abc{one.abc_divisor}-volume", one.abc_ml, "mL"),
         measured("long-axis", one.long_axis_mm, "mm"),
         measured("short-axis", one.short_axis_mm, "mm"),
         measured("attenuation", one.mean_hu, "[hnsf'U]"),
@@ -145,18 +153,19 @@ def _answer(
     fracture = card.get("fracture_point")
     if fracture is not None and scores.slices[:, FRACTURE].size and scores.fracture >= fracture:
         answer.qualities.append(quality("skull-fracture", "suspected", scores.fracture))
-    answer.statements.extend(_statements(scores, shift, urgent, present))
     return answer
 
 
 def _statements(
-    scores: Scores, shift: Shift | None, urgent: Urgency, present: bool
+    scores: Scores, shift: Shift | None, urgent: Urgency, present: bool, evident: int
 ) -> list[pb.Statement]:
-    share = f"{100 * scores.study:.0f}"
+    """Return the sentences; `evident` is the slice of the series, from 0, that shows most."""
+    # Never none and never all: 72 patients cannot show that.
+    share = f"{min(max(round(100 * scores.study), 1), 99)}"
     if not present:
-        return [statement("haemorrhage-none", share=share), statement("haemorrhage-limits")]
-    highest = str(int(np.argmax(scores.slices[:, 0])) + 1)
-    said = [statement("haemorrhage-present", share=share, slice=highest)]
+        none = statement("haemorrhage-none", share=share)
+        return [none, *urgent.statements, statement("haemorrhage-limits")]
+    said = [statement("haemorrhage-present", share=share, slice=str(evident + 1))]
     said.extend(urgent.statements)
     if shift is None:
         said.append(statement("haemorrhage-shift-unknown"))

@@ -1,7 +1,8 @@
 """How urgent a head CT is, and the facts that make it so.
 
-Source: ICH score (volume of 30 ml or more), surgical guidelines for acute subdural haematoma
-(thicker than 10 mm or midline shift over 5 mm), expansion (over 33% or over 6 ml).
+Source: ICH score (intraparenchymal volume of 30 ml or more), surgical guidelines for acute
+subdural haematoma (thicker than 10 mm or midline shift over 5 mm), expansion (over 33% or over
+6 ml). Thickness and shift are judged as they are written, to 0.1 mm.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ THICK_MM = 10.0
 SHIFT_MM = 5.0
 GROWTH_SHARE, GROWTH_ML = 0.33, 6.0
 
-STAT, ROUTINE = "stat", "routine"
+STAT, PRIORITY, ROUTINE = "stat", "priority", "routine"
+"""Priority: no haemorrhage is marked, but the midline has moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,26 @@ def judge(
     prior: Sequence[pb.Finding] = (),
     prior_days: float | None = None,
 ) -> Urgency:
-    """Return the urgency: any haemorrhage is stat; the criteria say what makes it grave."""
+    """Return the urgency: any haemorrhage is stat; the criteria say what makes it grave.
+
+    found : haemorrhages with a volume; those whose outline is the network's alone have none
+    """
+    shift_mm = round(abs(shift.mm), 1) if shift is not None else 0.0
     if not present:
+        if shift_mm > SHIFT_MM:
+            alone = statement("haemorrhage-none-but-shift", shift=f"{shift_mm:.1f}")
+            return Urgency(PRIORITY, (alone,))
         return Urgency(ROUTINE, ())
     said = []
     largest = max((each.volume_ml for each in found), default=0.0)
     if largest >= LARGE_ML:
-        said.append(statement("haemorrhage-large", volume=f"{largest:.0f}"))
-    thick = max((one.thickness_mm for one in found if one.type_name in EXTRA_AXIAL), default=0.0)
+        said.append(statement("haemorrhage-large", volume=f"{largest:.1f}"))
+    depths = (one.thickness_mm for one in found if one.type_name in EXTRA_AXIAL)
+    thick = round(max(depths, default=0.0), 1)
     if thick > THICK_MM:
-        said.append(statement("haemorrhage-thick", thickness=f"{thick:.0f}"))
-    if shift is not None and abs(shift.mm) > SHIFT_MM:
-        said.append(statement("haemorrhage-shift", shift=f"{abs(shift.mm):.1f}"))
+        said.append(statement("haemorrhage-thick", thickness=f"{thick:.1f}"))
+    if shift_mm > SHIFT_MM:
+        said.append(statement("haemorrhage-shift", shift=f"{shift_mm:.1f}"))
     grown = growth(found, prior)
     if grown is not None and prior_days is not None:
         before, now = grown
