@@ -29,7 +29,7 @@ from services.anonymization.identity import Identities, Identity
 from services.anonymization.instance import Deidentifier
 from services.anonymization.pseudonyms import Hasher, Pseudonyms
 from services.anonymization.work import Work, identity_of, identity_scope, series_of
-from services.kernel import subjects
+from services.kernel import subjects, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.bus import EventBus
 from services.kernel.errors import (
@@ -144,7 +144,15 @@ class AnonymizationWorker:
         await self._analysis.destroy(tenant, case_id)
 
     async def give_up(self, event: CaseReceived, error: MeshError) -> None:
-        """Say that a case can never be de-identified, and why."""
+        """Say that a case can never be de-identified, and why.
+
+        Late images that cannot be are left out alone: the case has its report, and must keep it.
+        They wait in the intake, for as long as the dead letter can be sent again.
+        """
+        if event.supplement:
+            log.error("late images are given up, their case goes on: %s", error.reason)
+            telemetry.failure("anonymization.supplement", error.reason)
+            return
         await self._stop(event, error)
 
     async def _kept(self, event: CaseReceived) -> Identity | None:

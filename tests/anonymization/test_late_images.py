@@ -78,3 +78,21 @@ async def test_late_images_wait_for_their_case(
 ) -> None:
     with pytest.raises(Unavailable):
         await mesh.worker.handle(await mesh.receive_late([as_bytes(ct_file())]))
+
+
+@pytest.mark.requirement("DX-RCV-06")
+async def test_late_images_that_are_given_up_leave_their_case_as_it_is(
+    mesh: Mesh,
+    bundle: Callable[..., bytes],
+    ct_file: Callable[..., FileDataset],
+    as_bytes: Callable[[FileDataset], bytes],
+) -> None:
+    await send(mesh, await mesh.receive(bundle(NOTE, []), [[as_bytes(ct_file())]]))
+    (part,) = mesh.bus.published(subjects.PART_IMAGING)
+    event = await mesh.receive_late([as_bytes(ct_file(InstanceNumber=2))])
+    await mesh.worker.give_up(event, Unavailable("the consent service is away for a day"))
+    assert mesh.bus.published(subjects.CASE_STOPPED) == []
+    assert len(await mesh.files_of(part.blobs[0])) == 1
+    await mesh.store.get("demo", "case-1")
+    await mesh.worker.handle(event)  # the dead letter, sent again
+    assert len(mesh.bus.published(subjects.PART_IMAGING)) == 2
