@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import io
 import queue
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -182,6 +183,22 @@ async def test_an_instance_over_the_limit_ends_its_association_before_it_fills_t
     answers = await asyncio.to_thread(_send, made.port, large)
     assert all("Status" not in answer for answer in answers)
     assert sqlite_world.stored() == []
+    (after,) = await asyncio.to_thread(_send, made.port, ct())
+    assert after.Status == 0
+
+
+@pytest.mark.requirement("DX-RCV-03")
+async def test_a_stranger_that_announces_gigabytes_is_not_listened_to(
+    listen: Open, ct: Callable[..., bytes]
+) -> None:
+    made = await listen()
+
+    def announce() -> bytes:
+        with socket.create_connection((HOST, made.port), timeout=5) as stranger:
+            stranger.sendall(b"\x01\x00" + (1 << 30).to_bytes(4, "big"))
+            return stranger.recv(1)
+
+    assert await asyncio.to_thread(announce) == b""
     (after,) = await asyncio.to_thread(_send, made.port, ct())
     assert after.Status == 0
 

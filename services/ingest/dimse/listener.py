@@ -41,6 +41,8 @@ IMPLEMENTATION = UID("2.25.113059749145936325402354257176981405696")
 """Ours, made once from a UUID (PS3.5 B.2)."""
 CALLER_NOT_RECOGNIZED = (1, 1, 3)
 """Rejected permanently, by the service user: calling AE title not recognized (PS3.8 9.3.4)."""
+PDU_BYTES = 1 << 20
+"""A PDU may always be this long: requests for associations list everything a device can send."""
 REPORT_TRIES = 6
 REPORT_PAUSE_S = 5.0
 """Before the second try; it doubles each time."""
@@ -82,6 +84,7 @@ class Listener:
             block=False,
             ssl_context=_tls(self._settings),
             evt_handlers=[
+                (evt.EVT_CONN_OPEN, self._opened),
                 (evt.EVT_REQUESTED, self._requested),
                 (evt.EVT_DATA_RECV, self._measure),
                 (evt.EVT_DIMSE_RECV, self._measured),
@@ -111,6 +114,24 @@ class Listener:
         entity.add_supported_context(Verification)
         entity.add_supported_context(StorageCommitmentPushModel)
         return entity
+
+    def _opened(self, event: evt.Event) -> None:
+        """Read no PDU longer than was offered: its length is the peer's word, 4 GB at most.
+
+        pynetdicom reads a PDU whole before it looks at it, and before it knows who is calling.
+        """
+        socket = event.assoc.dul.socket
+        read = socket.recv
+        longest = max(self._settings.dimse_pdu_bytes or self._settings.dimse_bytes_max, PDU_BYTES)
+
+        def limited(count: int) -> bytearray:
+            if count > longest:
+                log.warning("a DICOM connection was closed: its message is over the limit")
+                telemetry.failure("ingest.dimse", "PDU_TOO_LARGE")
+                raise OSError("a PDU is longer than was offered")
+            return bytearray(read(count))
+
+        socket.recv = limited
 
     def _requested(self, event: evt.Event) -> None:
         """Reject a known title that calls from an address that is not its own."""
