@@ -14,7 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.imaging.pathology import cellularity, fields, instances, lung, results, stain, tissue
+from services.imaging.pathology import (
+    answer,
+    cellularity,
+    fields,
+    instances,
+    lung,
+    results,
+    stain,
+    tissue,
+)
 from services.imaging.pathology.reader import PathologyReader
 from services.imaging.pathology.slides import open_slide
 from services.imaging.pathology.slides.refusals import NotHaematoxylinEosin, NoTissue, TooCoarse
@@ -150,6 +159,23 @@ def test_tumour_is_found_where_it_lies_with_its_cellularity(tmp_path: Path) -> N
     keys = [one.key for one in marked.answer.statements]
     assert "pathology-cellularity-marked" in keys
     assert [one.role for one in reading.pictures] == ["overview", "heat-map"]
+
+
+@pytest.mark.requirement("DX-IMG-85")
+@pytest.mark.parametrize(("across", "key"), [(3, "pathology-specks"), (4, "pathology-tumour")])
+def test_scattered_squares_are_said_but_make_no_tumour(across: int, key: str) -> None:
+    found = results.Found(fields.Grid(scale=1.0, columns=1, rows=1, fields=()))
+    found.kinds[:] = (0.9, 0.05, 0.05)
+    found.kinds[0, :across] = (0.05, 0.9, 0.05)
+    found.tissue[:] = 1.0
+    made = answer.answer(
+        found, found.all(), 1.0, None, operating_point=0.75, marked=False, why_not=""
+    )
+    assert key in [one.key for one in made.statements]
+    assert bool(made.qualities) is (key == "pathology-tumour")
+    tumour = cellularity.tumour_of(found)
+    region = cellularity.suspect_region(tumour, found.counts, 0.75)
+    assert bool(region.any()) is (key == "pathology-tumour")
 
 
 @pytest.mark.requirement("DX-IMG-86")

@@ -58,12 +58,15 @@ def _add_tumour(
     area = float(found.tissue[high].sum()) * CELL_MM2
     made.measures.append(measure("tumour-area", area, "mm2"))
     judged = int(np.isfinite(found.kinds[..., 0]).sum())
-    key = "pathology-tumour" if high.any() else "pathology-no-tumour"
+    regions = cellularity.regions(high)
+    key = "pathology-tumour" if regions.any() else "pathology-no-tumour"
+    if high.any() and not regions.any():
+        key = "pathology-specks"  # no region, so no finding, type or leaning: look at the map
     made.statements.append(
         statement(key, cells=str(int(high.sum())), judged=str(judged), area=f"{area:.2f}")
     )
-    if high.any():
-        made.qualities.extend(kind_qualities(found, high))
+    if regions.any():
+        made.qualities.extend(kind_qualities(found, regions))
         kind = made.qualities[0]
         made.statements.append(
             statement(f"pathology-kind-{kind.value}", share=f"{100 * kind.probability:.0f}")

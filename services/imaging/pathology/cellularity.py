@@ -30,6 +30,10 @@ NUCLEI_MIN = 50
 """Fewer nuclei give no percentage."""
 
 
+REGION_CELLS_MIN = 4
+"""Cells of the heat map, 0.05 mm2: less is no region."""
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """A share of 0 to 1 and the ends of its interval."""
@@ -50,9 +54,18 @@ def tumour_of(found: Found) -> Floats:
     return np.asarray(1.0 - found.kinds[:, :, 0], np.float32)
 
 
+def regions(high: Mask) -> Mask:
+    """Return the cells that hang together with enough others to be a region."""
+    labels, count = ndimage.label(high, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    return np.asarray((sizes >= REGION_CELLS_MIN)[labels])
+
+
 def suspect_region(tumour: Floats, counts: npt.NDArray[np.int32], threshold: float) -> Mask:
-    """Return the connected cells at or above the threshold that hold the most nuclei."""
-    labels, count = ndimage.label(np.nan_to_num(tumour, nan=0.0) >= threshold, np.ones((3, 3)))
+    """Return the region at or above the threshold that holds the most nuclei."""
+    high = regions(np.nan_to_num(tumour, nan=0.0) >= threshold)
+    labels, count = ndimage.label(high, np.ones((3, 3)))
     if not count:
         return np.zeros(tumour.shape, bool)
     held = ndimage.sum_labels(counts, labels, np.arange(1, count + 1))

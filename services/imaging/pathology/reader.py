@@ -41,9 +41,6 @@ from services.imaging.series.sources import SlideFiles
 REGIONS_MAX = 20
 """Most regions that are reported, the largest first."""
 
-REGION_CELLS_MIN = 4
-"""Cells of the heat map, 0.05 mm2: less is no region."""
-
 Mask = npt.NDArray[np.bool_]
 
 
@@ -173,15 +170,11 @@ def _annotated(nuclei: Batch) -> Nuclei:
 
 def _lesions(seen: Seen, tumour: npt.NDArray[np.float32]) -> list[Lesion]:
     """Return the suspect regions, largest first."""
-    high = np.nan_to_num(tumour, nan=0.0) >= seen.operating_point
+    high = cellularity.regions(np.nan_to_num(tumour, nan=0.0) >= seen.operating_point)
     labels, count = ndimage.label(high, np.ones((3, 3)))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     order = [int(at) + 1 for at in np.argsort(-sizes, kind="stable")[:REGIONS_MAX]]
-    return [
-        _lesion(seen, tumour, labels == name)
-        for name in order
-        if sizes[name - 1] >= REGION_CELLS_MIN
-    ]
+    return [_lesion(seen, tumour, labels == name) for name in order]
 
 
 def _lesion(seen: Seen, tumour: npt.NDArray[np.float32], region: Mask) -> Lesion:
