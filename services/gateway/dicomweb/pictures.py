@@ -20,6 +20,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
+from services.gateway.dicomweb import streams
 from services.gateway.dicomweb.entries import UNREADABLE
 from services.gateway.fhir.outcome import NotAcceptable
 from services.kernel.errors import Damaged, InvalidInput, TooLarge, Violation
@@ -102,6 +103,8 @@ def one_frame(head: Dataset, syntax: str, content: bytes, number: int) -> Datase
     ------
     NotAcceptable
         The object is no image.
+    Damaged
+        The frame is of another size than the head says.
     TooLarge
     """
     rows, columns = int(head.get("Rows") or 0), int(head.get("Columns") or 0)
@@ -109,6 +112,7 @@ def one_frame(head: Dataset, syntax: str, content: bytes, number: int) -> Datase
         raise NotAcceptable("the instance is no image", reason="NOT_AN_IMAGE")
     if rows * columns > PIXELS_MAX:
         raise TooLarge("the image is too large to be drawn", reason="FRAME_TOO_LARGE")
+    streams.check(content, head, syntax)
     dataset = Dataset()
     for element in head.group_dataset(0x0028):
         if element.keyword != "NumberOfFrames":  # the head is kept, and must stay as it is
@@ -183,11 +187,20 @@ def modality_values(dataset: Dataset) -> Pixels:
 
 
 def draw(dataset: Dataset, view: View, kind: str) -> bytes:
-    """Return a frame as a picture of type `kind`, "image/jpeg" or "image/png"."""
+    """Return a frame as a picture of type `kind`, "image/jpeg" or "image/png".
+
+    Raises
+    ------
+    InvalidInput
+        The part to show lies outside of it.
+    Damaged
+    """
     shades = _shades(dataset, view)
     image = Image.fromarray(shades)
     if view.source:
         left, top, width, height = view.source
+        if left >= image.width or top >= image.height:
+            raise InvalidInput("the view lies outside of the image", reason="BAD_REQUEST")
         image = image.crop(
             (left, top, min(left + width, image.width), min(top + height, image.height))
         )

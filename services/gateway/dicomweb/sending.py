@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import generate_frames
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 from starlette.responses import Response, StreamingResponse
 
-from services.gateway.dicomweb import accept, entries
+from services.gateway.dicomweb import accept, entries, streams
 from services.gateway.dicomweb.archive import Archive
 from services.gateway.fhir.outcome import NotAcceptable, RangeNotSatisfiable
 from services.gateway.store.dicom import Instance, Series
@@ -110,6 +111,8 @@ def transcoded(content: bytes) -> bytes:
             size = frames * int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
             if size * int(dataset.BitsAllocated) // 8 > TRANSCODED_BYTES_MAX:
                 raise TooLarge("the instance is too large to be decompressed")
+            for frame in generate_frames(dataset.PixelData, number_of_frames=frames):
+                streams.check(frame, dataset, syntax)
             dataset.decompress(generate_instance_uid=False)
         else:
             dataset.decode()
