@@ -23,7 +23,9 @@ from services.kernel.pieces import BlobReader
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_HEAD = (0xFFFE, 0xE000), 8
 FRAME_BYTES_MAX = 512 << 20
-TABLES_KEPT = 64
+TABLES_KEPT, FRAGMENTS_KEPT = 64, 1_000_000
+FRAGMENTS_MAX = 1_000_000
+"""Of one instance; a slide has 400,000 tiles at most, each of one fragment."""
 LONG_VRS = (b"OB", b"OW", b"OF", b"OD", b"OV", b"UN")
 
 
@@ -63,10 +65,14 @@ class Tables:
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = await _counted(instance, reader, head, pixels)
-            while len(self._kept) > TABLES_KEPT:
+            while len(self._kept) > 1 and not self._fit():
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return found
+
+    def _fit(self) -> bool:
+        fragments = sum(len(frame) for table in self._kept.values() for frame in table)
+        return len(self._kept) <= TABLES_KEPT and fragments <= FRAGMENTS_KEPT
 
 
 async def locate(instance: Instance, reader: BlobReader, head: Dataset) -> Pixels:
@@ -129,7 +135,7 @@ async def stored(
     if not pixels.encapsulated:
         return await _native(reader, pixels, frame_bits(head), number)
     table = await tables.of(tenant, instance, reader, head, pixels)
-    if number > len(table):
+    if number > len(table) or not table[number - 1]:
         raise Damaged("an instance has fewer frames than it says")
     if sum(length for _, length in table[number - 1]) > FRAME_BYTES_MAX:
         raise TooLarge("a frame is too large to be sent alone", reason="FRAME_TOO_LARGE")
@@ -158,14 +164,14 @@ async def _counted(
     begin = table_at + table_length
     starts: list[int] = []
     if extended := head.get("ExtendedOffsetTable"):
-        starts = [int(n) for n in np.frombuffer(extended, "<u8")]
+        starts = [int(n) for n in np.frombuffer(extended[: len(extended) // 8 * 8], "<u8")]
     elif table_length:
         raw = await reader.read(table_at, min(table_length, 4 * instance.frames))
-        starts = [int(n) for n in np.frombuffer(raw, "<u4")]
+        starts = [int(n) for n in np.frombuffer(raw[: len(raw) // 4 * 4], "<u4")]
     if len(starts) == instance.frames and starts == sorted(starts):
         ends = [*(begin + n for n in starts[1:]), pixels.end]
         return await _by_offsets(reader, pixels, [begin + n for n in starts], ends)
-    fragments = [one async for one in _fragments(reader, begin, pixels.end, pixels)]
+    fragments = await _listed(reader, begin, pixels.end, pixels)
     if len(fragments) == instance.frames:
         return [[one] for one in fragments]
     if instance.frames == 1:
@@ -177,9 +183,24 @@ async def _by_offsets(
     reader: BlobReader, pixels: Pixels, starts: list[int], ends: list[int]
 ) -> list[Fragments]:
     return [
-        [one async for one in _fragments(reader, start, end, pixels)]
-        for start, end in zip(starts, ends, strict=True)
+        await _listed(reader, start, end, pixels) for start, end in zip(starts, ends, strict=True)
     ]
+
+
+async def _listed(reader: BlobReader, start: int, end: int, pixels: Pixels) -> Fragments:
+    """Return the fragments from `start` to `end`, which is what a file says and may be anywhere.
+
+    Raises
+    ------
+    TooLarge
+        More than can be held: empty ones take 8 bytes in a file.
+    """
+    found: Fragments = []
+    async for one in _fragments(reader, start, min(end, pixels.end), pixels):
+        found.append(one)
+        if len(found) > FRAGMENTS_MAX:
+            raise TooLarge("an instance is in too many pieces", reason="TOO_MANY_FRAGMENTS")
+    return found
 
 
 async def _by_markers(reader: BlobReader, fragments: Fragments) -> list[Fragments]:
