@@ -164,6 +164,8 @@ def test_every_row_of_both_guidelines_has_its_words() -> None:
             for mm in (3.0, 7.0, 40.0):
                 one = lung_rads.Nodule(kind=kind, mean_mm=mm, solid_mm=mm / 2, course=course)
                 rows.add(lung_rads.categorise(one).row)
+                later = dataclasses.replace(one, days=400.0)
+                rows.add(lung_rads.categorise(later).row)
     assert len(rows) > 12
     assert [row for row in rows if not words.has(f"nodule-lung-rads-{row}")] == []
     for row in fleischner.ROWS:
@@ -202,6 +204,36 @@ def test_a_nodule_that_stayed_is_stepped_down(phantom: ModuleType) -> None:
     assert qualities(again.finding)["lung-rads"] == "3"
     assert "nodule-stable" in keys(again.finding)
     assert "doubling-time" not in measures(again.finding)
+
+
+@pytest.mark.requirement("DX-IMG-40")
+def test_a_grown_nodule_is_not_sent_home_by_a_guideline_for_first_cts(phantom: ModuleType) -> None:
+    first = chest_of(phantom, phantom.Sphere((60.0, 10.0, 60.0), 4.0))
+    before = [lesion.finding for lesion in read(first).lesions]
+    larger = chest_of(phantom, phantom.Sphere((60.0, 10.0, 60.0), 5.5))
+    grown = keys(read(larger, prior=before, prior_days=180.0).answer)
+    assert "nodules-grown-recommend" in grown
+    assert not [key for key in grown if key.startswith("nodules-fleischner")]
+    stable = keys(read(first, prior=before, prior_days=180.0).answer)
+    assert "nodules-fleischner-first-limits" in stable
+    assert "nodules-grown-recommend" not in stable
+
+
+@pytest.mark.requirement("DX-IMG-33")
+def test_fleischner_sentence_is_of_the_nodules_that_its_row_is_of(phantom: ModuleType) -> None:
+    """A large calcified nodule asks for nothing and lends its size to no sentence."""
+    volume = chest_of(
+        phantom,
+        phantom.Sphere((60.0, 10.0, 60.0), 7.0, 600.0),
+        phantom.Sphere((-60.0, 10.0, 40.0), 3.5),
+    )
+    reading = read(volume, Models(calcification=2.0))
+    categories = sorted(qualities(one.finding)["lung-rads"] for one in reading.lesions)
+    assert len(categories) == 2 and categories[0] == "1"
+    said = next(one for one in reading.answer.statements if "fleischner" in one.key)
+    assert said.key.startswith("nodules-fleischner-solid-single")
+    assert said.facts["count"] == "1"
+    assert int(said.facts["mean"]) <= 9
 
 
 @pytest.mark.requirement("DX-IMG-41")

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.imaging.nodules import brock, fleischner, growth, lung_rads, size
+from services.imaging.nodules import assess, brock, fleischner, growth, lung_rads, size
 from services.imaging.nodules.lung_rads import Course, Kind
+from services.imaging.nodules.texture import Calcium, SolidPart
 
 
 @pytest.mark.requirement("DX-IMG-30")
@@ -116,9 +117,13 @@ SOLID, PART, GLASS = Kind.SOLID, Kind.PART_SOLID, Kind.NON_SOLID
         (SOLID, 7.9, {"course": Course.GROWING}, "4A"),
         (SOLID, 8.0, {"course": Course.GROWING}, "4B"),
         (SOLID, 5.0, {"course": Course.SLOW}, "4B"),
-        (SOLID, 6.5, {"course": Course.STABLE}, "2"),
-        (SOLID, 9.0, {"course": Course.STABLE}, "3"),
-        (SOLID, 9.0, {"course": Course.STABLE, "before": "3"}, "2"),
+        (SOLID, 6.5, {"course": Course.STABLE, "days": 170}, "2"),
+        (SOLID, 9.0, {"course": Course.STABLE, "days": 90}, "3"),
+        (SOLID, 9.0, {"course": Course.STABLE, "days": 170, "before": "3"}, "2"),
+        # The follow-up of 4A is at 3 months, that of 3 at 6: a CT before it steps nothing down.
+        (SOLID, 9.0, {"course": Course.STABLE, "days": 10}, "4A"),
+        (SOLID, 6.5, {"course": Course.STABLE, "days": 100}, "3"),
+        (SOLID, 12.0, {"course": Course.STABLE, "days": 365, "before": "1"}, "3"),
         (SOLID, 16.0, {"course": Course.STABLE}, "4B"),
         (SOLID, 20.0, {"benign": True}, "1"),
         (PART, 5.9, {"solid_mm": 3.0}, "2"),
@@ -132,7 +137,10 @@ SOLID, PART, GLASS = Kind.SOLID, Kind.PART_SOLID, Kind.NON_SOLID
         (PART, 7.0, {"solid_mm": 3.9, "course": Course.GROWING}, "4A"),
         (PART, 7.0, {"solid_mm": 4.0, "course": Course.GROWING}, "4B"),
         (PART, 9.0, {"solid_mm": 3.0, "course": Course.SLOW}, "4B"),
-        (PART, 9.0, {"solid_mm": 3.0, "course": Course.STABLE}, "2"),
+        (PART, 9.0, {"solid_mm": 3.0, "course": Course.STABLE, "days": 365}, "2"),
+        # Ground glass before, a solid part now: a new solid part, however stable the whole.
+        (PART, 9.0, {"solid_mm": 3.9, "course": Course.APPEARED, "before": "2"}, "4A"),
+        (PART, 9.0, {"solid_mm": 4.0, "course": Course.APPEARED, "before": "2"}, "4B"),
         (GLASS, 29.9, {}, "2"),
         (GLASS, 30.0, {}, "3"),
         (GLASS, 29.9, {"course": Course.GROWING}, "2"),
@@ -183,6 +191,27 @@ def test_a_larger_nodule_is_never_less_suspicious(
     assert order.index(rads(kind, mm + more, solid_mm=share * mm)) >= order.index(small)
 
 
+@pytest.mark.requirement("DX-IMG-32")
+@pytest.mark.parametrize(
+    ("before", "category", "row"),
+    [("ground-glass", "4B", "part-solid-appeared"), ("part-solid", "2", "part-solid-stable")],
+)
+def test_a_solid_part_in_what_was_ground_glass_is_a_new_one(
+    before: str, category: str, row: str
+) -> None:
+    now = assess.Character(
+        consistency="part-solid", long_mm=10.0, short_mm=9.0, volume_mm3=450.0, site="",
+        solid=SolidPart(5.0, 4.6), calcium=Calcium("none", 0.0), fat=False, impression=None,
+        spiculated=None,
+    )  # fmt: skip
+    earlier = assess.Before(
+        days=400.0, mean_mm=9.4, volume_mm3=440.0, consistency=before, category="2",
+        solid_mm=0.0 if before == "ground-glass" else 4.6,
+    )  # fmt: skip
+    found = assess.rads(now, earlier, compared=True)
+    assert (found.category, found.row) == (category, row)
+
+
 def advice(*nodules: tuple[str, int, int]) -> str:
     found = fleischner.advise(
         [
@@ -213,6 +242,7 @@ def advice(*nodules: tuple[str, int, int]) -> str:
         ([("ground-glass", 5, 0), ("ground-glass", 4, 0)], "subsolid-multiple-small"),
         ([("ground-glass", 6, 0), ("ground-glass", 4, 0)], "subsolid-multiple"),
         ([("part-solid", 9, 6), ("solid", 4, 0)], "part-solid-large-solid"),
+        ([("part-solid", 9, 3), ("solid", 6, 0)], "subsolid-multiple"),
     ],
 )
 def test_fleischner_at_every_limit(nodules: list[tuple[str, int, int]], row: str) -> None:

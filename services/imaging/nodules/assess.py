@@ -58,6 +58,7 @@ class Before:
     mean_mm: float
     volume_mm3: float
     solid_mm: float = 0.0
+    consistency: str = ""
     category: str | None = None
     """Lung-RADS category then."""
 
@@ -88,6 +89,7 @@ def rads(nodule: Character, before: Before | None, *, compared: bool) -> lung_ra
             course=_course(nodule, mean, solid, before, compared=compared),
             benign=nodule.benign,
             before=before.category if before else None,
+            days=before.days if before else 0.0,
         )
     )
 
@@ -97,6 +99,8 @@ def _course(
 ) -> lung_rads.Course:
     if before is None:
         return lung_rads.Course.NEW if compared else lung_rads.Course.BASELINE
+    if nodule.consistency == "part-solid" and before.consistency == "ground-glass":
+        return lung_rads.Course.APPEARED
     if nodule.consistency == "part-solid" and before.solid_mm > 0:
         return lung_rads.course(solid, size.tenth(before.solid_mm), before.days)
     return lung_rads.course(mean, size.tenth(before.mean_mm), before.days)
@@ -111,10 +115,14 @@ def advise(nodules: Sequence[Character]) -> fleischner.Advice | None:
                 mean_mm=size.whole(one.mean_mm),
                 solid_mm=size.whole(one.solid_mm),
             )
-            for one in nodules
-            if not one.benign
+            for one in counted(nodules)
         ]
     )
+
+
+def counted(nodules: Sequence[Character]) -> list[Character]:
+    """Return the nodules that the Fleischner row and the figures in its sentence are of."""
+    return [one for one in nodules if not one.benign]
 
 
 def brock_of(

@@ -110,6 +110,7 @@ def _statements(known: Known) -> Iterator[pb.Statement]:
         category=category.category,
         mean=_mm(size.lung_rads_mean(one.long_mm, one.short_mm)),
         solid=_mm(size.lung_rads_mean(one.solid.long_mm, one.solid.short_mm)),
+        before=(known.before.category or "") if known.before else "",
     )
     if one.spiculated and suspicious(category.category):
         yield statement("nodule-lung-rads-4x", category=category.category)

@@ -13,8 +13,9 @@ from enum import Enum
 GROWTH_MM, YEAR_DAYS = 1.5, 365.25
 """Growth: the mean diameter is more than this larger within 12 months."""
 
-STEPPED_DOWN = {"3": "2", "4A": "3"}
-"""Category of a nodule that stayed as it was at the follow-up this category asks for."""
+STEPPED_DOWN = {"3": ("2", 168.0), "4A": ("3", 84.0)}
+"""Category of a nodule that stayed as it was at the follow-up that its category asks for, after
+six and three months, and the days (24 and 12 weeks) from which a CT is that follow-up."""
 
 
 class Kind(Enum):
@@ -32,6 +33,9 @@ class Course(Enum):
     NEW = "new"
     STABLE = "stable"
     GROWING = "growing"
+    APPEARED = "appeared"
+    """Ground glass before, with a solid part now."""
+
     SLOW = "slow"
     """Grown, but by no more than 1.5 mm within any 12 months."""
 
@@ -53,6 +57,9 @@ class Nodule:
 
     before: str | None = None
     """Category at the earlier CT, where known."""
+
+    days: float = 0.0
+    """Since the earlier CT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ def _part_solid(nodule: Nodule) -> Category:
         return Category("4B", "part-solid-slow")
     if how is Course.NEW and mm < 6:
         return Category("3", "part-solid-new-small")
-    if how in (Course.NEW, Course.GROWING):
+    if how in (Course.NEW, Course.GROWING, Course.APPEARED):
         name = "4A" if solid < 4 else "4B"
         return Category(name, f"part-solid-{how.value}")
     if mm < 6:
@@ -130,11 +137,17 @@ def _non_solid(nodule: Nodule) -> Category:
     if not large or nodule.course in (Course.STABLE, Course.SLOW):
         return Category("2", "non-solid" if not large else f"non-solid-{nodule.course.value}")
     # Large and grown by more than 1.5 mm in 12 months is in no row; as if seen first.
-    return Category("3", f"non-solid-{nodule.course.value}")
+    seen_first = nodule.course in (Course.BASELINE, Course.NEW)
+    return Category("3", f"non-solid-{nodule.course.value if seen_first else 'growing'}")
 
 
 def _as_before(nodule: Nodule, by_size: str, kind: str) -> Category:
     if nodule.course is not Course.STABLE:
         return Category(by_size, f"{kind}-baseline")
     before = nodule.before or by_size
-    return Category(STEPPED_DOWN.get(before, before), f"{kind}-stable")
+    if before == "1":  # benign then and not now: by its size
+        before = by_size
+    lower, days = STEPPED_DOWN.get(before, (before, 0.0))
+    if lower == before or nodule.days < days:
+        return Category(before, f"{kind}-stable")
+    return Category(lower, f"{kind}-stepped")

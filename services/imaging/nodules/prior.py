@@ -53,14 +53,15 @@ def measured(finding: pb.Finding) -> Mapping[str, float]:
 
 def _before(finding: pb.Finding, days: float) -> Before:
     measures = measured(finding)
-    categories = [one.value for one in finding.qualities if one.name == "lung-rads"]
+    said = {one.name: one.value for one in finding.qualities}
     mean = (measures.get("long-axis", 0.0) + measures.get("short-axis", 0.0)) / 2
     return Before(
         days=days,
         mean_mm=measures.get("mean-diameter", mean),
         volume_mm3=measures.get("volume", 0.0),
         solid_mm=measures.get("solid-diameter", 0.0),
-        category=categories[0] if categories else None,
+        consistency=said.get("consistency", ""),
+        category=said.get("lung-rads"),
     )
 
 

@@ -233,19 +233,33 @@ def _conclude(
         highest = lung_rads.highest(categories)
         answer.qualities.add(name="lung-rads", value=highest)
         answer.statements.append(statement("nodules-lung-rads", category=highest))
-        advice = assess.advise([one.character for one in known])
+        characters = [one.character for one in known]
+        advice = assess.advise(characters)
         excluded = fleischner.not_for(fleischner.Patient(age_years=context.age_years))
-        if excluded:
+        if _grows(known):
+            answer.statements.append(statement("nodules-grown-recommend"))
+        elif excluded:
             answer.statements.append(statement(f"nodules-fleischner-not-{excluded}-limits"))
         elif advice:
-            largest = max(known, key=lambda one: one.character.mean_mm).character
+            counted = assess.counted(characters)
+            largest = max(counted, key=lambda one: one.mean_mm)
             answer.qualities.add(name="fleischner", value=advice.row)
             answer.statements.append(
                 statement(
                     f"nodules-fleischner-{advice.row}-recommend",
-                    count=str(len(known)),
+                    count=str(len(counted)),
                     mean=str(size.whole(largest.mean_mm)),
                 )
             )
+            if any(one.before for one in known):
+                answer.statements.append(statement("nodules-fleischner-first-limits"))
     answer.statements.append(statement("nodules-limits"))
     answer.statements.extend(statement(f"nodules-no-{name}-limits") for name in missing)
+
+
+def _grows(known: Sequence[Known]) -> bool:
+    """Tell whether a nodule grew, by volume or by diameter: guidelines for a first CT end there."""
+    return any(
+        (grown := assess.grown(one.character, one.before)) is not None and grown.course == "grown"
+        for one in known
+    ) or any(one.category.row.endswith(("growing", "slow", "appeared")) for one in known)
