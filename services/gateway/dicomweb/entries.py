@@ -11,6 +11,7 @@ import logging
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ UNREADABLE = (
     struct.error,
     TypeError,
     ValueError,
+    zlib.error,
 )
 """What pydicom raises on a file that is not as it should be."""
 

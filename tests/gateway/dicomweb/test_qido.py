@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from services.gateway.dicomweb import matching, query
+from services.gateway.dicomweb import archive, matching, query
 from services.kernel.errors import InvalidInput
 from tests.gateway.dicomweb.conftest import BASE, OF_SERIES, OF_STUDY
 from tests.gateway.dicomweb.images import NAME, PATIENT_ID, SERIES, STUDY, hold, made
@@ -154,6 +156,31 @@ async def test_the_archives_of_a_supplement_are_served_too(world: Any, setting: 
     await hold(world, setting, whole, part="imaging-1.1")
     found = await uids(world, f"studies/{STUDY}/instances", "00080018")
     assert sorted(found) == [f"{SERIES}.{n}" for n in (1, 2, 3)]
+
+
+@pytest.mark.requirement("DX-DWB-08")
+async def test_a_deflated_file_is_found_and_hinders_no_search(world: Any, setting: Any) -> None:
+    noise = np.random.default_rng(1).integers(-1000, 1000, (300, 300))  # its head is large
+    deflated = made(1, array=noise)
+    deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    await hold(world, setting, [[deflated, made(2)]])
+    found = await uids(world, f"studies/{STUDY}/instances", "00080018")
+    assert sorted(found) == [f"{SERIES}.1", f"{SERIES}.2"]
+
+
+@pytest.mark.requirement("DX-DWB-08")
+async def test_an_archive_that_breaks_its_reader_hinders_no_search(
+    held: Any, setting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(archive.indexing, "read_received", broken)
+    other = "c0ffee00-0000-4000-8000-000000000003"
+    assert await uids(held, "studies") == []
+    monkeypatch.undo()
+    await hold(held, setting, [[made(1)]], case_id=other)
+    assert await uids(held, "studies") == [STUDY]
 
 
 @pytest.mark.requirement("DX-DWB-08")
