@@ -26,6 +26,7 @@ from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 
 from services.gateway.call import Gateway
+from services.gateway.commit import STOPPED_FOR_GOOD
 from services.gateway.ops.cases import announce_stop
 from services.gateway.progress import Step, known, stop, to_us, with_step
 from services.kernel import subjects, telemetry
@@ -86,12 +87,17 @@ class GatewayWorker:
         await self._step(event.case, Step(event.part_id, state, *times, event.refusal.reason))
 
     async def stopped(self, event: CaseStopped) -> None:
-        """End the case; a consent's refusal is a rejection, anything else a cancellation."""
+        """End the case; a consent's refusal is a rejection, anything else a cancellation.
+
+        Objects made for its report may be here already: they are kept before the report is.
+        """
         reason = event.refusal.reason or "STOPPED"
         status = "cancelled" if reason == "CANCELLED" else "rejected"
         async with self._cases.change(event.case.tenant, event.case.case_id) as opened:
             case = known(opened.case, event.case)
-            opened.case = stop(case, status, reason, event.refusal.message)
+            opened.case = case = stop(case, status, reason, event.refusal.message)
+        if case.status in STOPPED_FOR_GOOD and self._gateway.archive:
+            await self._gateway.archive.destroy(event.case.tenant, event.case.case_id)
 
     async def withdrawn(self, event: ConsentWithdrawn) -> None:
         """Stop every open case of the subject."""

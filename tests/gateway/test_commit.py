@@ -12,6 +12,7 @@ from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 
 from services.gateway.commit import signer
 from services.kernel import fhir, subjects
+from services.kernel.errors import KeyDestroyed
 
 AI, PHYSICIAN = "AIAST", "CLINAST"
 
@@ -273,6 +274,29 @@ async def test_a_case_that_was_stopped_gets_no_report(world: Any, setting: Any) 
     task = (await world.get(f"/fhir/Task/{setting.CASE_ID}")).json()
     assert task["status"] == "rejected"
     assert task["statusReason"]["coding"][0]["code"] == "CONSENT_WITHDRAWN"
+
+
+@pytest.mark.requirement("DX-GW-24")
+async def test_objects_kept_for_a_report_go_with_a_stopped_case(world: Any, setting: Any) -> None:
+    archive = world.gateway.archive
+    scope = f"{setting.CASE_ID}.dicom"
+    ref = await archive._made.put("north", scope, "1.2/1.2.3/1.2.3.1.dcm", b"a SEG with a name")
+    stopped = CaseStopped(case=setting.case_ref(), step="gateway")
+    stopped.refusal.reason = "CONSENT_WITHDRAWN"
+    await world.bus.publish(subjects.CASE_STOPPED, stopped, message_id="stop")
+    with pytest.raises(KeyDestroyed):
+        await archive._made.get("north", ref)
+    assert await archive._made.names("north", scope) == []
+
+
+@pytest.mark.requirement("DX-GW-24")
+async def test_objects_of_a_report_that_is_out_stay_with_it(world: Any, setting: Any) -> None:
+    await setting.compose(world, setting.sample_report())
+    made = world.gateway.archive._made
+    ref = await made.put("north", f"{setting.CASE_ID}.dicom", "1.2/1.2.3/1.2.3.1.dcm", b"a SEG")
+    stopped = CaseStopped(case=setting.case_ref(), step="anonymization")
+    await world.bus.publish(subjects.CASE_STOPPED, stopped, message_id="stop")
+    assert await made.get("north", ref) == b"a SEG"
 
 
 async def test_an_earlier_version_that_comes_late_changes_nothing(world: Any, setting: Any) -> None:

@@ -154,6 +154,15 @@ class Archive:
         while len(self._noted) > NOTED_KEPT:
             self._noted.popitem(last=False)
 
+    async def destroy(self, tenant: str, case_id: str) -> None:
+        """Destroy what is here of a stopped case: objects made of it, and all that is known."""
+        await self._made.destroy(tenant, indexing.made_scope(case_id))
+        await self.index.forget(tenant, case_id)
+        self._known.pop((tenant, case_id), None)
+        self._held.pop((tenant, case_id), None)
+        for key in [one for one in self._heads if one[:2] == (tenant, case_id)]:
+            del self._heads[key]
+
     async def keep_indexing(self) -> None:
         """Index what was committed, until the process stops."""
         while True:
@@ -206,6 +215,7 @@ class Archive:
             log.warning("an archive cannot be served: %s", error.reason)
         except MeshError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one archive must not end every search
+            found.unreadable += 1
             log.error("an archive cannot be read: %s", telemetry.frames(error))
-            raise
+            telemetry.failure("gateway.dicom-index", type(error).__name__)
