@@ -23,7 +23,7 @@ from services.ingest.store.cases import Draft, Outcome
 from services.ingest.store.late import Late
 from services.ingest.store.relay import Relay
 from services.ingest.store.stores import Stores
-from services.ingest.store.waiting import Waiting
+from services.ingest.store.waiting import FIRST, LOOKED_AT, Waiting
 from services.kernel import telemetry
 from services.kernel.errors import KeyDestroyed
 
@@ -48,6 +48,7 @@ class Awaiting:
         self._relay = relay
         self._defaults = defaults
         self._now = now
+        self._place = FIRST
 
     async def keep_looking(self, pause_s: float) -> None:
         """Look for as long as the process runs."""
@@ -59,7 +60,10 @@ class Awaiting:
     async def look(self) -> int:
         """Let every case go that is ready; return how many went. Safe to run at once twice."""
         gone = 0
-        for each in await self._waiting.all():
+        found = await self._waiting.after(self._place)
+        # The next look goes on from here: many that wait for long must not hide those behind.
+        self._place = found[-1].place if len(found) == LOOKED_AT else FIRST
+        for each in found:
             gone += await self._one(each.tenant, each.case_id, self._advance(each))
         quiet_since = self._now() - timedelta(seconds=self._defaults.quiet_s)
         for late in await self._late.all(quiet_since):

@@ -14,7 +14,9 @@ from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.ingest import awaiting as looking
 from services.ingest.readiness import Arrived, awaited
+from services.ingest.store.waiting import WaitingStore
 from services.ingest.studies import NamedSeries, NamedStudy
 from services.kernel import subjects
 
@@ -134,6 +136,30 @@ async def test_a_case_that_is_stopped_while_it_waits_never_begins(
     world.later(hours=2)
     assert await world.awaiting.look() == 0 and not received(world)
     assert world.stored() == []
+
+
+@pytest.mark.requirement("DX-RCV-05")
+async def test_many_cases_that_wait_for_long_do_not_hide_one_that_is_ready(
+    waiting_world: Any,
+    ct: Maker,
+    bundle: Maker,
+    study: Maker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(looking, "LOOKED_AT", 1)
+    monkeypatch.setattr(WaitingStore.after, "__defaults__", (1,))
+    world = waiting_world
+    for number in (10, 11, 12):
+        answer = await world.submit(
+            bundle(study(f"1.2.{number}", series=[TWO]), identifier={"value": f"b-{number}"})
+        )
+        assert not answer.duplicate
+        world.later(seconds=1)
+    for position in (1, 2):
+        last = {"StudyInstanceUID": "1.2.12", "SeriesInstanceUID": "1.2.9.1"}
+        await world.upload(ct(SOPInstanceUID=f"1.2.12.1.{position}", **last))
+    assert [await world.awaiting.look() for _ in range(4)] == [0, 0, 1, 0]
+    assert [event.case for event in received(world)] == [answer.case]
 
 
 @pytest.mark.requirement("DX-RCV-06")

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
 from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.ingest.store import cases
@@ -29,6 +29,18 @@ class Waiting:
     answer: SubmitCaseResponse
     """What its sender was told."""
     trace: str
+
+    @property
+    def place(self) -> Place:
+        """Where it stands among those that wait."""
+        return microseconds(self.since), self.tenant, self.case_id
+
+
+Place = tuple[int, str, str]
+"""Since when, tenant and case id: the order in which cases are looked at."""
+FIRST: Place = (-1, "", "")
+LOOKED_AT = 200
+"""Cases that are looked at in one go."""
 
 
 class WaitingStore:
@@ -80,15 +92,17 @@ class WaitingStore:
 
         return await cases.attempt(self._engine, write)
 
-    async def all(self, limit: int = 200) -> list[Waiting]:
-        """Return waiting cases, the one that waits longest first."""
+    async def after(self, place: Place, limit: int = LOOKED_AT) -> list[Waiting]:
+        """Return waiting cases beyond a place, the one that waits longest first."""
+        order = tuple_(WAITING.c.since_us, WAITING.c.tenant, WAITING.c.case_id)
         query = (
             select(WAITING, CASES.c.sealed.label("answer"))
             .join(
                 CASES,
                 (CASES.c.tenant == WAITING.c.tenant) & (CASES.c.case_id == WAITING.c.case_id),
             )
-            .order_by(WAITING.c.since_us)
+            .where(order > tuple_(*place))
+            .order_by(WAITING.c.since_us, WAITING.c.tenant, WAITING.c.case_id)
             .limit(limit)
         )
         async with self._engine.connect() as connection:
