@@ -54,8 +54,8 @@ async def thumbnail(call: Call) -> Response:
     return Response(body.head, media_type=kind, headers=KEPT)
 
 
-KEPT = {"Cache-Control": "private, max-age=600"}
-"""A stored image never changes, so a browser may keep its picture for a while."""
+KEPT = {"Cache-Control": "private, max-age=600", "Vary": "Accept, Authorization, Cookie"}
+"""A stored image never changes, so a browser may keep its picture for a while, for who asked."""
 
 
 def _frame(call: Call) -> int:

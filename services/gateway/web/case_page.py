@@ -137,6 +137,6 @@ async def image(call: Call) -> Response:
                 break
             content = await asyncio.to_thread(base64.b64decode, resource["data"])
             # A version never changes, so the browser may keep the image for the session.
-            headers = {"Cache-Control": "private, max-age=3600"}
+            headers = {"Cache-Control": "private, max-age=3600", "Vary": "Cookie"}
             return Response(content, headers=headers, media_type="image/png")
     raise NotFound("there is no such image")

@@ -23,8 +23,8 @@ from services.kernel.errors import InvalidInput, NotFound
 from services.kernel.pieces import BlobReader
 
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-KEPT = {"Cache-Control": "private, max-age=3600"}
-"""A stored image never changes."""
+KEPT = {"Cache-Control": "private, max-age=3600", "Vary": "Cookie, Accept-Encoding"}
+"""A stored image never changes; whoever signs in next at this browser is asked who he is."""
 OFFSET = "Dx-Offset"
 _UID = re.compile(r"[0-9.]{1,64}")
 

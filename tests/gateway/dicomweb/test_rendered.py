@@ -24,6 +24,7 @@ def grey(answer: Any) -> np.ndarray:
 async def test_a_frame_is_drawn_in_its_window(held: Any) -> None:
     png = await held.get(f"{ONE}/rendered", accept="image/png")
     assert png.headers["content-type"] == "image/png"
+    assert {"Accept", "Authorization", "Cookie"} <= set(png.headers["vary"].split(", "))
     shown, hu = grey(png), pixels(1) - 1024
     expected = np.clip(np.rint(((hu + 600.5) / 1499 + 0.5) * 255), 0, 255)
     assert shown.shape == (32, 24) and np.abs(shown - expected).max() <= 1

@@ -75,6 +75,7 @@ async def test_the_viewer_is_given_its_case(shown: Any, setting: Any) -> None:
         assert int(answer.headers["dx-offset"]) == offset
     picture = await shown.http.get(f"{base}/pictures/{SERIES}/{SERIES}.1/1")
     assert picture.headers["content-type"] == "image/jpeg"
+    assert "Cookie" in picture.headers["vary"], "kept by the browser for this session alone"
     lines = (await shown.http.get(f"{base}/overlays/{SEG}/{SEG}.1")).json()
     assert lines["segments"] == {"1": "Nodule 1"}
     assert set(lines["images"]) == {f"{SERIES}.1", f"{SERIES}.3"}
