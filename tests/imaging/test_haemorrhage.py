@@ -5,6 +5,7 @@ The network is replaced by a rule that sees dense cells, so what is tested is al
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
 from collections.abc import Mapping
@@ -208,6 +209,29 @@ def test_slabs_cover_every_slice_once(count: int, gap: float) -> None:
     assert len(thick.hu) == len(bounds) - 1 == len(thick.sop_uids) == len(thick.positions_mm)
 
 
+@pytest.mark.requirement("DX-IMG-54")
+@pytest.mark.parametrize("flipped", [(), (1,), (2,), (1, 2)])
+def test_side_and_third_are_the_patients_however_the_image_is_stored(
+    heads: ModuleType, flipped: tuple[int, ...]
+) -> None:
+    volume = heads.Head(blood=(heads.Ball((30.0, -50.0, 5.0), 12.0),)).volume()
+    hu, affine = volume.hu, volume.affine.copy()
+    positions = volume.positions_mm.copy()
+    for axis in flipped:
+        across = affine[:3, axis] * (hu.shape[axis] - 1)
+        affine[:3, 3] += across
+        positions = positions + across
+        affine[:3, axis] *= -1
+        hu = np.flip(hu, axis)
+    stored = dataclasses.replace(
+        volume, hu=np.ascontiguousarray(hu), affine=affine, positions_mm=positions
+    )
+    (lesion,) = read(stored).lesions
+    assert lesion.finding.laterality == pb.LATERALITY_LEFT
+    assert lesion.finding.site == "front-third"
+    assert lesion.finding.place.center.y == pytest.approx(-50.0, abs=4.0)
+
+
 @pytest.mark.requirement("DX-IMG-55")
 @pytest.mark.parametrize(("shift", "turn"), [(4.0, 0.0), (-8.0, -12.0)])
 def test_midline_shift(heads: ModuleType, shift: float, turn: float) -> None:
@@ -235,6 +259,10 @@ def test_grave_haemorrhage_is_stat_with_its_reasons(heads: ModuleType) -> None:
     assert keys[0] == "haemorrhage-present"
     assert {"haemorrhage-thick", "haemorrhage-shift", "haemorrhage-stat"} <= set(keys)
     assert ("urgency", "stat") in [(one.name, one.value) for one in answer.qualities]
+    # The chances of all five types are no statement that the CT shows all five.
+    assert "type" not in [one.name for one in answer.qualities]
+    chances = {one.name: one.probability for one in answer.qualities if not one.value}
+    assert chances["type-epidural"] > 0.5 > chances["type-subdural"]
     (lesion,) = reading.lesions
     assert lesion.finding.urgent
     assert lesion.finding.laterality == pb.LATERALITY_RIGHT

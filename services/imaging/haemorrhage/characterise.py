@@ -90,7 +90,7 @@ def measure(volume: Volume, head: Head, scores: Scores, region: Region) -> Measu
         thickness_mm=_thickness_mm(volume, head, region),
         mean_hu=float(volume.hu[tuple(voxels.T)].mean()),
         side=_side(volume, head, voxels, center),
-        third=_third(head, on_slice, number),
+        third=_third(volume, head, on_slice, number),
         type_name=name,
         type_probability=probability,
         probability=float(scores.slices[held, 0].max()),
@@ -167,8 +167,16 @@ def _side(volume: Volume, head: Head, voxels: npt.NDArray[np.int64], center: Flo
     return 1 if (aside_px > 0) == bool(towards_left) else -1
 
 
-def _third(head: Head, on_slice: npt.NDArray[np.int64], number: int) -> str:
-    """Return the third of the skull's length, front to back, in which a region's middle lies."""
+def _third(volume: Volume, head: Head, on_slice: npt.NDArray[np.int64], number: int) -> str:
+    """Return the third of the skull's length, front to back, in which a region's middle lies.
+
+    Front and back are the patient's (LPS y): of a prone one the stored rows may run forwards.
+    """
     row, _ = cells(on_slice, head.frame, number, (ROWS, ROWS))
     share = (float(row.mean()) - (ROWS - LENGTH) / 2) / LENGTH
+    down = head.frame.matrix() @ np.array([1.0, 0.0])
+    start = np.array([number, *head.frame.centers[number]], np.float64)
+    step = start + np.array([0.0, *down])
+    if volume.to_patient(step)[1] < volume.to_patient(start)[1]:
+        share = 1.0 - share
     return THIRDS[min(2, max(0, int(share * 3)))]

@@ -145,8 +145,9 @@ def _answer(
         low, high = sorted((abs(shift.low_mm), abs(shift.high_mm)))
         answer.measures.append(measured("midline-shift", abs(shift.mm), "mm", low=low, high=high))
     if present:
+        # A chance of each type, not a type: one with 2% is not what the CT shows.
         answer.qualities.extend(
-            quality("type", name, float(value))
+            quality(f"type-{name}", "", float(value))
             for name, value in zip(TYPES, scores.types, strict=True)
         )
     answer.qualities.append(quality("urgency", urgent.code))
