@@ -68,6 +68,23 @@ def test_every_pixel_of_every_level_arrives_and_nothing_else_of_the_file(tmp_pat
 
 
 @pytest.mark.requirement("DX-RCV-07")
+@pytest.mark.parametrize("levels_below", [False, True])
+def test_a_picture_of_the_glass_is_left_out_though_it_is_tiled_and_of_the_slides_shape(
+    tmp_path: Path, levels_below: bool
+) -> None:
+    whole, path = picture(600, 900), tmp_path / "slide.svs"
+    options: dict[str, Any] = {"tile": (256, 256), "photometric": "rgb"}
+    with tifffile.TiffWriter(path) as file:
+        text = "Aperio Image Library\r\n|MPP = 0.25"
+        file.write(whole, description=text, subifds=int(levels_below), **options)
+        file.write(whole[::4, ::4], **options)
+        said = "" if levels_below else "Aperio Image Library v12\r\nmacro 300x200"
+        file.write(picture(200, 300), description=said, **options)
+    sizes = [pydicom.dcmread(io.BytesIO(each)) for each in converted(path)]
+    assert [(s.TotalPixelMatrixColumns) for s in sizes] == [900, 225]
+
+
+@pytest.mark.requirement("DX-RCV-07")
 def test_jpeg_tiles_are_not_coded_anew(tmp_path: Path) -> None:
     whole = slide_phantom.pyramid(slide_phantom.tissue(512, 512), 2)
     levels = [slide_phantom.picture_level(each, description=b"MPP = 0.5") for each in whole]

@@ -26,6 +26,9 @@ TILES_MAX = 400_000
 TILE_PX_MAX = 4096
 TILE_BYTES_MAX = 64 << 20
 
+OF_GLASS = re.compile(r"^\W*(label|macro|overview|barcode)\b|\r?\n(label|macro)\b", re.IGNORECASE)
+"""How Aperio and others name such a picture: at the beginning of a line of its description."""
+
 NONE, JPEG, DEFLATE, OLD_DEFLATE, APERIO_RGB, JPEG_2000 = 1, 7, 8, 32946, 33005, 34712
 RGB, YCBCR = 2, 6
 NATIVE, BASELINE, J2K = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.91"
@@ -105,13 +108,24 @@ def levels(source: BinaryIO) -> list[Level]:
 
 
 def _tiled(file: Any) -> Iterator[Any]:
-    """Yield the tiled pages, those of SubIFDs too."""
+    """Yield the tiled pages of the slide, those of SubIFDs too.
+
+    Pictures of the label or of the whole glass show who the patient is. They are left out by
+    their name, and where levels are SubIFDs by being no SubIFD of the largest page: scanners
+    tile them too, and they may be of the slide's shape.
+    """
+    pages = []
     for number, page in enumerate(file.pages):
         if number >= PAGES_MAX:
             raise UnusableInstance(f"more than {PAGES_MAX} pictures", reason="SLIDE_TOO_LARGE")
-        for each in (page, *list(page.pages or ())[:PAGES_MAX]):
-            if each.is_tiled:
-                yield each
+        if page.is_tiled and not OF_GLASS.search(page.description or ""):
+            pages.append(page)
+    largest = max(pages, key=lambda page: page.imagewidth, default=None)
+    if largest is not None and largest.pages:
+        below = [page for page in list(largest.pages)[:PAGES_MAX] if page.is_tiled]
+        twins = [page for page in pages if page.imagewidth == largest.imagewidth]
+        pages = [*twins, *below]
+    yield from pages
 
 
 def _levels(file: Any, pages: list[Any], source: BinaryIO) -> list[Level]:
