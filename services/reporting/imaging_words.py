@@ -18,9 +18,19 @@ _BY_ENDING = {
     RECOMMENDATION: ("-recommend", "-recommendation", "-stat", "-follow-up"),
     REMARK: ("-limits", "-meaning", "-unknown"),
 }
-_PLACES = {"mm": 1, "mL": 1, "mm3": 0, "mm2": 1, "%": 1, "[hnsf'U]": 0, "d": 0, "/mm2": 0}
+_PLACES = {
+    "mm": 1,
+    "mL": 1,
+    "mm3": 0,
+    "mm2": 1,
+    "um2": 0,
+    "%": 1,
+    "[hnsf'U]": 0,
+    "d": 0,
+    "/mm2": 0,
+}
 """Decimal places by UCUM unit; of others two."""
-_SHOWN = {"[hnsf'U]": "HU", "mm3": "mm³", "mm2": "mm²", "/mm2": "/mm²", "mL": "ml"}
+_SHOWN = {"[hnsf'U]": "HU", "mm3": "mm³", "mm2": "mm²", "um2": "µm²", "/mm2": "/mm²", "mL": "ml"}
 _SIDES = {pb.LATERALITY_LEFT: "left", pb.LATERALITY_RIGHT: "right"}
 _PROPER = ("brock", "fleischner", "lung-rads")
 """Qualities that are called after somebody or something."""
@@ -81,10 +91,12 @@ def unit(ucum: str) -> str:
 
 def quantity(language: Language, measure: pb.Measure) -> str:
     """Return a measured value with its unit, and its interval where one is known."""
-    shown = f"{number(measure.value, measure.unit)} {unit(measure.unit)}".strip()
+    written = say(language, "unit-d") if measure.unit == "d" else unit(measure.unit)
+    between = "" if written.startswith(("%", "/", "天")) else " "
+    shown = f"{number(measure.value, measure.unit)}{between}{written}".strip()
     if measure.HasField("low") and measure.HasField("high"):
         low, high = number(measure.low, measure.unit), number(measure.high, measure.unit)
-        facts = {"value": shown, "low": low, "high": high, "unit": unit(measure.unit)}
+        facts = {"value": shown, "low": low, "high": high, "unit": written, "between": between}
         return say(language, "measure-interval", **facts)
     return shown
 

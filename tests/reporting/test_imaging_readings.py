@@ -14,7 +14,7 @@ from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 from services.gateway.profiles.conform import problems
 from services.gateway.web import reading
 from services.kernel import fhir
-from services.reporting import tables
+from services.reporting import imaging_words, tables
 from services.reporting.compose import Composed, compose
 from services.reporting.draft import Draft, Kind
 from services.reporting.words import Language
@@ -201,7 +201,7 @@ def test_a_series_is_answered_with_the_chance_in_words(composed: Make) -> None:
     assert [profile(o) for o in observations] == ["finding", "finding", *["series-answer"] * 2]
     head, slide = observations[2:]
     assert head["valueCodeableConcept"]["coding"][0]["code"] == "52101004"
-    assert "of 100 such series, about 95 show it" in head["note"][1]["text"]
+    assert "of 100 such in the development data, about 95 show it" in head["note"][1]["text"]
     assert "valueCodeableConcept" not in slide
     assert slide["dataAbsentReason"]["coding"][0]["code"] == "not-performed"
     assert slide["component"][0]["extension"][0]["valueRange"]["high"]["value"] == 1300
@@ -233,7 +233,10 @@ def test_nothing_found_names_what_was_looked_for(composed: Make) -> None:
         "series-answer",
     ]
     assert head["component"][0]["code"]["coding"][0]["code"] == "1386000"
-    assert "Only intracranial haemorrhage, fractures were looked for" in "\n".join(conclusion(made))
+    assert (
+        "Looked for in the images: intracranial haemorrhage, fractures; nothing else"
+        in "\n".join(conclusion(made))
+    )
     counts = reading.badges(fhir.parse(fhir.dump(made.bundle)))
     assert (counts["findings"], counts["critical"]) == (0, 0)
 
@@ -273,8 +276,27 @@ def test_the_text_has_the_order_of_a_radiology_report(composed: Make) -> None:
     parts = {head[-3:]: lines.index(head) for head in heads[1:]}
     assert parts["印象："] < lines.index("脑室层面中线移位6.2 mm，超过5 mm。") < parts["建议："]
     assert lines[parts["建议："] + 1].startswith("建议立即由医师复核")
+    assert "第12层（自足侧起）" in lines[3]
+    assert lines[1].endswith("属实。请立即复核。")
     assert "左侧颅腔前三分之一，体积34.2 ml，类型：硬膜下血肿（每100个这样的约81个）" in lines[3]
-    assert "模型把握度96.2%，即每100个这样的标记约96个属实" in lines[3]
+    assert "模型把握度96.2%，即开发数据中每100个这样的标记约96个属实" in lines[3]
+
+
+@pytest.mark.requirement("DX-OUT-17")
+@pytest.mark.parametrize(
+    ("value", "unit", "zh", "en"),
+    [
+        (167.2, "d", "167天", "167 days"),
+        (98.7, "%", "98.7%", "98.7%"),
+        (54.8, "um2", "55 µm²", "55 µm²"),
+        (6960.0, "/mm2", "6960/mm²", "6960/mm²"),
+        (9.24, "mm", "9.2 mm", "9.2 mm"),
+    ],
+)
+def test_units_are_written_as_reports_write_them(value: float, unit: str, zh: str, en: str) -> None:
+    measure = pb.Measure(name="any", value=value, unit=unit)
+    assert imaging_words.quantity("zh", measure) == zh
+    assert imaging_words.quantity("en", measure) == en
 
 
 @pytest.mark.requirement("DX-OUT-17")
