@@ -3,7 +3,10 @@
 Comments and application data are overwritten in place, so no length and no offset changes.
 What a decoder needs stays: JFIF (APP0), colour (APP8, APP14).
 
-Sources: ITU-T T.81 B.2.4.5 and B.2.4.6; ITU-T T.87; ITU-T T.800 A.9.2; DICOM PS3.5 A.4.
+A JPEG 2000 stream may come within the boxes of a JP2 file, against DICOM's rules; decoders take it.
+
+Sources: ITU-T T.81 B.1.1.2 (fill bytes), B.2.4.5 and B.2.4.6; ITU-T T.87; ITU-T T.800 A.9.2, I.4
+(boxes); DICOM PS3.5 A.4.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from collections.abc import Iterator
 ITEM = 0xFFFEE000
 JPEG_START, JPEG2000_START = b"\xff\xd8", b"\xff\x4f"
 COMMENT, COMMENT_2000 = 0xFE, 0x64
+BOXES_START = b"\x00\x00\x00\x0cjP  "
+BOXES_KEPT = frozenset((b"jP  ", b"ftyp", b"jp2h", b"jp2c"))
+"""Signature, file type, header of the image, its stream; the others may say anything."""
 START_OF_SCAN, START_OF_TILE = 0xDA, 0x90
 APPLICATION_KEPT = frozenset((0xE0, 0xE8, 0xEE))
 
@@ -49,6 +55,9 @@ def _fragments(pixels: bytes) -> Iterator[tuple[int, int]]:
 
 def _comments(pixels: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield the contents of the comment and application segments of a stream's header."""
+    if pixels[start : start + len(BOXES_START)] == BOXES_START:
+        yield from _in_boxes(pixels, start, end)
+        return
     if pixels[start : start + 2] == JPEG_START:
         last = START_OF_SCAN
     elif pixels[start : start + 2] == JPEG2000_START:
@@ -58,6 +67,9 @@ def _comments(pixels: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     at = start + 2
     while at + 4 <= end and pixels[at] == 0xFF:
         marker = pixels[at + 1]
+        if marker == 0xFF:
+            at += 1  # a marker may be preceded by any number of fill bytes
+            continue
         length = int.from_bytes(pixels[at + 2 : at + 4], "big")
         if marker == last or length < 2:
             return
@@ -68,3 +80,22 @@ def _comments(pixels: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
         elif marker == COMMENT_2000:
             yield at + 6, min(at + 2 + length, end)  # two bytes say whether it is text
         at += 2 + length
+
+
+def _in_boxes(pixels: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield what may hold text of a JP2 file: in its stream, and in boxes no decoder needs."""
+    at = start
+    while at + 8 <= end:
+        length, kind = struct.unpack_from(">I4s", pixels, at)
+        head = 8
+        if length == 1 and at + 16 <= end:
+            head, (length,) = 16, struct.unpack_from(">Q", pixels, at + 8)
+        until = min(at + length, end) if length else end  # 0: to the end
+        if until < at + head:
+            return
+        if kind == b"jp2c":
+            if pixels[at + head : at + head + 2] == JPEG2000_START:
+                yield from _comments(pixels, at + head, until)
+        elif kind not in BOXES_KEPT:
+            yield at + head, until
+        at = until

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
 
@@ -31,6 +32,31 @@ def test_comment_is_overwritten_in_the_header_alone(marker: int) -> None:
     after = without_comments(before)
     assert len(after) == len(before)
     assert after.count(SECRET) == 1  # what stands after the scan began is picture
+
+
+@pytest.mark.requirement("DX-ID-07")
+def test_fill_bytes_before_a_comment_do_not_hide_it() -> None:
+    plain = jpeg_with(0xFE, SECRET)
+    filled = plain[:2] + b"\xff\xff\xff" + plain[2:]
+    assert without_comments(encapsulate([filled])).count(SECRET) == 1
+
+
+@pytest.mark.requirement("DX-ID-07")
+def test_text_in_the_boxes_of_a_jp2_file_is_overwritten_and_its_picture_stays() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (24, 32), (10, 200, 30)).save(buffer, "JPEG2000")
+    said = b"<name>" + SECRET + b"</name>"
+    box = struct.pack(">I4s", len(said) + 8, b"xml ") + said
+    comment = b"\xff\x64" + struct.pack(">HH", len(SECRET) + 4, 1) + SECRET
+    file = buffer.getvalue()
+    at = file.index(b"jp2c") + 4
+    size = 4 + int.from_bytes(file[at + 4 : at + 6], "big")
+    stream = file[at : at + size] + comment + file[at + size :]
+    whole = file[: at - 8] + box + struct.pack(">I4s", len(stream) + 8, b"jp2c") + stream + box
+    after = without_comments(encapsulate([whole]))
+    assert SECRET not in after
+    (frame,) = generate_frames(after, number_of_frames=1)
+    assert Image.open(io.BytesIO(frame)).getpixel((3, 3)) == (10, 200, 30)
 
 
 def test_what_a_decoder_needs_stays() -> None:
