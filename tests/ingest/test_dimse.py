@@ -8,6 +8,7 @@ import io
 import queue
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,33 @@ async def test_with_tls_only_a_certificate_of_the_authority_gets_in(
     assert [a.Status for a in known] == [0]
     assert await asyncio.to_thread(_send, made.port, ct(), tls_args=(nobody, None)) == []
     assert await asyncio.to_thread(_send, made.port, ct()) == []
+
+
+@pytest.mark.requirement("DX-RCV-02")
+async def test_a_caller_that_says_nothing_keeps_nobody_waiting(
+    listen: Open, tmp_path: Path, ct: Callable[..., bytes]
+) -> None:
+    certificate, key = _certificate(tmp_path)
+    made = await listen(dimse_certificate_file=certificate, dimse_key_file=key)
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.check_hostname = False
+
+    def both() -> list[Dataset]:
+        with socket.create_connection((HOST, made.port)):
+            time.sleep(0.3)
+            entity = AE(ae_title="CT1")
+            entity.connection_timeout = entity.acse_timeout = 3
+            entity.add_requested_context(Verification)
+            association = entity.associate(
+                HOST, made.port, ae_title="DXMESH", tls_args=(context, None)
+            )
+            if not association.is_established:
+                return []
+            answer = association.send_c_echo()
+            association.release()
+            return [answer]
+
+    assert [a.Status for a in await asyncio.to_thread(both)] == [0]
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:

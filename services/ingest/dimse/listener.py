@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -25,7 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     Verification,
 )
 
-from services.ingest.dimse import commitment, devices, statuses
+from services.ingest.dimse import commitment, devices, statuses, tls
 from services.ingest.dimse.devices import Device, Devices
 from services.ingest.dimse.receiving import Named, Receiver
 from services.ingest.settings import Settings
@@ -82,7 +81,7 @@ class Listener:
         self._server = self._entity().start_server(
             place,
             block=False,
-            ssl_context=_tls(self._settings),
+            ssl_context=tls.context(self._settings),
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, self._opened),
                 (evt.EVT_REQUESTED, self._requested),
@@ -121,6 +120,7 @@ class Listener:
         pynetdicom reads a PDU whole before it looks at it, and before it knows who is calling.
         """
         socket = event.assoc.dul.socket
+        socket.socket.settimeout(self._settings.dimse_idle_s)  # of one read, a handshake too
         read = socket.recv
         longest = max(self._settings.dimse_pdu_bytes or self._settings.dimse_bytes_max, PDU_BYTES)
 
@@ -224,22 +224,6 @@ class Listener:
 
 def _title(event: evt.Event) -> str:
     return str(event.assoc.requestor.ae_title).strip(" ")
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    """Return the TLS context, asking for a client's certificate where an authority is named."""
-    if not settings.dimse_certificate_file:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.dimse_certificate_file, settings.dimse_key_file)
-        if settings.dimse_client_ca_file:
-            context.load_verify_locations(settings.dimse_client_ca_file)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise BadSettings("the TLS files of the DICOM listener cannot be read") from error
-    return context
 
 
 def listen(settings: Settings, intake: Intake) -> Listener | None:
