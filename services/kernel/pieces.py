@@ -27,7 +27,9 @@ class BlobReader:
     """
 
     def __init__(self, store: ObjectStore, key: bytes, path: str, sealed: int) -> None:
-        self._store, self._path, self._sealed = store, path, sealed
+        self._store, self._sealed = store, sealed
+        self.path = path
+        """Where the blob lies in its store, which no other does."""
         self._aead = AESGCM(key)
         self._head = b""
         self._chunks = max(1, -(-(sealed - HEAD) // (CHUNK + TAG)))
@@ -59,7 +61,7 @@ class BlobReader:
             at = HEAD + number * (CHUNK + TAG)
             sealed = await self._fetch(at, min(at + CHUNK + TAG, self._sealed))
             nonce = self._head[len(MAGIC) :] + number.to_bytes(4, "big")
-            bound_to = bound(self._path.encode(), number, number == self._chunks - 1)
+            bound_to = bound(self.path.encode(), number, number == self._chunks - 1)
             try:
                 plain = await asyncio.to_thread(self._aead.decrypt, nonce, sealed, bound_to)
             except (InvalidTag, ValueError) as error:
@@ -70,7 +72,7 @@ class BlobReader:
     async def _fetch(self, start: int, end: int) -> bytes:
         try:
             return bytes(
-                await obstore.get_range_async(self._store, self._path, start=start, end=end)
+                await obstore.get_range_async(self._store, self.path, start=start, end=end)
             )
         except (BaseError, OSError) as error:
             raise Unavailable("the blob store does not answer") from error

@@ -55,13 +55,13 @@ class Tables:
     """Offset tables that had to be counted, kept for the next frame."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], list[Fragments]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], list[Fragments]] = OrderedDict()
 
     async def of(
-        self, tenant: str, instance: Instance, reader: BlobReader, head: Dataset, pixels: Pixels
+        self, instance: Instance, reader: BlobReader, head: Dataset, pixels: Pixels
     ) -> list[Fragments]:
         """Return the fragments of every frame."""
-        key = (tenant, f"{instance.uid}/{instance.blob}/{instance.at}")
+        key = (reader.path, instance.at)
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = await _counted(instance, reader, head, pixels)
@@ -115,7 +115,6 @@ def frame_bits(head: Dataset) -> int:
 
 async def stored(
     tables: Tables,
-    tenant: str,
     instance: Instance,
     reader: BlobReader,
     head: Dataset,
@@ -134,7 +133,7 @@ async def stored(
     pixels = await locate(instance, reader, head)
     if not pixels.encapsulated:
         return await _native(reader, pixels, frame_bits(head), number)
-    table = await tables.of(tenant, instance, reader, head, pixels)
+    table = await tables.of(instance, reader, head, pixels)
     if number > len(table) or not table[number - 1]:
         raise Damaged("an instance has fewer frames than it says")
     if sum(length for _, length in table[number - 1]) > FRAME_BYTES_MAX:

@@ -70,7 +70,7 @@ async def _picture(
 ) -> Body:
     head, reader = await wado.opened(call, series, instance, whose=False)
     tables = wanted.archive_of(call).tables
-    content = await frames.stored(tables, call.tenant, instance, reader, head, number)
+    content = await frames.stored(tables, instance, reader, head, number)
     one = pictures.one_frame(head, instance.syntax, content, number)
     drawn = await asyncio.to_thread(pictures.draw, one, view, kind)
     return Body(kind, "", drawn, None, 0)

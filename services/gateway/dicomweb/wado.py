@@ -131,7 +131,7 @@ async def _frames(
     head, reader = open_
     tables = wanted.archive_of(call).tables
     for number in numbers:
-        content = await frames.stored(tables, call.tenant, instance, reader, head, number)
+        content = await frames.stored(tables, instance, reader, head, number)
         syntax = instance.syntax
         if chosen.syntax not in (accept.AS_STORED, syntax) and not _is_plain(syntax, chosen.syntax):
             one = pictures.one_frame(head, syntax, content, number)

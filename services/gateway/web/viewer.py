@@ -69,7 +69,7 @@ async def picture(call: Call) -> Response:
     """Return a frame as a picture: of a slide's tile the stored JPEG itself where it is one."""
     instance, head, reader, number = await _opened(call)
     tables = wanted.archive_of(call).tables
-    stored = await frames.stored(tables, call.tenant, instance, reader, head, number)
+    stored = await frames.stored(tables, instance, reader, head, number)
     if instance.syntax == JPEG_BASELINE and str(head.get("PhotometricInterpretation")) != "RGB":
         return Response(stored, headers=KEPT, media_type="image/jpeg")
     dataset = pictures.one_frame(head, instance.syntax, stored, number)
@@ -87,7 +87,7 @@ async def overlay(call: Call) -> Response:
     tables = wanted.archive_of(call).tables
     found: dict[str, list[dict[str, object]]] = {}
     for number, (segment, sop, frame) in enumerate(outlines.places(head), 1):
-        stored = await frames.stored(tables, call.tenant, instance, reader, head, number)
+        stored = await frames.stored(tables, instance, reader, head, number)
         dataset = pictures.one_frame(head, instance.syntax, stored, number)
         lines = await asyncio.to_thread(
             lambda one: outlines.edges(pictures.decoded(one) > 0), dataset
@@ -139,7 +139,7 @@ async def _frame(
     call: Call, instance: Instance, head: Dataset, reader: BlobReader, number: int
 ) -> Dataset:
     tables = wanted.archive_of(call).tables
-    stored = await frames.stored(tables, call.tenant, instance, reader, head, number)
+    stored = await frames.stored(tables, instance, reader, head, number)
     return pictures.one_frame(head, instance.syntax, stored, number)
 
 

@@ -94,4 +94,23 @@ async def test_offsets_beyond_the_file_and_empty_pieces_without_end_are_refused(
         one = Instance("1.2", "1.2", "1.2.840.10008.1.2.4.80", name, 0, size, 8, 2, {})
         reader = await blobs.open("north", "c", name)
         with pytest.raises(error):
-            await frames.stored(frames.Tables(), "north", one, reader, head, 2)
+            await frames.stored(frames.Tables(), one, reader, head, 2)
+
+
+@pytest.mark.requirement("DX-DWB-03")
+async def test_the_frames_of_one_case_are_not_those_of_another_at_the_same_place() -> None:
+    blobs, tables, head = memory_blobs(), frames.Tables(), Dataset()
+    said = {}
+    for case, first in (("case-1", b"1111"), ("case-2", b"22222222")):
+        file = (
+            b"12345678\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0" + b"\0" * 4
+        )
+        for frame in (first, b"last" + first):
+            file += b"\xfe\xff\x00\xe0" + len(frame).to_bytes(4, "little") + frame
+        await blobs.put("north", case, "imaging-1/series-1.zip", file)
+        reader = await blobs.open("north", case, "imaging-1/series-1.zip")
+        one = Instance(
+            "1.2", "1.2", "1.2.840.10008.1.2.4.80", "imaging-1/series-1.zip", 0, len(file), 8, 2, {}
+        )
+        said[case] = await frames.stored(tables, one, reader, head, 2)
+    assert said == {"case-1": b"last1111", "case-2": b"last22222222"}
