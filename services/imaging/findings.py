@@ -72,7 +72,9 @@ def finish(part: Part, case_id: str, part_id: str) -> None:
             other.series_uid != taken.series_uid and _same(lesion.finding, seen.finding)
             for other, seen in kept
         )
-        if not known and len(kept) < FINDINGS_MAX:
+        if known:
+            taken.reading.answer.reported_elsewhere += 1
+        elif len(kept) < FINDINGS_MAX:
             kept.append((taken, lesion))
     for one in part.taken:
         one.reading.lesions = []

@@ -135,7 +135,8 @@ def _codes(found: pb.ImagingFindings, topic: Topic) -> None:
         else:
             keys.append(f"finding-{kind}")
     for answer in found.answers:
-        if observations.is_positive(found, answer) and not observations.of_series(found, answer):
+        placed = observations.of_series(found, answer) or answer.reported_elsewhere
+        if observations.is_positive(found, answer) and not placed:
             keys.append(components.looked_for(answer.function))
     if any(finding.urgent for finding in found.findings) or any(a.urgent for a in found.answers):
         keys.append("urgency-1")

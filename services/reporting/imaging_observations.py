@@ -85,6 +85,9 @@ def answer_lines(draft: Draft, found: pb.ImagingFindings, answer: pb.Answer) -> 
     if marked:
         best = words.share(language, max(finding.probability for finding in marked))
         lines.append(say(language, "answer-present", name=name, count=len(marked), share=best))
+    elif answer.reported_elsewhere:
+        count = answer.reported_elsewhere
+        lines.append(say(language, "answer-elsewhere", name=name, count=count))
     elif not answer.looked_for and not is_positive(found, answer):
         lines.append(say(language, "answer-not-judged", name=name))
     elif is_positive(found, answer):
@@ -92,7 +95,8 @@ def answer_lines(draft: Draft, found: pb.ImagingFindings, answer: pb.Answer) -> 
     else:
         threshold = words.percent(answer.operating_point)
         lines.append(say(language, "answer-none", name=name, threshold=threshold))
-    if answer.HasField("probability") and (marked or not is_positive(found, answer)):
+    placed = marked or answer.reported_elsewhere
+    if answer.HasField("probability") and (placed or not is_positive(found, answer)):
         lines.append(say(language, "answer-probability", **_chance(draft, answer)))
     facts = [words.measured(language, answer.measures)] if answer.measures else []
     facts += [said for each in answer.qualities if (said := words.quality(language, each))]
@@ -114,7 +118,7 @@ def of_series(found: pb.ImagingFindings, answer: pb.Answer) -> list[pb.Finding]:
 
 def is_positive(found: pb.ImagingFindings, answer: pb.Answer) -> bool:
     """Tell whether a reading says that a series shows what it looked for."""
-    if of_series(found, answer) or answer.urgent:
+    if of_series(found, answer) or answer.urgent or answer.reported_elsewhere:
         return True
     if not answer.HasField("probability"):
         return False

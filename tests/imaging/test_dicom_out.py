@@ -208,6 +208,30 @@ def test_nothing_found_is_said_of_the_images_that_were_read(stack: Callable[...,
 
 
 @pytest.mark.requirement("DX-OUT-03")
+@pytest.mark.parametrize(
+    ("changed", "presence"),
+    [
+        ({"probability": 0.8, "operating_point": 0.3}, "Present"),
+        ({"reported_elsewhere": 1}, "Present"),
+        ({"probability": 0.2, "operating_point": 0.3}, "Absent"),
+    ],
+)
+def test_what_is_suspected_without_a_place_is_not_called_absent(
+    stack: Callable[..., Any], changed: dict[str, Any], presence: str
+) -> None:
+    source = stack()
+    source.reading.lesions.clear()
+    answer = source.reading.answer
+    answer.ClearField("probability")
+    answer.urgent = False
+    for name, value in changed.items():
+        setattr(answer, name, value)
+    [one] = made(source)["SR"]
+    text = said(dataset(one))
+    assert f"Presence: {presence}" in text and text.count("Presence: ") == 1
+
+
+@pytest.mark.requirement("DX-OUT-03")
 def test_a_large_stack_is_named_whole_and_described_in_part(
     stack: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

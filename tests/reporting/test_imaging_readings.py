@@ -242,6 +242,22 @@ def test_nothing_found_names_what_was_looked_for(composed: Make) -> None:
 
 
 @pytest.mark.requirement("DX-OUT-15")
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_second_reconstruction_of_a_finding_is_no_none_found(
+    composed: Make, language: Language
+) -> None:
+    findings = found()
+    del findings.findings[:]
+    twin = findings.answers[1]  # a reading that speaks of single findings alone
+    twin.reported_elsewhere = 2
+    twin.qualities.add(name="lung-rads", value="4A")
+    hand = resources(composed(language, findings), "Observation")[1]
+    assert profile(hand) == "series-answer"
+    assert hand["note"][0]["text"].count("2") == 1
+    assert not [c for c in hand["component"] if "not-detected" in str(c)]
+
+
+@pytest.mark.requirement("DX-OUT-15")
 def test_a_probability_above_its_threshold_without_a_place_is_no_none_found(composed: Make) -> None:
     findings = found()
     del findings.findings[:]

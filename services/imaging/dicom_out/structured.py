@@ -183,8 +183,9 @@ def _answer(series: Series, one: ReadSource) -> Group:
     if answer.HasField("probability"):
         measured.insert(0, _measurement("probability", answer.probability * 100, PERCENT))
     presence = []
-    if one.reading.lesions or answer.looked_for:  # figures alone say nothing of it
-        said = codes.value("presence", "present" if one.reading.lesions else "absent")
+    positive = bool(one.reading.lesions) or _suspected(answer)
+    if positive or answer.looked_for:  # figures alone say nothing of it
+        said = codes.value("presence", "present" if positive else "absent")
         presence = [sr.QualitativeEvaluation(codes.concept("quality-presence"), said)]
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(series.uid_of("tracking", name), name),
@@ -193,6 +194,13 @@ def _answer(series: Series, one: ReadSource) -> Group:
         measurements=measured or None,
         qualitative_evaluations=[*presence, *(_evaluations(answer.qualities) or [])] or None,
     )
+
+
+def _suspected(answer: pb.Answer) -> bool:
+    """Tell whether a series shows what was looked for although no finding lies in it here."""
+    if answer.urgent or answer.reported_elsewhere:
+        return True
+    return answer.HasField("probability") and 0 < answer.operating_point <= answer.probability
 
 
 def _algorithm(one: ReadSource) -> sr.AlgorithmIdentification | None:

@@ -414,6 +414,7 @@ class Answer(_message.Message):
     URGENT_FIELD_NUMBER: _builtins.int
     LOOKED_FOR_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
+    REPORTED_ELSEWHERE_FIELD_NUMBER: _builtins.int
     function: Global___Function.ValueType
     """Which reading."""
     series_instance_uid: _builtins.str
@@ -426,6 +427,8 @@ class Answer(_message.Message):
     """Threshold that was used: on `probability` where that is stated, else on each finding's."""
     urgent: _builtins.bool
     """True when a physician must look at once."""
+    reported_elsewhere: _builtins.int
+    """How many of its findings are reported under another series that shows them more surely."""
     @_builtins.property
     def measures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measure]:
         """Measures of the series as a whole."""
@@ -459,10 +462,11 @@ class Answer(_message.Message):
         urgent: _builtins.bool = ...,
         looked_for: _abc.Iterable[_builtins.str] | None = ...,
         models: _abc.Iterable[_builtins.str] | None = ...,
+        reported_elsewhere: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "probability", b"probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "function", b"function", "looked_for", b"looked_for", "measures", b"measures", "models", b"models", "operating_point", b"operating_point", "probability", b"probability", "qualities", b"qualities", "series_instance_uid", b"series_instance_uid", "statements", b"statements", "urgent", b"urgent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "function", b"function", "looked_for", b"looked_for", "measures", b"measures", "models", b"models", "operating_point", b"operating_point", "probability", b"probability", "qualities", b"qualities", "reported_elsewhere", b"reported_elsewhere", "series_instance_uid", b"series_instance_uid", "statements", b"statements", "urgent", b"urgent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
     _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
