@@ -275,6 +275,26 @@ async def test_with_tls_only_a_certificate_of_the_authority_gets_in(
     assert await asyncio.to_thread(_send, made.port, ct()) == []
 
 
+@pytest.mark.requirement("DX-RCV-04")
+async def test_a_report_is_tried_again_though_the_intake_was_away(
+    listen: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, sent = await listen(), list[tuple[int, Dataset]]()
+    answers: list[Any] = [OSError("the database is away"), {"1.2.3"}]
+
+    async def held(*_: Any) -> set[str]:
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return set(answer)
+
+    monkeypatch.setattr(made._receiver, "held", held)
+    monkeypatch.setattr(listening, "REPORT_PAUSE_S", 0.01)
+    monkeypatch.setattr(listening.commitment, "send", lambda _, __, *report: sent.append(report))
+    request = listening.commitment.Request("1.2.9", [listening.Named("1.2", "1.2.3")])
+    await made._report(Device("CT1", "demo", report_to=(HOST, 1)), request)
+    assert [event_type for event_type, _ in sent] == [listening.commitment.ALL_HELD]
+
+
 @pytest.mark.requirement("DX-RCV-02")
 async def test_a_caller_that_says_nothing_keeps_nobody_waiting(
     listen: Open, tmp_path: Path, ct: Callable[..., bytes]

@@ -193,17 +193,17 @@ class Listener:
         task.add_done_callback(self._reports.discard)
 
     async def _report(self, device: Device, request: commitment.Request) -> None:
-        held = await self._receiver.held(device.tenant, request.named)
-        event_type, information = commitment.report(request, held)
         pause_s = REPORT_PAUSE_S
         for left in reversed(range(REPORT_TRIES)):
             try:
-                await asyncio.to_thread(
-                    commitment.send, self._settings.dimse_title, device, event_type, information
-                )
+                # Asked anew each time: what is promised must be true when it is sent.
+                held = await self._receiver.held(device.tenant, request.named)
+                report = commitment.report(request, held)
+                title = self._settings.dimse_title
+                await asyncio.to_thread(commitment.send, title, device, *report)
                 return
-            except Unavailable as error:
-                log.warning("a storage commitment report waits: %s", error.message)
+            except Exception as error:  # noqa: BLE001 - a device waits for its report
+                log.warning("a storage commitment report waits: %s", telemetry.frames(error))
             if left:
                 await asyncio.sleep(pause_s)
                 pause_s *= 2

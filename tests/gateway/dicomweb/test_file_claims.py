@@ -102,9 +102,7 @@ async def test_the_frames_of_one_case_are_not_those_of_another_at_the_same_place
     blobs, tables, head = memory_blobs(), frames.Tables(), Dataset()
     said = {}
     for case, first in (("case-1", b"1111"), ("case-2", b"22222222")):
-        file = (
-            b"12345678\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0" + b"\0" * 4
-        )
+        file = b"12345678\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0" + b"\0" * 4
         for frame in (first, b"last" + first):
             file += b"\xfe\xff\x00\xe0" + len(frame).to_bytes(4, "little") + frame
         await blobs.put("north", case, "imaging-1/series-1.zip", file)
