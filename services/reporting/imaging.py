@@ -14,7 +14,7 @@ from services.reporting import imaging_components as components
 from services.reporting import imaging_observations as observations
 from services.reporting import imaging_words as words
 from services.reporting.draft import Draft, Part, Topic
-from services.reporting.words import listed, say, why
+from services.reporting.words import Language, listed, say, why
 
 
 def compose(draft: Draft, part: Part, found: pb.ImagingFindings) -> Topic:
@@ -65,13 +65,17 @@ def _text(draft: Draft, found: pb.ImagingFindings, topic: Topic) -> None:
     """Write findings, impression, recommendation and remarks; the last say what was not read."""
     language = draft.language
     written: dict[str, list[str]] = {section: [] for section in words.SECTIONS}
-    written[words.FINDINGS] += [words.line(language, finding) for finding in found.findings]
+    for finding in found.findings:
+        series = finding.place.series_instance_uid
+        line = words.line(language, finding)
+        written[words.FINDINGS] += _in_series(language, found, finding.function, series, [line])
     for answer in found.answers:
         first, *rest = observations.answer_lines(draft, found, answer)
         own = words.sentences(language, answer.statements, words.IMPRESSION)
+        where = (language, found, answer.function, answer.series_instance_uid)
         # A reading's own sentences say what its count and probability say, and more.
-        written[words.IMPRESSION] += own or [first]
-        written[words.FINDINGS] += rest
+        written[words.IMPRESSION] += _in_series(*where, own or [first])
+        written[words.FINDINGS] += _in_series(*where, rest)
     for section in words.SECTIONS:
         for finding in found.findings:
             written[section] += words.of_finding(language, finding, section)
@@ -84,6 +88,21 @@ def _text(draft: Draft, found: pb.ImagingFindings, topic: Topic) -> None:
         if lines:
             topic.conclusion.append(say(language, f"{_HEADINGS[section]}-heading"))
             topic.conclusion += lines
+
+
+def _in_series(
+    language: Language, found: pb.ImagingFindings, function: int, series: str, lines: list[str]
+) -> list[str]:
+    """Return lines with the number of their series, where one reading has read several.
+
+    Two views of one injury, or two reconstructions, would else contradict each other.
+    """
+    read = {one.series_instance_uid for one in found.answers if one.function == function}
+    uids = [one.series_instance_uid for one in found.series]
+    if len(read) < 2 or series not in uids:
+        return lines
+    number = uids.index(series) + 1
+    return [say(language, "in-series", number=number, line=line) for line in lines]
 
 
 _HEADINGS = {

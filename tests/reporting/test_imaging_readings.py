@@ -333,6 +333,21 @@ def test_an_unknown_name_or_sentence_is_shown(composed: Make, language: Language
     assert "no such key" in text and "side = left" in text and "haemorrhage shift" in text
 
 
+@pytest.mark.requirement("DX-OUT-17")
+@pytest.mark.parametrize(("language", "word"), [("en", "Series {}: "), ("zh", "影像序列{}：")])
+def test_two_views_of_one_injury_say_which_of_them_they_speak_of(
+    composed: Make, language: Language, word: str
+) -> None:
+    findings = found()
+    other = findings.answers.add()
+    other.CopyFrom(findings.answers[1])
+    other.series_instance_uid = findings.series[3].series_instance_uid
+    lines = conclusion(composed(language, findings))
+    assert sum(line.startswith(word.format(2)) for line in lines) == 2  # the wrist, its count
+    assert sum(line.startswith(word.format(4)) for line in lines) == 1  # none in the other view
+    assert not [line for line in conclusion(composed(language)) if word[:3] == line[:3]]
+
+
 @pytest.mark.requirement("DX-OUT-18")
 @pytest.mark.parametrize(
     ("language", "reason"), [("en", "not a head CT"), ("zh", "不是可分析的头部CT")]
