@@ -13,6 +13,7 @@ from services.imaging.nodules.find import Nodule
 from services.imaging.nodules.impression import Limits
 from services.imaging.nodules.lung_rads import Category, suspicious
 from services.imaging.nodules.prior import POSITION, position
+from services.imaging.nodules.where import AROUND_MM
 from services.imaging.reading import measure, quality, statement
 from services.imaging.series.volume import Volume
 
@@ -80,7 +81,8 @@ def _measures(known: Known) -> Iterator[pb.Measure]:
         solid = size.lung_rads_mean(one.solid.long_mm, one.solid.short_mm)
         yield measure("solid-diameter", solid, "mm")
     yield measure("attenuation", known.nodule.measures.mean_hu, "[hnsf'U]")
-    yield measure("pleura-distance", known.pleura_mm, "mm")
+    if known.pleura_mm < AROUND_MM:  # farther was not looked
+        yield measure("pleura-distance", known.pleura_mm, "mm")
     if grown := assess.grown(one, known.before):
         yield measure("growth", grown.percent, "%")
         if grown.doubling_days is not None:

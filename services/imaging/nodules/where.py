@@ -11,7 +11,7 @@ from services.imaging.nodules.segment import Region
 from services.imaging.series.volume import Volume
 
 AROUND_MM = 45.0
-"""Distances are measured up to this; farther is said as this."""
+"""Distances are measured up to this; what is farther is not said."""
 
 Floats = npt.NDArray[np.float64]
 
