@@ -166,7 +166,8 @@ class Admission:
         if missing := self._gathering.awaited(found, now, now, due):
             answer = _answer(case, keys, [*problems, *gathering.waits_for(missing)])
             event = CaseReceived(case=case, subject_key=keys.subject)
-            draft = Draft(answer, event, keys.content, keys.all, [own], _trace())
+            studies = await self._gathering.keys(tenant, found)
+            draft = Draft(answer, event, keys.content, keys.all, [own], _trace(), studies)
             outcome = await self._waiting.add(draft, bundle, now)
         else:
             source = gathering.Source(read, bundle, problems)

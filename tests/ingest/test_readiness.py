@@ -188,6 +188,31 @@ async def test_images_that_come_late_make_a_supplement_once_they_are_quiet(
 
 
 @pytest.mark.requirement("DX-RCV-06")
+async def test_images_that_an_order_waits_for_are_not_late_for_an_earlier_one(
+    waiting_world: Any, ct: Maker, bundle: Maker, study: Maker
+) -> None:
+    world = waiting_world
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.1"))
+    await world.submit(bundle(study(series=[TWO | {"numberOfInstances": 1}])))
+    (first,) = received(world)
+    done = IntakeManifest.FromString(await world.blobs.get("demo", first.manifest))
+    await world.intake.destroy("demo", done.studies[0].instances[0].blob.scope)
+    await world.intake.destroy("demo", first.manifest.scope)
+    await world.upload(ct(SOPInstanceUID="1.2.9.1.2"))
+    world.later(seconds=10)
+    answer = await world.submit(bundle(study(), identifier={"value": "another order"}))
+    assert answer.case != first.case
+    world.later(seconds=11)
+    assert await world.awaiting.look() == 0, "quiet, but named by an order that waits"
+    world.later(seconds=10)
+    assert await world.awaiting.look() == 1
+    (_, second) = received(world)
+    assert (second.case, second.supplement) == (answer.case, 0)
+    manifest = IntakeManifest.FromString(await world.blobs.get("demo", second.manifest))
+    assert "1.2.9.1.2" in [i.sop_instance_uid for i in manifest.studies[0].instances]
+
+
+@pytest.mark.requirement("DX-RCV-06")
 async def test_a_study_sent_again_awaits_another_order_and_is_not_late(
     waiting_world: Any, ct: Maker, bundle: Maker, study: Maker
 ) -> None:

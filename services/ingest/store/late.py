@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.ingest.store import cases
 from services.ingest.store.cases import Claim, Draft, Outcome
 from services.ingest.store.rows import microseconds
-from services.ingest.store.tables import CASES, INSTANCES, SCOPES, STUDIES, TAKEN
+from services.ingest.store.tables import CASES, INSTANCES, SCOPES, STUDIES, TAKEN, WAITING
 from services.kernel.crypto import FieldCipher
 
 
@@ -56,13 +56,17 @@ class LateStore:
         of_study = (STUDIES.c.tenant == SCOPES.c.tenant) & (
             STUDIES.c.study_key == SCOPES.c.study_key
         )
+        begun = ~exists().where(
+            WAITING.c.tenant == STUDIES.c.tenant, WAITING.c.case_id == STUDIES.c.case_id
+        )
         of_case = (CASES.c.tenant == STUDIES.c.tenant) & (CASES.c.case_id == STUDIES.c.case_id)
         query = (
             select(STUDIES, SCOPES.c.scope, SCOPES.c.changes, CASES.c.sealed.label("answer"))
             .select_from(SCOPES)
             .join(STUDIES, of_study)
             .join(CASES, of_case)
-            .where(SCOPES.c.is_open, SCOPES.c.touched_us <= microseconds(untouched_since), new)
+            .where(SCOPES.c.is_open, SCOPES.c.touched_us <= microseconds(untouched_since))
+            .where(new, begun)
             .limit(limit)
         )
         async with self._engine.connect() as connection:

@@ -53,7 +53,10 @@ class WaitingStore:
         self._cipher_for = cipher_for
 
     async def add(self, draft: Draft, bundle: BlobRef, since: datetime) -> Outcome:
-        """Accept a case that waits: its keys and its own scope, but no event yet."""
+        """Accept a case that waits: its keys and its own scope, but no event yet.
+
+        What arrives of its studies from now on is its own, and late for no earlier case.
+        """
         tenant, case_id = draft.answer.case.tenant, draft.answer.case.case_id
         cipher = await self._cipher_for(tenant)
         row = {
@@ -68,6 +71,7 @@ class WaitingStore:
             await cases.write_case(connection, draft, cipher)
             await cases.take(connection, draft)
             await connection.execute(insert(WAITING).values(row))
+            await cases.own_studies(connection, draft, cipher)
 
         return await cases.attempt(self._engine, write)
 
