@@ -119,7 +119,7 @@ class Listener:
 
         pynetdicom reads a PDU whole before it looks at it, and before it knows who is calling.
         """
-        socket = event.assoc.dul.socket
+        socket: Any = event.assoc.dul.socket
         socket.socket.settimeout(self._settings.dimse_idle_s)  # of one read, a handshake too
         read = socket.recv
         longest = max(self._settings.dimse_pdu_bytes or self._settings.dimse_bytes_max, PDU_BYTES)
