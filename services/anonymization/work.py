@@ -12,6 +12,7 @@ from dxmesh.event.v1.case_ref_pb2 import PartKind
 from dxmesh.event.v1.part_ready_pb2 import PartReady
 from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest, IntakeStudy
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.anonymization import submission
 from services.anonymization.identity import Identity, Imaged
@@ -144,3 +145,10 @@ def identity_of(work: Work) -> Identity:
         recipient=before.recipient if before else work.manifest.recipient,
         studies=(before.studies if before else {}) | work.studies,
     )
+
+
+def now() -> Timestamp:
+    """Return the time now."""
+    time = Timestamp()
+    time.GetCurrentTime()
+    return time

@@ -28,7 +28,7 @@ from services.anonymization.files import UnreadableInstance
 from services.anonymization.identity import Identities, Identity
 from services.anonymization.instance import Deidentifier
 from services.anonymization.pseudonyms import Hasher, Pseudonyms
-from services.anonymization.work import Work, identity_of, identity_scope, series_of
+from services.anonymization.work import Work, identity_of, identity_scope, now, series_of
 from services.kernel import subjects, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.bus import EventBus
@@ -104,7 +104,7 @@ class AnonymizationWorker:
         Unavailable
             The consent service or a store is away.
         """
-        started = _now()
+        started = now()
         tenant, case_id = event.case.tenant, event.case.case_id
         try:
             manifest = IntakeManifest.FromString(await self._intake.get(tenant, event.manifest))
@@ -268,7 +268,7 @@ class AnonymizationWorker:
             parts=work.expected(),
             set_aside=work.left_out(),
             started_time=started,
-            finished_time=_now(),
+            finished_time=now(),
             consent_version=consent_version,
             supplement=work.event.supplement,
         )
@@ -296,9 +296,3 @@ def _denied(decision: CheckConsentResponse) -> ConsentDenied:
     return ConsentDenied(
         "the consent does not permit this purpose", reason=f"CONSENT_{decision.reason}"
     )
-
-
-def _now() -> Timestamp:
-    time = Timestamp()
-    time.GetCurrentTime()
-    return time
