@@ -126,9 +126,10 @@ def gap(folder: Path) -> None:
 
 
 def twice(folder: Path) -> None:
-    """Add a slice at the place of another one, under a UID of its own."""
+    """Add a slice at the place of another one with other values; an exact copy would be dropped."""
     first = sorted((folder / "ct").glob("*"))[6]
-    change(first, folder / "ct" / "again.dcm", SOPInstanceUID=generate_uid(prefix="2.25."))
+    uid = generate_uid(prefix="2.25.")
+    change(first, folder / "ct" / "again.dcm", SOPInstanceUID=uid, RescaleIntercept=-1010)
 
 
 def uneven(folder: Path) -> None:

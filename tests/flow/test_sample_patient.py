@@ -67,7 +67,12 @@ def test_dicom_objects_lead_to_the_images_that_were_submitted(
     running: Running, case_id: str
 ) -> None:
     found = running.ehr.get("/fhir/DocumentReference?contenttype=application/dicom")
-    documents = [entry["resource"] for entry in found["entry"]]
+    study = read([SAMPLES / "ct"]).instances[0].study
+    documents = [
+        entry["resource"]
+        for entry in found["entry"]
+        if f"/studies/{study}/" in entry["resource"]["content"][0]["attachment"]["url"]
+    ]
     kinds = {each["type"]["coding"][0]["code"]: each for each in documents}
     assert kinds.keys() >= {"SEG", "SR", "KO"}
     submitted = {instance.uid for instance in read([SAMPLES / "ct"]).instances}

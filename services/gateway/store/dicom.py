@@ -136,7 +136,7 @@ class DicomIndex:
             hashes = [_hash(hasher, "study", uid) for uid in wanted.studies]
             query = query.where(table.study.in_(hashes))
         if wanted.days != (0, 0):
-            query = query.where(table.day.between(*wanted.days))
+            query = query.where(table.day.between(*map(_packed, wanted.days)))
         if wanted.patient_id:
             query = query.where(table.patient == _hash(hasher, "patient-id", wanted.patient_id))
         if wanted.accession:
@@ -211,6 +211,13 @@ def _first(attributes: Attributes, tag: str) -> str:
     return str(value)
 
 
+def _packed(day: int) -> int:
+    """Return YYYYMMDD in the order of days but in other digits: no date lies there to be read."""
+    year, rest = divmod(day, 10_000)
+    month, of_month = divmod(rest, 100)
+    return year << 14 | month << 7 | of_month
+
+
 def _study_row(cipher: Cipher, hasher: KeyedHash, tenant: str, study: Study) -> dict[str, Any]:
     day = _first(study.attributes, "00080020")
     key = _hash(hasher, "study", study.uid)
@@ -218,7 +225,7 @@ def _study_row(cipher: Cipher, hasher: KeyedHash, tenant: str, study: Study) -> 
         "tenant": tenant,
         "study": key,
         "case_id": study.case_id,
-        "day": int(day) if len(day) == 8 and day.isdigit() else 0,
+        "day": _packed(int(day)) if len(day) == 8 and day.isdigit() else 0,
         "patient": _hash(hasher, "patient-id", _first(study.attributes, "00100020")),
         "accession": _hash(hasher, "accession", _first(study.attributes, "00080050")),
         "sealed": cipher.encrypt(

@@ -31,7 +31,8 @@ DICOM_STUDIES = Table(
     Index("gateway_dicom_studies_by_case", "tenant", "case_id"),
 )
 """One row per study and case. `study`, `patient` and `accession` are keyed hashes of the UID,
-the Patient ID and the Accession Number; `day` is the study's date as YYYYMMDD, 0 when unknown."""
+the Patient ID and the Accession Number; `day` is the study's date, year, month and day in 14, 7
+and 7 bits, 0 when unknown."""
 
 DICOM_SERIES = Table(
     "gateway_dicom_series",
