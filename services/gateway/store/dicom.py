@@ -136,7 +136,8 @@ class DicomIndex:
             hashes = [_hash(hasher, "study", uid) for uid in wanted.studies]
             query = query.where(table.study.in_(hashes))
         if wanted.days != (0, 0):
-            query = query.where(table.day.between(*map(_packed, wanted.days)))
+            first, last = wanted.days
+            query = query.where(table.day.between(_packed(first), _packed(last)))
         if wanted.patient_id:
             query = query.where(table.patient == _hash(hasher, "patient-id", wanted.patient_id))
         if wanted.accession:
