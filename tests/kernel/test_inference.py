@@ -76,7 +76,7 @@ async def test_every_way_gives_the_same_numbers_for_any_number_of_rows(
         np.testing.assert_allclose(answer["y"], expected(rows(n)["x"])["y"], rtol=1e-5, atol=1e-6)
     assert await inference.ready(MODEL)
     assert not await inference.ready("absent")
-    assert regions() == before
+    assert regions() <= before  # another mesh on this machine may have ended meanwhile
 
 
 @pytest.mark.requirement("DX-ARC-10")
@@ -97,7 +97,7 @@ async def test_tensors_the_model_does_not_take_are_invalid_and_leave_nothing(
         with pytest.raises(InvalidInput):
             await inference.infer(MODEL, inputs)
     assert (await inference.infer(MODEL, rows(2)))["y"].shape == (2, 3)
-    assert regions() == before
+    assert regions() <= before  # another mesh on this machine may have ended meanwhile
 
 
 @pytest.mark.requirement("DX-IMG-101")
@@ -110,7 +110,7 @@ async def test_model_that_is_not_there_is_told_from_a_server_that_is_not(
     assert (caught.value.reason, caught.value.facts) == ("MODEL_MISSING", {"model": "absent"})
     assert caught.value.retry_after_s is None
     assert not await inference.ready("absent")
-    assert regions() == before
+    assert regions() <= before  # another mesh on this machine may have ended meanwhile
 
 
 @pytest.mark.flow
@@ -130,7 +130,7 @@ async def test_triton_killed_is_unavailable_and_works_again_when_it_is_back(
     with pytest.raises(Unavailable):
         await inference.infer(MODEL, rows(3))
     assert not await inference.ready(MODEL)
-    assert regions() == before
+    assert regions() <= before  # another mesh on this machine may have ended meanwhile
     await asyncio.to_thread(triton_server.start)
     for _ in range(50):  # the channel waits a little before it connects again
         try:
@@ -139,7 +139,7 @@ async def test_triton_killed_is_unavailable_and_works_again_when_it_is_back(
         except Unavailable:
             await asyncio.sleep(0.2)
     np.testing.assert_allclose(answer["y"], expected(rows(3)["x"])["y"], rtol=1e-5)
-    assert regions() == before
+    assert regions() <= before  # another mesh on this machine may have ended meanwhile
     await inference.close()
 
 
@@ -163,7 +163,7 @@ asyncio.run(infer())
     command = [sys.executable, "-c", script, triton_server.url]
     killed = await asyncio.to_thread(subprocess.run, command, check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert regions() == before
+    assert regions() <= before  # another mesh on this machine may have ended meanwhile
     (left,) = await mapped(triton_server)
     inference = TritonInference(triton_server.url, shared_memory=True, timeout_s=10)
     await inference.infer(MODEL, rows(3))
