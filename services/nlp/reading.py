@@ -72,7 +72,7 @@ def _in_sentence(note: Note, tokens: Sequence[Token], section: Section) -> list[
     ends = [each.start for each in found[1:]] + [tokens[-1].end]
     return _with_reactions(
         [
-            _mention(note, each, _in_section(each, what, section), section, end)
+            _mention(note, each, in_section(each, what, section), section, end)
             for each, what, end in zip(found, said, ends, strict=True)
         ]
     )
@@ -114,7 +114,7 @@ def _with_reactions(mentions: list[Mention]) -> list[Mention]:
     return result[::-1]
 
 
-def _in_section(found: Found, said: Assertion, section: Section) -> Assertion:
+def in_section(found: Found, said: Assertion, section: Section) -> Assertion:
     """Return the assertion with what the section and the name themselves say."""
     chronic = found.term is not None and found.term.use in ("chronic", "history")
     reaction = found.kind is Kind.PROBLEM and section is Section.ALLERGIES
