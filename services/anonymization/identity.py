@@ -39,6 +39,8 @@ class Identity:
     recipient: str = ""
     studies: dict[str, Imaged] = field(default_factory=dict)
     """Study UID as received → what became of its images."""
+    time_shift_s: int = 0
+    """Seconds by which DICOM times of day were moved later; 0: kept by an earlier version."""
 
 
 class Identities(Protocol):

@@ -45,6 +45,7 @@ class AnonymizationService(rpc_pb.AnonymizationServiceServicer):
             days_to_true_date=identity.days_to_true_date,
             uids=identity.uids,
             references=identity.references,
+            time_shift_s=identity.time_shift_s,
         )
 
     async def RedactText(

@@ -133,6 +133,7 @@ def identity_of(work: Work) -> Identity:
         service_request=fhir.dump(read.service_request).decode() if read.service_request else "",
         imaging_studies=[fhir.dump(each).decode() for each in read.imaging_studies],
         days_to_true_date=-pseudonyms.shift_days,
+        time_shift_s=pseudonyms.shift_seconds,
         # Besides these, whatever an instance names by a UID, such as its frame of reference:
         # objects that are made of the images name it too, and go back to the hospital.
         uids=(before.uids if before else {})

@@ -181,6 +181,7 @@ def identity(answer: ReidentifyResponse) -> Identity:
         days=answer.days_to_true_date,
         uids=dict(answer.uids),
         references=dict(answer.references),
+        time_shift_s=answer.time_shift_s,
     )
 
 

@@ -55,6 +55,8 @@ class Identity:
     """Days to add to a shifted date to get the true one."""
     uids: Mapping[str, str]
     references: Mapping[str, str]
+    time_shift_s: int = 0
+    """Seconds by which DICOM times of day stand late; 0: not known."""
 
 
 def restore(bundle: Mapping[str, Json], identity: Identity) -> dict[str, Json]:

@@ -13,6 +13,7 @@ import pytest
 from dxmesh.event.v1.case_stopped_pb2 import CaseStopped
 from pydicom.dataset import FileDataset
 
+from services.anonymization.dates import shift_tm
 from services.kernel import subjects
 from services.kernel.errors import KeyDestroyed, Unavailable
 from tests.anonymization.zone import CASE, NOTE, POTASSIUM, Mesh, send
@@ -149,6 +150,7 @@ async def test_way_back_knows_uids_references_and_the_true_dates(
     assert identity.references == {"lab-1": "Observation/k", "note-1": "DocumentReference/doc-1"}
     assert json.loads(identity.patient)["name"][0]["text"] == "赵铁柱"
     assert 1 <= identity.days_to_true_date <= 730
+    assert shift_tm(str(image.ContentTime), identity.time_shift_s) == made.ContentTime
 
 
 @pytest.mark.requirement("DX-ID-10")

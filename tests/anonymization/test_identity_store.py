@@ -113,6 +113,7 @@ async def test_service_gives_the_identity_back(store: IdentityStore) -> None:
     answer = await AnonymizationService(store).Reidentify(request, None)
     assert answer.patient_json.decode() == IDENTITY.patient
     assert (answer.days_to_true_date, dict(answer.uids)) == (10, IDENTITY.uids)
+    assert answer.time_shift_s == 0  # what an earlier version kept has none
     assert dict(answer.references) == IDENTITY.references
 
 

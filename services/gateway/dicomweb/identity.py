@@ -1,8 +1,7 @@
 """A de-identified DICOM data set made the hospital's again. Pure.
 
-What comes back: the patient, the order's number, UIDs and days. What does not: times of day
-(they stand up to half an hour late, in order), words that were taken out of descriptions, and
-pixels that were blanked.
+What comes back: the patient, the order's number, UIDs, days and times of day. What does not:
+words that were taken out of descriptions, and pixels that were blanked.
 
 Source: DICOM PS3.3 C.7.1.1, C.12.1.1.7; PS3.15 E.3.6.
 """
@@ -10,19 +9,17 @@ Source: DICOM PS3.3 C.7.1.1, C.12.1.1.7; PS3.15 E.3.6.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
+from services.gateway.dicomweb.clock import to_true_datetime, to_true_time
 from services.gateway.restore import Identity
 
 Json = Any
 
-DUMMY_DAY = "19000101"
-"""What anonymization writes where a date must be and none may stay."""
 SEXES = {"male": "M", "female": "F", "other": "O"}
 ACCESSION = "ACSN"
 TEXT_MAX = {"AccessionNumber": 16, "PatientID": 64, "StudyDescription": 64}
@@ -37,7 +34,8 @@ def restore(dataset: Dataset, identity: Identity) -> None:
     for keyword, value in (*_of_patient(identity.patient), *_of_order(dataset, identity)):
         setattr(dataset, keyword, value[: TEXT_MAX.get(keyword, 64)])
     dataset.PatientIdentityRemoved = "NO"
-    for keyword in ("DeidentificationMethod", "DeidentificationMethodCodeSequence"):
+    times = ("LongitudinalTemporalInformationModified",) if identity.time_shift_s else ()
+    for keyword in ("DeidentificationMethod", "DeidentificationMethodCodeSequence", *times):
         if keyword in dataset:
             delattr(dataset, keyword)
     meta = getattr(dataset, "file_meta", None)
@@ -54,25 +52,20 @@ def _walk(dataset: Dataset, identity: Identity, depth: int) -> None:
         elif element.VR == "UI":
             element.value = _each(element.value, lambda uid: identity.uids.get(uid, uid))
         elif element.VR in ("DA", "DT") and element.value:
-            element.value = _each(element.value, lambda text: to_true_day(text, identity.days))
+            element.value = _each(
+                element.value,
+                lambda text: to_true_datetime(text, identity.days, identity.time_shift_s),
+            )
+        elif element.VR == "TM" and element.value:
+            element.value = _each(
+                element.value, lambda text: to_true_time(text, identity.time_shift_s)
+            )
 
 
 def _each(value: Json, change: Any) -> Json:
     if isinstance(value, MultiValue):
         return [change(str(one)) for one in value]
     return change(str(value)) if value else value
-
-
-def to_true_day(text: str, days: int) -> str:
-    """Return DA or DT moved by whole days; a dummy or a partial date stays."""
-    head = text[:8]
-    if head == DUMMY_DAY or len(head) < 8 or not head.isdigit():
-        return text
-    try:
-        day = date(int(head[:4]), int(head[4:6]), int(head[6:])) + timedelta(days=days)
-    except (ValueError, OverflowError):
-        return text
-    return f"{day:%Y%m%d}".rjust(8, "0") + text[8:]
 
 
 def _of_patient(patient: Mapping[str, Json]) -> list[tuple[str, str]]:

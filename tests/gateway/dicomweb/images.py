@@ -73,7 +73,7 @@ def made(
     said = {
         "SOPClassUID": sop_class, "SOPInstanceUID": f"{series}.{number}",
         "StudyInstanceUID": study, "SeriesInstanceUID": series, "Modality": modality,
-        "StudyDate": day, "StudyTime": "101500", "SeriesDate": day, "ContentDate": day,
+        "StudyDate": day, "StudyTime": "101500", "AcquisitionDateTime": f"{day}234512.5+0800", "SeriesDate": day, "ContentDate": day,
         "PatientName": NAME, "PatientID": PATIENT_ID, "PatientBirthDate": "19640315",
         "PatientSex": "M", "AccessionNumber": ACCESSION, "StudyID": "S1", "SeriesNumber": 2,
         "InstanceNumber": number, "SeriesDescription": "CHEST LUNG", "BurnedInAnnotation": "NO",
@@ -153,6 +153,7 @@ async def hold(
         patient_json=orjson.dumps(patient),
         imaging_study_json=[orjson.dumps(one) for one in studies],
         days_to_true_date=-pseudonyms.shift_days,
+        time_shift_s=pseudonyms.shift_seconds,
         uids=uids,
     )
     world.peers.identities[case_id] = identity

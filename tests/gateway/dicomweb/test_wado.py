@@ -43,6 +43,9 @@ async def test_a_study_comes_back_as_the_hospital_sent_it(held: Any) -> None:
         assert one.PatientName == NAME and one.PatientID == PATIENT_ID
         assert one.PatientBirthDate == "19640315" and one.PatientSex == "M"
         assert (one.StudyDate, one.SeriesDate, one.ContentDate) == ("20260102",) * 3
+        times = (one.StudyTime, one.AcquisitionDateTime)
+        assert times == (original.StudyTime, original.AcquisitionDateTime)
+        assert "LongitudinalTemporalInformationModified" not in one
         assert one.AccessionNumber == ACCESSION and one.PatientIdentityRemoved == "NO"
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PixelData"):
             assert one[keyword].value == original[keyword].value

@@ -60,6 +60,94 @@ FLAG_ABNORMAL: Flag.ValueType  # 6
 """A, abnormal without a direction."""
 Global___Flag: _TypeAlias = Flag  # noqa: Y015
 
+class _RiskKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RiskKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RiskKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RISK_KIND_UNSPECIFIED: _RiskKind.ValueType  # 0
+    """Not said: as RISK_KIND_FINDING."""
+    RISK_KIND_FINDING: _RiskKind.ValueType  # 1
+    """What the values are by definition, for example a category."""
+    RISK_KIND_RISK: _RiskKind.ValueType  # 2
+    """A condition the values make likely enough to look for."""
+    RISK_KIND_ISSUE: _RiskKind.ValueType  # 3
+    """A danger, a doubt about a specimen, or results that do not fit together."""
+
+class RiskKind(_RiskKind, metaclass=_RiskKindEnumTypeWrapper):
+    """RiskKind is what a rule's statement is."""
+
+RISK_KIND_UNSPECIFIED: RiskKind.ValueType  # 0
+"""Not said: as RISK_KIND_FINDING."""
+RISK_KIND_FINDING: RiskKind.ValueType  # 1
+"""What the values are by definition, for example a category."""
+RISK_KIND_RISK: RiskKind.ValueType  # 2
+"""A condition the values make likely enough to look for."""
+RISK_KIND_ISSUE: RiskKind.ValueType  # 3
+"""A danger, a doubt about a specimen, or results that do not fit together."""
+Global___RiskKind: _TypeAlias = RiskKind  # noqa: Y015
+
+class _RiskPriority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RiskPriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RiskPriority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RISK_PRIORITY_UNSPECIFIED: _RiskPriority.ValueType  # 0
+    """Not said: as RISK_PRIORITY_ROUTINE."""
+    RISK_PRIORITY_URGENT: _RiskPriority.ValueType  # 1
+    """At once."""
+    RISK_PRIORITY_IMPORTANT: _RiskPriority.ValueType  # 2
+    """Today."""
+    RISK_PRIORITY_ROUTINE: _RiskPriority.ValueType  # 3
+    """With the rest of the report."""
+
+class RiskPriority(_RiskPriority, metaclass=_RiskPriorityEnumTypeWrapper):
+    """RiskPriority is how soon a physician should see a statement."""
+
+RISK_PRIORITY_UNSPECIFIED: RiskPriority.ValueType  # 0
+"""Not said: as RISK_PRIORITY_ROUTINE."""
+RISK_PRIORITY_URGENT: RiskPriority.ValueType  # 1
+"""At once."""
+RISK_PRIORITY_IMPORTANT: RiskPriority.ValueType  # 2
+"""Today."""
+RISK_PRIORITY_ROUTINE: RiskPriority.ValueType  # 3
+"""With the rest of the report."""
+Global___RiskPriority: _TypeAlias = RiskPriority  # noqa: Y015
+
+class _EvidenceStrength:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EvidenceStrengthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EvidenceStrength.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVIDENCE_STRENGTH_UNSPECIFIED: _EvidenceStrength.ValueType  # 0
+    """Not said."""
+    EVIDENCE_STRENGTH_DEFINITION: _EvidenceStrength.ValueType  # 1
+    """It holds by definition of a guideline or classification."""
+    EVIDENCE_STRENGTH_STRONG: _EvidenceStrength.ValueType  # 2
+    """Strong: guideline recommendation on good evidence."""
+    EVIDENCE_STRENGTH_MODERATE: _EvidenceStrength.ValueType  # 3
+    """Moderate: guideline or several studies."""
+    EVIDENCE_STRENGTH_WEAK: _EvidenceStrength.ValueType  # 4
+    """Weak: review, expert opinion or a single study."""
+
+class EvidenceStrength(_EvidenceStrength, metaclass=_EvidenceStrengthEnumTypeWrapper):
+    """EvidenceStrength is how strongly its source supports a statement."""
+
+EVIDENCE_STRENGTH_UNSPECIFIED: EvidenceStrength.ValueType  # 0
+"""Not said."""
+EVIDENCE_STRENGTH_DEFINITION: EvidenceStrength.ValueType  # 1
+"""It holds by definition of a guideline or classification."""
+EVIDENCE_STRENGTH_STRONG: EvidenceStrength.ValueType  # 2
+"""Strong: guideline recommendation on good evidence."""
+EVIDENCE_STRENGTH_MODERATE: EvidenceStrength.ValueType  # 3
+"""Moderate: guideline or several studies."""
+EVIDENCE_STRENGTH_WEAK: EvidenceStrength.ValueType  # 4
+"""Weak: review, expert opinion or a single study."""
+Global___EvidenceStrength: _TypeAlias = EvidenceStrength  # noqa: Y015
+
 @_typing.final
 class LabResult(_message.Message):
     """LabResult is one result as it came and as it was understood."""
@@ -245,6 +333,38 @@ class Score(_message.Message):
 Global___Score: _TypeAlias = Score  # noqa: Y015
 
 @_typing.final
+class Counterpoint(_message.Message):
+    """Counterpoint is something that argues against a statement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_EN_FIELD_NUMBER: _builtins.int
+    TEXT_ZH_FIELD_NUMBER: _builtins.int
+    EVIDENCE_IDS_FIELD_NUMBER: _builtins.int
+    text_en: _builtins.str
+    """Sentence in English."""
+    text_zh: _builtins.str
+    """Sentence in Chinese."""
+    @_builtins.property
+    def evidence_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Observations and scores that show it; empty: a caveat that always holds."""
+
+    def __init__(
+        self,
+        *,
+        text_en: _builtins.str = ...,
+        text_zh: _builtins.str = ...,
+        evidence_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_ids", b"evidence_ids", "text_en", b"text_en", "text_zh", b"text_zh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Counterpoint: _TypeAlias = Counterpoint  # noqa: Y015
+
+@_typing.final
 class Risk(_message.Message):
     """Risk is a disease risk that a cited rule associates with results."""
 
@@ -256,6 +376,15 @@ class Risk(_message.Message):
     TEXT_ZH_FIELD_NUMBER: _builtins.int
     EVIDENCE_IDS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    AGAINST_FIELD_NUMBER: _builtins.int
+    NEXT_EN_FIELD_NUMBER: _builtins.int
+    NEXT_ZH_FIELD_NUMBER: _builtins.int
+    CONTRADICTS_FIELD_NUMBER: _builtins.int
+    SOURCE_URL_FIELD_NUMBER: _builtins.int
     risk_id: _builtins.str
     """Id of the rule."""
     snomed_code: _builtins.str
@@ -266,9 +395,31 @@ class Risk(_message.Message):
     """Sentence in Chinese."""
     source: _builtins.str
     """Paper or guideline."""
+    kind: Global___RiskKind.ValueType
+    """What the statement is."""
+    priority: Global___RiskPriority.ValueType
+    """How soon it should be seen."""
+    strength: Global___EvidenceStrength.ValueType
+    """How strongly the source supports it."""
+    topic: _builtins.str
+    """Topic of the rule, for example "kidney"."""
+    next_en: _builtins.str
+    """What to check next, in English; may be empty."""
+    next_zh: _builtins.str
+    """What to check next, in Chinese."""
+    source_url: _builtins.str
+    """Link to the source; may be empty."""
     @_builtins.property
     def evidence_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Observations and scores it rests on."""
+
+    @_builtins.property
+    def against(self) -> _containers.RepeatedCompositeFieldContainer[Global___Counterpoint]:
+        """What argues against it: what the results show first, then caveats."""
+
+    @_builtins.property
+    def contradicts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Rules that also hold and say the opposite."""
 
     def __init__(
         self,
@@ -279,10 +430,19 @@ class Risk(_message.Message):
         text_zh: _builtins.str = ...,
         evidence_ids: _abc.Iterable[_builtins.str] | None = ...,
         source: _builtins.str = ...,
+        kind: Global___RiskKind.ValueType = ...,
+        priority: Global___RiskPriority.ValueType = ...,
+        strength: Global___EvidenceStrength.ValueType = ...,
+        topic: _builtins.str = ...,
+        against: _abc.Iterable[Global___Counterpoint] | None = ...,
+        next_en: _builtins.str = ...,
+        next_zh: _builtins.str = ...,
+        contradicts: _abc.Iterable[_builtins.str] | None = ...,
+        source_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_ids", b"evidence_ids", "risk_id", b"risk_id", "snomed_code", b"snomed_code", "source", b"source", "text_en", b"text_en", "text_zh", b"text_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["against", b"against", "contradicts", b"contradicts", "evidence_ids", b"evidence_ids", "kind", b"kind", "next_en", b"next_en", "next_zh", b"next_zh", "priority", b"priority", "risk_id", b"risk_id", "snomed_code", b"snomed_code", "source", b"source", "source_url", b"source_url", "strength", b"strength", "text_en", b"text_en", "text_zh", b"text_zh", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
