@@ -58,7 +58,8 @@ def _alerts(draft: Draft, found: pb.ImagingFindings, topic: Topic) -> None:
     for answer in found.answers:
         if answer.urgent and (answer.function, answer.series_instance_uid) not in told:
             name = say(draft.language, f"function-{answer.function}")
-            topic.alerts.append(say(draft.language, "urgent-answer", name=name))
+            own = words.sentences(draft.language, answer.statements, words.ALERT)
+            topic.alerts += own or [say(draft.language, "urgent-answer", name=name)]
 
 
 def _text(draft: Draft, found: pb.ImagingFindings, topic: Topic) -> None:

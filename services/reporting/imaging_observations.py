@@ -118,10 +118,11 @@ def of_series(found: pb.ImagingFindings, answer: pb.Answer) -> list[pb.Finding]:
 
 def is_positive(found: pb.ImagingFindings, answer: pb.Answer) -> bool:
     """Tell whether a reading says that a series shows what it looked for."""
-    if of_series(found, answer) or answer.urgent or answer.reported_elsewhere:
+    if of_series(found, answer) or answer.reported_elsewhere:
         return True
     if not answer.HasField("probability"):
-        return False
+        return answer.urgent
+    # What is urgent need not be what was looked for: a shifted midline without blood is.
     return 0 < answer.operating_point <= answer.probability
 
 

@@ -12,6 +12,8 @@ from services.reporting.elements import readable, rounded
 from services.reporting.words import Language, has, listed, say, stated, term
 
 FINDINGS, IMPRESSION, RECOMMENDATION, REMARK = "findings", "impression", "recommendation", "remark"
+ALERT, UNSAID = "alert", "unsaid"
+"""Above everything else; and what serves the next reading alone, not a reader."""
 SECTIONS = (FINDINGS, IMPRESSION, RECOMMENDATION, REMARK)
 _SECTION = {row["key"]: row["section"] for row in tables.rows("sections")}
 _BY_ENDING = {

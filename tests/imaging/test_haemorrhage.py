@@ -314,10 +314,12 @@ def test_limits_are_judged_by_the_written_figures(
 
 
 @pytest.mark.requirement("DX-IMG-56")
-def test_a_shifted_midline_without_blood_is_no_routine() -> None:
+def test_a_shifted_midline_without_blood_is_stat() -> None:
     judged = urgency.judge(False, [], midline.Shift(8.0, 7.0, 9.0, (1,)))
-    assert judged.code == urgency.PRIORITY
-    assert [s.key for s in judged.statements] == ["haemorrhage-none-but-shift"]
+    assert judged.code == urgency.STAT
+    keys = ["haemorrhage-shift-alert", "haemorrhage-none-but-shift", "haemorrhage-stat"]
+    assert [s.key for s in judged.statements] == keys
+    assert judged.statements[0].facts["shift"] == "8.0"
     assert urgency.judge(False, [], midline.Shift(5.0, 5.0, 5.0, (1,))).code == urgency.ROUTINE
 
 

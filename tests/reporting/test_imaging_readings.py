@@ -284,6 +284,36 @@ def test_what_is_urgent_stands_first_and_counts(
     assert (counts["findings"], counts["critical"]) == (2, 1)
 
 
+@pytest.mark.requirement("DX-OUT-16")
+@pytest.mark.parametrize(
+    ("language", "word", "none"),
+    [
+        ("en", "Urgent on images: midline shift of 8.0 mm", "No sign"),
+        ("zh", "影像危急所见", "未见"),
+    ],
+)
+def test_a_shifted_midline_without_blood_alerts_and_marks_no_blood(
+    composed: Make, language: Language, word: str, none: str
+) -> None:
+    findings = found()
+    del findings.findings[:]
+    head = findings.answers[0]
+    head.probability, head.urgent = 0.1, True
+    del head.statements[:]
+    for key in ("none", "shift-alert", "none-but-shift", "stat"):
+        head.statements.add(key=f"haemorrhage-{key}", facts={"shift": "8.0", "share": "10"})
+    made = composed(language, findings)
+    lines = conclusion(made)
+    assert lines[1].startswith(word) and sum(word in line for line in lines) == 1
+    assert any(line.startswith(none) for line in lines)
+    observation = resources(made, "Observation")[0]
+    assert profile(observation) == "none-found"
+    codes = str(resources(made, "DiagnosticReport")[0]["conclusionCode"])
+    assert "RID49480" in codes and "1386000" not in codes
+    counts = reading.badges(fhir.parse(fhir.dump(made.bundle)))
+    assert (counts["findings"], counts["critical"]) == (0, 1)
+
+
 @pytest.mark.requirement("DX-OUT-17")
 def test_the_text_has_the_order_of_a_radiology_report(composed: Make) -> None:
     lines = conclusion(composed("zh"))
@@ -367,4 +397,4 @@ def test_every_word_is_there_in_both_languages_with_the_same_facts() -> None:
         names = [{part.split("}")[0] for part in text.split("{")[1:]} for text in (zh, en)]
         assert names[0] == names[1], row["key"]
     sections = {row["section"] for row in tables.rows("sections")}
-    assert sections <= {"findings", "impression", "recommendation", "remark"}
+    assert sections <= {"alert", "findings", "impression", "recommendation", "remark", "unsaid"}

@@ -150,7 +150,8 @@ def badges(bundle: Json) -> dict[str, int]:
     results, _ = laboratory(found)
     imaging = [r for r in found if needs_verdict(r) and _kind(r) == "imaging" and not _absent(r)]
     marked = [r for r in imaging if {PRESENT, *_value_codes(r)} != {PRESENT}]
-    urgent = [r for r in marked or imaging if is_urgent(r)]
+    absent = [r for r in found if needs_verdict(r) and _kind(r) == "imaging" and _absent(r)]
+    urgent = [r for r in (*(marked or imaging), *absent) if is_urgent(r)]
     return {
         "critical": sum(r.flag in CRITICAL for r in results) + len(urgent),
         "abnormal": sum(r.flag in ("H", "L", "A") for r in results),

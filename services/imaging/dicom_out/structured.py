@@ -198,9 +198,11 @@ def _answer(series: Series, one: ReadSource) -> Group:
 
 def _suspected(answer: pb.Answer) -> bool:
     """Tell whether a series shows what was looked for although no finding lies in it here."""
-    if answer.urgent or answer.reported_elsewhere:
+    if answer.reported_elsewhere:
         return True
-    return answer.HasField("probability") and 0 < answer.operating_point <= answer.probability
+    if not answer.HasField("probability"):
+        return answer.urgent
+    return 0 < answer.operating_point <= answer.probability
 
 
 def _algorithm(one: ReadSource) -> sr.AlgorithmIdentification | None:

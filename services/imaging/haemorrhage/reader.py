@@ -14,7 +14,7 @@ from services.imaging.haemorrhage.midline import Shift
 from services.imaging.haemorrhage.names import FRACTURE, MODEL, TYPES
 from services.imaging.haemorrhage.score import Scores
 from services.imaging.haemorrhage.segment import Region
-from services.imaging.haemorrhage.urgency import Urgency
+from services.imaging.haemorrhage.urgency import STAT, Urgency
 from services.imaging.reading import Ask, Context, Lesion, Reading, quality, statement
 from services.imaging.reading import measure as measured
 from services.imaging.series.volume import Volume
@@ -136,7 +136,7 @@ def _answer(
         function=pb.FUNCTION_HAEMORRHAGE,
         probability=scores.study,
         operating_point=point,
-        urgent=present,
+        urgent=urgent.code == STAT,
         looked_for=LOOKED_FOR,
     )
     if found:

@@ -1,8 +1,12 @@
 """How urgent a head CT is, and the facts that make it so.
 
+A midline shift over 5 mm is stat by itself: whatever pushes (blood as dark as brain, infarct,
+tumour) may need a surgeon within the hour, and blood that a network misses pushes too.
+
 Source: ICH score (intraparenchymal volume of 30 ml or more), surgical guidelines for acute
-subdural haematoma (thicker than 10 mm or midline shift over 5 mm), expansion (over 33% or over
-6 ml). Thickness and shift are judged as they are written, to 0.1 mm.
+subdural haematoma (thicker than 10 mm or midline shift over 5 mm), Marshall classification
+(shift over 5 mm), expansion (over 33% or over 6 ml). Thickness and shift are judged as they are
+written, to 0.1 mm.
 """
 
 from __future__ import annotations
@@ -21,8 +25,7 @@ THICK_MM = 10.0
 SHIFT_MM = 5.0
 GROWTH_SHARE, GROWTH_ML = 0.33, 6.0
 
-STAT, PRIORITY, ROUTINE = "stat", "priority", "routine"
-"""Priority: no haemorrhage is marked, but the midline has moved."""
+STAT, ROUTINE = "stat", "routine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,17 @@ def judge(
     prior: Sequence[pb.Finding] = (),
     prior_days: float | None = None,
 ) -> Urgency:
-    """Return the urgency: any haemorrhage is stat; the criteria say what makes it grave.
+    """Return the urgency: any haemorrhage is stat, and a shifted midline without one.
+
+    The criteria say what makes a haemorrhage grave.
 
     found : haemorrhages with a volume; those whose outline is the network's alone have none
     """
     shift_mm = round(abs(shift.mm), 1) if shift is not None else 0.0
     if not present:
         if shift_mm > SHIFT_MM:
-            alone = statement("haemorrhage-none-but-shift", shift=f"{shift_mm:.1f}")
-            return Urgency(PRIORITY, (alone,))
+            alone = ("haemorrhage-shift-alert", "haemorrhage-none-but-shift", "haemorrhage-stat")
+            return Urgency(STAT, tuple(statement(key, shift=f"{shift_mm:.1f}") for key in alone))
         return Urgency(ROUTINE, ())
     said = []
     largest = max((each.volume_ml for each in found), default=0.0)

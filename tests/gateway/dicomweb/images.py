@@ -73,7 +73,8 @@ def made(
     said = {
         "SOPClassUID": sop_class, "SOPInstanceUID": f"{series}.{number}",
         "StudyInstanceUID": study, "SeriesInstanceUID": series, "Modality": modality,
-        "StudyDate": day, "StudyTime": "101500", "AcquisitionDateTime": f"{day}234512.5+0800", "SeriesDate": day, "ContentDate": day,
+        "StudyDate": day, "StudyTime": "101500", "SeriesDate": day, "ContentDate": day,
+        "AcquisitionDateTime": f"{day}234512.5+0800",
         "PatientName": NAME, "PatientID": PATIENT_ID, "PatientBirthDate": "19640315",
         "PatientSex": "M", "AccessionNumber": ACCESSION, "StudyID": "S1", "SeriesNumber": 2,
         "InstanceNumber": number, "SeriesDescription": "CHEST LUNG", "BurnedInAnnotation": "NO",
