@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -96,6 +96,15 @@ class GrpcPeers:
             if broken:
                 raise broken[0] from None
             raise
+
+    async def store_files(
+        self, tenant: str, files: Sequence[tuple[str, bytes]]
+    ) -> ingest_pb.StoreInstancesResponse:
+        """Hand several small DICOM files to ingest, each with its label; see the proto."""
+        request = ingest_pb.StoreFilesRequest(tenant=tenant)
+        for label, content in files:
+            request.files.add(label=label, content=content)
+        return await rpc.call(self._ingest.StoreFiles, request, timeout_s=self._upload_s)
 
     async def reidentify(self, tenant: str, case_id: str) -> anonymization_pb.ReidentifyResponse:
         """Ask anonymization for the identity behind a case."""

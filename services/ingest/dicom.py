@@ -8,6 +8,7 @@ Source: DICOM PS3.10, 7.1 (file meta information); PS3.5, 9.1 (UIDs).
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import struct
@@ -20,6 +21,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID
 
 from services.ingest.elements import (
+    BytesCursor,
     FileCursor,
     InflatingCursor,
     UnusableInstance,
@@ -89,15 +91,23 @@ def read(source: BinaryIO, size: int) -> Header:
         EMPTY, NOT_DICOM, NESTED_ARCHIVE, TRUNCATED, MALFORMED, TOO_DEEP, DIRECTORY_FILE,
         UID_MISSING, UID_INVALID or INSTANCE_TOO_LARGE.
     """
+    return _read(FileCursor(source, size), source, size)
+
+
+def read_bytes(content: bytes) -> Header:
+    """Return which instance a file in memory holds; see `read`."""
+    return _read(BytesCursor(content), io.BytesIO(content), len(content))
+
+
+def _read(cursor: FileCursor | BytesCursor, source: BinaryIO, size: int) -> Header:
     if size == 0:
         raise UnusableInstance("the file is empty", reason="EMPTY")
-    cursor = FileCursor(source, size)
     bare = cursor.peek(PREAMBLE + len(MARK))[PREAMBLE:] != MARK
     if bare:
         _sniff(cursor)
     else:
         cursor.skip(PREAMBLE + len(MARK))
-    kept = _walk(cursor, source, size, bare)
+    kept = _walk(cursor, source, bare)
     header = _header(kept)
     if bare and UID(header.sop_class).type != "SOP Class":
         raise _not_dicom()
@@ -105,7 +115,7 @@ def read(source: BinaryIO, size: int) -> Header:
     return header
 
 
-def _sniff(cursor: FileCursor) -> None:
+def _sniff(cursor: FileCursor | BytesCursor) -> None:
     """Refuse what can not be a data set without a preamble."""
     head = cursor.peek(8)
     if head.startswith(_ARCHIVES):
@@ -117,7 +127,7 @@ def _sniff(cursor: FileCursor) -> None:
         raise _not_dicom()
 
 
-def _walk(cursor: FileCursor, source: BinaryIO, size: int, bare: bool) -> dict[int, bytes]:
+def _walk(cursor: FileCursor | BytesCursor, source: BinaryIO, bare: bool) -> dict[int, bytes]:
     """Return the UIDs' values; encodings are found as pydicom finds them."""
     meta = Walk(cursor, frozenset((MEDIA_CLASS, TRANSFER_SYNTAX)))
     try:
@@ -126,6 +136,7 @@ def _walk(cursor: FileCursor, source: BinaryIO, size: int, bare: bool) -> dict[i
             raise UnusableInstance("a DICOMDIR is no instance", reason="DIRECTORY_FILE")
         syntax = _text(meta.kept.get(TRANSFER_SYNTAX, b""))
         if syntax == DEFLATED:
+            source.seek(cursor.position)
             walk = Walk(InflatingCursor(source, INFLATED_BYTES_MAX), frozenset(UIDS))
             walk.whole(implicit=False)
             return walk.kept

@@ -81,6 +81,32 @@ class FileCursor:
         self._source.seek(self.position)
 
 
+class BytesCursor:
+    """A place in a file that is in memory."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.position = 0
+
+    def peek(self, count: int) -> bytes:
+        """Return the next bytes and stay."""
+        return self._content[self.position : self.position + count]
+
+    def take(self, count: int) -> bytes:
+        """Return the next bytes."""
+        found = self._content[self.position : self.position + count]
+        if len(found) < count:
+            raise truncated(self.position)
+        self.position += count
+        return found
+
+    def skip(self, count: int) -> None:
+        """Go on."""
+        if self.position + count > len(self._content):
+            raise truncated(self.position)
+        self.position += count
+
+
 class InflatingCursor:
     """A place in a deflated data set; holds about one piece of it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from hashlib import sha256
 from typing import Protocol
 
 from dxmesh.ingest.v1 import ingest_service_pb2 as pb
@@ -15,13 +16,14 @@ from services.ingest.archive import Archive
 from services.ingest.elements import UnusableInstance
 from services.ingest.settings import Settings
 from services.ingest.store import Intake, Spool
-from services.ingest.store.intake import OtherContent
+from services.ingest.store.keeping import Arrived, OtherContent
 from services.kernel import fhir, telemetry
 from services.kernel.crypto import checked
 from services.kernel.errors import InvalidInput, MeshError, TooLarge
 
 DICOM, ZIP, TIFF = "application/dicom", "application/zip", "image/tiff"
 SOURCE_CHARS_MAX = 200
+FILES_MAX = 256
 Message = pb.StoreInstancesRequest | pb.SubmitCaseRequest
 
 
@@ -65,6 +67,32 @@ class IngestService(rpc_pb.IngestServiceServicer):
                         await self._slide(header, spool, answer)
                     else:
                         await self._instance(header.tenant, header.label, spool, answer)
+        return answer
+
+    async def StoreFiles(
+        self, request: pb.StoreFilesRequest, context: object
+    ) -> pb.StoreInstancesResponse:
+        """Keep small DICOM files together; each refused one is named."""
+        tenant = checked(request.tenant)
+        if not 0 < len(request.files) <= FILES_MAX:
+            raise InvalidInput(f"1 to {FILES_MAX} files are needed", reason="FILES")
+        answer = pb.StoreInstancesResponse()
+        limit = self._settings.instance_bytes_max
+        labels = [each.label for each in request.files]
+        with telemetry.step("ingest.store"):
+            async with self._free:
+                read = await asyncio.to_thread(
+                    lambda: [arrived(each.content, limit) for each in request.files]
+                )
+                good = [each for each in read if isinstance(each, Arrived)]
+                kept = iter(await self._intake.keep_all(tenant, good) if good else ())
+        for label, each in zip(labels, read, strict=True):
+            outcome = next(kept) if isinstance(each, Arrived) else each
+            if isinstance(outcome, pb.StoredInstance):
+                outcome.source = label
+                answer.stored.append(outcome)
+            else:
+                _refuse(answer, label, outcome)
         return answer
 
     async def SubmitCase(
@@ -125,13 +153,27 @@ class IngestService(rpc_pb.IngestServiceServicer):
     ) -> None:
         try:
             header = await asyncio.to_thread(dicom.read, spool.reader(), spool.size)
-            answer.stored.append(await self._intake.keep(tenant, header, spool))
+            whole = spool.in_memory()
+            content = spool if whole is None else whole
+            kept = await self._intake.keep(tenant, Arrived(header, spool.sha256, content))
+            kept.source = label
+            answer.stored.append(kept)
         except (UnusableInstance, OtherContent) as error:
             _refuse(answer, label, error)
 
     def _spool(self, limit: int) -> Spool:
         error = TooLarge(f"the file is over {limit} bytes", reason="INSTANCE_TOO_LARGE")
         return Spool(self._settings.spool_dir, limit, error)
+
+
+def arrived(content: bytes, limit: int) -> Arrived | MeshError:
+    """Return a file in memory as it is kept, or why it is not."""
+    if len(content) > limit:
+        return TooLarge(f"the file is over {limit} bytes", reason="INSTANCE_TOO_LARGE")
+    try:
+        return Arrived(dicom.read_bytes(content), sha256(content).hexdigest(), content)
+    except UnusableInstance as error:
+        return error
 
 
 def _fill(pieces: Iterable[bytes], spool: Spool) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 
 import obstore
@@ -23,7 +23,7 @@ from obstore.store import ObjectStore, from_url
 
 from services.kernel.crypto import Vault, checked, read_master_key
 from services.kernel.errors import Damaged, NotFound, Unavailable
-from services.kernel.pieces import CHUNK, MAGIC, PREFIX, TAG, BlobReader, bound
+from services.kernel.pieces import CHUNK, HEAD, MAGIC, PREFIX, TAG, BlobReader, bound
 from services.kernel.settings import BadSettings, IdentitySettings, MeshSettings
 
 
@@ -41,6 +41,34 @@ class Blobs:
         sealed, digest = await asyncio.to_thread(_seal_all, key, path, content)
         await _answered(obstore.put_async(self._store, path, sealed))
         return BlobRef(scope=scope, name=name, size=len(content), sha256=digest)
+
+    async def put_all(
+        self, tenant: str, scope: str, contents: Sequence[tuple[str, bytes, str]]
+    ) -> list[BlobRef]:
+        """Store several contents: name, bytes and the SHA-256 of the bytes, 64 hex digits.
+
+        When it raises, some of them may be stored.
+        """
+        key = await self.vault.scope_key(tenant, scope, create=True)
+        paths = [_path(tenant, scope, name) for name, _, _ in contents]
+
+        def seal() -> list[bytearray]:
+            return [
+                _sealed(key, path, content)
+                for path, (_, content, _) in zip(paths, contents, strict=True)
+            ]
+
+        sealed = await asyncio.to_thread(seal)
+        writes = (obstore.put_async(self._store, *each) for each in zip(paths, sealed, strict=True))
+        for step in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(step, BaseError | OSError):
+                raise Unavailable("the blob store does not answer") from step
+            if isinstance(step, BaseException):
+                raise step
+        return [
+            BlobRef(scope=scope, name=name, size=len(content), sha256=digest)
+            for name, content, digest in contents
+        ]
 
     async def put_stream(
         self, tenant: str, scope: str, name: str, chunks: AsyncIterable[bytes]
@@ -228,10 +256,24 @@ class _Sealer:
         return sealed
 
 
-def _seal_all(key: bytes, path: str, content: bytes) -> tuple[bytes, str]:
-    sealer = _Sealer(key, path)
-    sealed = sealer.feed(content) + sealer.close()
-    return sealed, sealer.sha256
+def _seal_all(key: bytes, path: str, content: bytes) -> tuple[bytearray, str]:
+    return _sealed(key, path, content), hashlib.sha256(content).hexdigest()
+
+
+def _sealed(key: bytes, path: str, content: bytes) -> bytearray:
+    """Return what a blob of this content is in the store, made in place: copies cost most here."""
+    aead, bound_path, prefix = AESGCM(key), path.encode(), os.urandom(PREFIX)
+    chunks = max(1, -(-len(content) // CHUNK))
+    made = bytearray(HEAD + len(content) + chunks * TAG)
+    made[:HEAD] = MAGIC + prefix
+    plain, target = memoryview(content), memoryview(made)
+    for number in range(chunks):
+        piece = plain[number * CHUNK : (number + 1) * CHUNK]
+        at = HEAD + number * (CHUNK + TAG)
+        nonce, last = prefix + number.to_bytes(4, "big"), number == chunks - 1
+        place = target[at : at + len(piece) + TAG]
+        aead.encrypt_into(nonce, piece, bound(bound_path, number, last), place)
+    return made
 
 
 def _open_all(key: bytes, path: str, sealed: bytes, sha256: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
@@ -72,11 +72,26 @@ class FakePeers:
         if content[:4] == b"GOOD":
             uid = f"1.2.{len(self.uploads)}"
             instance = StoredInstance(
-                study_instance_uid="1.2.9", sop_class_uid="1.2.840", sop_instance_uid=uid
+                study_instance_uid="1.2.9",
+                sop_class_uid="1.2.840",
+                sop_instance_uid=uid,
+                source=label,
             )
             answer.stored.append(instance)
         else:
             answer.problems.add(source=label, reason="NOT_DICOM", message="not a DICOM file")
+        return answer
+
+    async def store_files(
+        self, tenant: str, files: Sequence[tuple[str, bytes]]
+    ) -> StoreInstancesResponse:
+        async def whole(content: bytes) -> AsyncIterator[bytes]:
+            yield content
+
+        answer = StoreInstancesResponse()
+        for label, content in files:
+            each = await self.store(tenant, "application/dicom", label, whole(content))
+            answer.MergeFrom(each)
         return answer
 
     async def reidentify(self, tenant: str, case_id: str) -> ReidentifyResponse:

@@ -49,9 +49,7 @@ async def listen(sqlite_world: Any) -> AsyncIterator[Open]:
     async def make(device: Device | None = None, **settings: Any) -> Listener:
         device = device or Device("CT1", sqlite_world.TENANT)
         mine = Settings(nats_url="", dimse_port=0, **settings)
-        receiver = Receiver(
-            sqlite_world.intake, spool_dir=None, bytes_max=mine.dimse_bytes_max, at_once=4
-        )
+        receiver = Receiver(sqlite_world.intake, bytes_max=mine.dimse_bytes_max, at_once=4)
         made = Listener(mine, {device.title: device}, receiver)
         made.start()
         running.append(made)

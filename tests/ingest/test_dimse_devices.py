@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.ingest.dimse import devices, statuses
-from services.ingest.store.intake import OtherContent
+from services.ingest.store.keeping import OtherContent
 from services.kernel.errors import InvalidInput, TooLarge, Unavailable
 from services.kernel.settings import BadSettings
 

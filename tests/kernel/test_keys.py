@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -66,9 +67,9 @@ def test_nonce_is_never_used_twice_for_one_key(monkeypatch: pytest.MonkeyPatch) 
         def __init__(self, key: bytes) -> None:
             self._real = AESGCM(key)
 
-        def encrypt(self, nonce: bytes, data: bytes, bound: bytes) -> bytes:
+        def encrypt_into(self, nonce: bytes, data: Any, bound: bytes, place: Any) -> int:
             used.append(nonce)
-            return self._real.encrypt(nonce, data, bound)
+            return self._real.encrypt_into(nonce, data, bound, place)
 
     monkeypatch.setattr(blobs_module, "AESGCM", Noting)
     for _ in range(5):

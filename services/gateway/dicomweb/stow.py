@@ -1,8 +1,8 @@
 """STOW-RS: POST /dicom-web/studies[/{study}] (DICOM PS3.18 10.5).
 
 Takes multipart/related with application/dicom, application/zip and image/tiff parts, or one
-such body alone; a slide in TIFF or SVS needs the study in the address. Each part goes to ingest
-as it arrives. 200: all stored; 202: some; 409: none.
+such body alone; a slide in TIFF or SVS needs the study in the address. Parts go to ingest while
+the next ones arrive, small files several in a call. 200: all stored; 202: some; 409: none.
 A DICOM JSON answer names what was stored and what was not; nothing is called stored that
 ingest did not confirm.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from types import TracebackType
 from typing import Any
 
@@ -24,22 +24,23 @@ from services.gateway.call import Call
 from services.gateway.dicomweb.multipart import Multipart, boundary
 from services.gateway.fhir.answers import media_ranges
 from services.gateway.fhir.outcome import UnsupportedMediaType
-from services.kernel import fhir
+from services.kernel import fhir, rpc
 from services.kernel.errors import InvalidInput, MeshError, TooLarge, Violation
 
-DICOM_JSON = "application/dicom+json"
+DICOM, DICOM_JSON = "application/dicom", "application/dicom+json"
 KINDS = {
-    "application/dicom": "application/dicom",
+    DICOM: DICOM,
     "application/zip": "application/zip",
     "application/x-zip-compressed": "application/zip",
     "image/tiff": "image/tiff",
 }
 CANNOT_UNDERSTAND = 0xC000
 """Failure Reason, PS3.18 Table 10.5.3-1: the file cannot be understood."""
-AT_ONCE = 4
-"""Parts of one request that are under way to ingest at a time."""
-HELD_BYTES = 4 << 20
-"""Largest part that is held for that: almost every image."""
+AT_ONCE = 3
+"""Calls to ingest of one request that are under way at a time."""
+GROUP_BYTES = rpc.MESSAGE_BYTES_MAX - (128 << 10)
+"""Most bytes of the files of one call: they travel in one message, beside their labels."""
+GROUP_FILES = 64
 OTHER_STUDY = 0xA900
 """Failure Reason: does not match; here, another study than the one in the address."""
 
@@ -57,19 +58,19 @@ class Stowed:
         problem = IntakeProblem(source=label, reason=error.reason, message=error.message)
         self.problems.append(problem)
 
-    def take(self, label: str, answer: StoreInstancesResponse) -> None:
-        """Note what ingest stored of a part; one of another study is not of this request."""
+    def take(self, answer: StoreInstancesResponse) -> None:
+        """Note what ingest stored; an instance of another study is not of this request."""
         self.problems.extend(answer.problems)
         for instance in answer.stored:
             if self.study and instance.study_instance_uid != self.study:
                 other = InvalidInput("the instance belongs to another study", reason="OTHER_STUDY")
-                self.refuse(label, other)
+                self.refuse(instance.source, other)
             else:
                 self.stored.append(instance)
 
 
 class Ahead:
-    """Sends parts to ingest while the next ones are read: a few at once, each small enough to hold.
+    """Sends parts to ingest while the next ones are read: small files in groups, a few at once.
 
     A larger part goes alone, piped through. A broken body or a peer that is away ends the
     request: the rest cannot be stored.
@@ -78,7 +79,9 @@ class Ahead:
     def __init__(self, call: Call, stowed: Stowed) -> None:
         self._call = call
         self._stowed = stowed
-        self._under_way: deque[tuple[str, asyncio.Task[StoreInstancesResponse]]] = deque()
+        self._group: list[tuple[str, bytes]] = []
+        self._bytes = 0
+        self._under_way: deque[tuple[list[str], asyncio.Task[StoreInstancesResponse]]] = deque()
 
     async def __aenter__(self) -> Ahead:
         return self
@@ -91,39 +94,58 @@ class Ahead:
     ) -> None:
         try:
             if error is None:
+                await self._send_group()
                 await self._settle(0)
         finally:
             for _, task in self._under_way:
                 task.cancel()
 
     async def keep(self, kind: str, label: str, chunks: AsyncIterator[bytes]) -> None:
-        """Send one part; return when another may follow."""
+        """Take one part; return when another may follow."""
         held, size = list[bytes](), 0
         async for chunk in chunks:
             held.append(chunk)
             size += len(chunk)
-            if size > HELD_BYTES:
-                await self._settle(0)
+            if size > GROUP_BYTES:
                 break
-        await self._settle(AT_ONCE - 1)
-        content = _joined(held, chunks if size > HELD_BYTES else None)
+        if kind == DICOM and size <= GROUP_BYTES:
+            if self._bytes + size > GROUP_BYTES or len(self._group) == GROUP_FILES:
+                await self._send_group()
+            self._group.append((label, b"".join(held)))
+            self._bytes += size
+            return
+        await self._send_group()
+        await self._settle(0)
         peers, study = self._call.gateway.peers, self._stowed.study
-        sending = peers.store(self._call.tenant, kind, label, content, study)
-        self._under_way.append((label, asyncio.ensure_future(sending)))
-        if size > HELD_BYTES:
-            await self._settle(0)
+        content = _joined(held, chunks if size > GROUP_BYTES else None)
+        await self._send([label], peers.store(self._call.tenant, kind, label, content, study))
+        await self._settle(0)
+
+    async def _send_group(self) -> None:
+        """Send the small files that were gathered."""
+        group, self._group, self._bytes = self._group, [], 0
+        if group:
+            sending = self._call.gateway.peers.store_files(self._call.tenant, group)
+            await self._send([label for label, _ in group], sending)
+
+    async def _send(
+        self, labels: list[str], sending: Coroutine[Any, Any, StoreInstancesResponse]
+    ) -> None:
+        self._under_way.append((labels, asyncio.ensure_future(sending)))
+        await self._settle(AT_ONCE - 1)
 
     async def _settle(self, left: int) -> None:
-        """Wait until at most `left` parts are under way; a lasting refusal is its part's alone."""
+        """Wait until at most `left` calls are under way; a lasting refusal is its parts' alone."""
         while len(self._under_way) > left:
-            label, task = self._under_way[0]
+            labels, task = self._under_way[0]
             try:
-                self._stowed.take(label, await task)
+                self._stowed.take(await task)
             except MeshError as error:
                 broken = error.reason in ("BAD_REQUEST", "UPLOAD_TOO_LARGE")
                 if broken or error.retry_after_s is not None:
                     raise
-                self._stowed.refuse(label, error)
+                for label in labels:
+                    self._stowed.refuse(label, error)
             self._under_way.popleft()
 
 

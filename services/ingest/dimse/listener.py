@@ -244,7 +244,6 @@ def listen(settings: Settings, intake: Intake) -> Listener | None:
         raise BadSettings("DX_INGEST_DIMSE_DEVICES_FILE cannot be read") from error
     receiver = Receiver(
         intake,
-        spool_dir=settings.spool_dir,
         bytes_max=settings.dimse_bytes_max,
         at_once=settings.uploads_at_once,
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from services.ingest import dicom
-from services.ingest.store import Intake, Spool
+from services.ingest.store import Intake
+from services.ingest.store.keeping import Arrived
 from services.kernel import telemetry
 from services.kernel.errors import InvalidInput, TooLarge
 
@@ -24,11 +25,8 @@ class Named:
 class Receiver:
     """Keeps what devices send; knows nothing of associations."""
 
-    def __init__(
-        self, intake: Intake, *, spool_dir: Path | None, bytes_max: int, at_once: int
-    ) -> None:
+    def __init__(self, intake: Intake, *, bytes_max: int, at_once: int) -> None:
         self._intake = intake
-        self._spool_dir = spool_dir
         self._bytes_max = bytes_max
         self._free = asyncio.Semaphore(at_once)
 
@@ -43,19 +41,19 @@ class Receiver:
         Unavailable
             A store is away; the sender may send it again.
         """
-        too_large = TooLarge(
-            f"the instance is over {self._bytes_max} bytes", reason="INSTANCE_TOO_LARGE"
-        )
+        if len(content) > self._bytes_max:
+            raise TooLarge(
+                f"the instance is over {self._bytes_max} bytes", reason="INSTANCE_TOO_LARGE"
+            )
         async with self._free:
-            with telemetry.step("ingest.store"), self._spool(too_large) as spool:
-                await asyncio.to_thread(_fill, spool, content)
-                header = await asyncio.to_thread(dicom.read, spool.reader(), spool.size)
+            with telemetry.step("ingest.store"):
+                header, sha256 = await asyncio.to_thread(_read, content)
                 if named != Named(header.sop_class, header.sop_instance):
                     raise InvalidInput(
                         "the data set is another instance than the request names",
                         reason="DOES_NOT_MATCH",
                     )
-                await self._intake.keep(tenant, header, spool)
+                await self._intake.keep(tenant, Arrived(header, sha256, content))
 
     async def held(self, tenant: str, named: Iterable[Named]) -> set[str]:
         """Return the SOP instance UIDs that are here and can be read."""
@@ -65,10 +63,6 @@ class Receiver:
             if await self._intake.holds(tenant, each.sop_instance)
         }
 
-    def _spool(self, too_large: TooLarge) -> Spool:
-        return Spool(self._spool_dir, self._bytes_max, too_large)
 
-
-def _fill(spool: Spool, content: bytes) -> None:
-    spool.write(content)
-    spool.finish()
+def _read(content: bytes) -> tuple[dicom.Header, str]:
+    return dicom.read_bytes(content), hashlib.sha256(content).hexdigest()

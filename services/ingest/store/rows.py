@@ -23,8 +23,9 @@ async def insert_new(
     connection: AsyncConnection, table: Table, rows: list[dict[str, Any]], key: str
 ) -> set[str]:
     """Insert the rows whose keys are not there; return the value of column `key` of those."""
-    made = _INSERTS[connection.dialect.name](table).values(rows).on_conflict_do_nothing()
-    return set((await connection.execute(made.returning(table.c[key]))).scalars())
+    # Rows as parameters, not as values: the statement is then the same for any number of them.
+    made = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing()
+    return set((await connection.execute(made.returning(table.c[key]), rows)).scalars())
 
 
 def microseconds(instant: datetime) -> int:

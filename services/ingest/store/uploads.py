@@ -53,7 +53,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class _New:
+class New:
     """An instance row to be added."""
 
     tenant: str
@@ -109,11 +109,9 @@ class UploadStore:
         await self._insert(tenant, scope, "", now)
         return scope
 
-    async def add(
-        self, tenant: str, scope: str, sop_key: str, content_key: str, sealed: bytes, now: datetime
-    ) -> Added:
+    async def add(self, row: New) -> Added:
         """Add an instance to an open upload; those that come at once share a transaction."""
-        return await self._adding.do(_New(tenant, scope, sop_key, content_key, sealed, now))
+        return await self._adding.do(row)
 
     async def of_instance(self, tenant: str, sop_key: str) -> list[Held]:
         """Return every row of an instance, in whichever upload."""
@@ -169,10 +167,10 @@ class UploadStore:
         half = SCOPES.c.case_id == "", SCOPES.c.is_open.is_(False)
         return await self._places(*half, before=before, limit=limit)
 
-    async def _add_all(self, rows: Sequence[_New]) -> list[Added]:
+    async def _add_all(self, rows: Sequence[New]) -> list[Added]:
         """Add instances in one transaction, each upload's together."""
         found: dict[tuple[str, str], set[str] | None] = {}
-        by_scope: dict[tuple[str, str], list[_New]] = {}
+        by_scope: dict[tuple[str, str], list[New]] = {}
         for row in sorted(rows, key=lambda each: each.scope):  # one order: no deadlock
             by_scope.setdefault((row.tenant, row.scope), []).append(row)
         async with self._engine.begin() as connection:
@@ -190,7 +188,7 @@ class UploadStore:
                 )
         return [self._added(row, found[row.tenant, row.scope]) for row in rows]
 
-    def _added(self, row: _New, new: set[str] | None) -> Added:
+    def _added(self, row: New, new: set[str] | None) -> Added:
         if new is None:
             self._mistrust(row.scope)
             return Added.CLOSED

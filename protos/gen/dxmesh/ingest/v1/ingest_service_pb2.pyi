@@ -86,6 +86,60 @@ class StoreInstancesRequest(_message.Message):
 Global___StoreInstancesRequest: _TypeAlias = StoreInstancesRequest  # noqa: Y015
 
 @_typing.final
+class StoreFilesRequest(_message.Message):
+    """StoreFilesRequest is a group of small files."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant."""
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstanceFile]:
+        """1 to 256 files, under 4 MiB in all."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        files: _abc.Iterable[Global___InstanceFile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreFilesRequest: _TypeAlias = StoreFilesRequest  # noqa: Y015
+
+@_typing.final
+class InstanceFile(_message.Message):
+    """InstanceFile is one DICOM file, whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Name to call the file in an error."""
+    content: _builtins.bytes
+    """Its bytes."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "label", b"label"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstanceFile: _TypeAlias = InstanceFile  # noqa: Y015
+
+@_typing.final
 class StoredInstance(_message.Message):
     """StoredInstance is one instance that is safely kept."""
 
@@ -96,6 +150,7 @@ class StoredInstance(_message.Message):
     SOP_CLASS_UID_FIELD_NUMBER: _builtins.int
     SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
     DUPLICATE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     study_instance_uid: _builtins.str
     """Study instance UID."""
     series_instance_uid: _builtins.str
@@ -106,6 +161,8 @@ class StoredInstance(_message.Message):
     """SOP instance UID."""
     duplicate: _builtins.bool
     """True when the same instance was there before."""
+    source: _builtins.str
+    """Label of the file or archive that it came in."""
     def __init__(
         self,
         *,
@@ -114,10 +171,11 @@ class StoredInstance(_message.Message):
         sop_class_uid: _builtins.str = ...,
         sop_instance_uid: _builtins.str = ...,
         duplicate: _builtins.bool = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate", b"duplicate", "series_instance_uid", b"series_instance_uid", "sop_class_uid", b"sop_class_uid", "sop_instance_uid", b"sop_instance_uid", "study_instance_uid", b"study_instance_uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate", b"duplicate", "series_instance_uid", b"series_instance_uid", "sop_class_uid", b"sop_class_uid", "sop_instance_uid", b"sop_instance_uid", "source", b"source", "study_instance_uid", b"study_instance_uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

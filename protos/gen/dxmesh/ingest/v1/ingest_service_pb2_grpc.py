@@ -40,6 +40,11 @@ class IngestServiceStub:
                 request_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesRequest.SerializeToString,
                 response_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesResponse.FromString,
                 _registered_method=True)
+        self.StoreFiles = channel.unary_unary(
+                '/dxmesh.ingest.v1.IngestService/StoreFiles',
+                request_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreFilesRequest.SerializeToString,
+                response_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesResponse.FromString,
+                _registered_method=True)
         self.SubmitCase = channel.stream_unary(
                 '/dxmesh.ingest.v1.IngestService/SubmitCase',
                 request_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitCaseRequest.SerializeToString,
@@ -59,6 +64,14 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StoreFiles(self, request, context):
+        """StoreFiles keeps several DICOM files that fit one message together. A file that
+        is refused is named by its label and leaves the others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubmitCase(self, request_iterator, context):
         """SubmitCase checks a submission Bundle and consent, and starts the case.
         First message: header; then the Bundle in chunks.
@@ -73,6 +86,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
             'StoreInstances': grpc.stream_unary_rpc_method_handler(
                     servicer.StoreInstances,
                     request_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesRequest.FromString,
+                    response_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesResponse.SerializeToString,
+            ),
+            'StoreFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.StoreFiles,
+                    request_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreFilesRequest.FromString,
                     response_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesResponse.SerializeToString,
             ),
             'SubmitCase': grpc.stream_unary_rpc_method_handler(
@@ -108,6 +126,33 @@ class IngestService:
             target,
             '/dxmesh.ingest.v1.IngestService/StoreInstances',
             dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesRequest.SerializeToString,
+            dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StoreFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dxmesh.ingest.v1.IngestService/StoreFiles',
+            dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreFilesRequest.SerializeToString,
             dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesResponse.FromString,
             options,
             channel_credentials,

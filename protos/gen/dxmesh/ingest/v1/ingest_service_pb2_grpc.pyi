@@ -37,6 +37,10 @@ class IngestServiceStub:
     """StoreInstances keeps one DICOM file, or the files of one ZIP archive, until a
     case refers to them. First message: header; then the content in chunks.
     """
+    StoreFiles: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.StoreFilesRequest, _ingest_service_pb2.StoreInstancesResponse]
+    """StoreFiles keeps several DICOM files that fit one message together. A file that
+    is refused is named by its label and leaves the others.
+    """
     SubmitCase: _grpc.StreamUnaryMultiCallable[_ingest_service_pb2.SubmitCaseRequest, _ingest_service_pb2.SubmitCaseResponse]
     """SubmitCase checks a submission Bundle and consent, and starts the case.
     First message: header; then the Bundle in chunks.
@@ -50,6 +54,10 @@ class IngestServiceAsyncStub(IngestServiceStub):
     StoreInstances: _aio.StreamUnaryMultiCallable[_ingest_service_pb2.StoreInstancesRequest, _ingest_service_pb2.StoreInstancesResponse]  # type: ignore[assignment]
     """StoreInstances keeps one DICOM file, or the files of one ZIP archive, until a
     case refers to them. First message: header; then the content in chunks.
+    """
+    StoreFiles: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.StoreFilesRequest, _ingest_service_pb2.StoreInstancesResponse]  # type: ignore[assignment]
+    """StoreFiles keeps several DICOM files that fit one message together. A file that
+    is refused is named by its label and leaves the others.
     """
     SubmitCase: _aio.StreamUnaryMultiCallable[_ingest_service_pb2.SubmitCaseRequest, _ingest_service_pb2.SubmitCaseResponse]  # type: ignore[assignment]
     """SubmitCase checks a submission Bundle and consent, and starts the case.
@@ -67,6 +75,16 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ingest_service_pb2.StoreInstancesResponse, _abc.Awaitable[_ingest_service_pb2.StoreInstancesResponse]]:
         """StoreInstances keeps one DICOM file, or the files of one ZIP archive, until a
         case refers to them. First message: header; then the content in chunks.
+        """
+
+    @_abc_1.abstractmethod
+    def StoreFiles(
+        self,
+        request: _ingest_service_pb2.StoreFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_service_pb2.StoreInstancesResponse, _abc.Awaitable[_ingest_service_pb2.StoreInstancesResponse]]:
+        """StoreFiles keeps several DICOM files that fit one message together. A file that
+        is refused is named by its label and leaves the others.
         """
 
     @_abc_1.abstractmethod
