@@ -12,6 +12,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from pydicom.dataset import FileDataset
 
@@ -20,7 +21,7 @@ from services.gateway.commit import identity as parsed
 from services.gateway.dicomweb import entries, identity, indexing
 from services.gateway.dicomweb.frames import Tables
 from services.gateway.restore import Identity
-from services.gateway.store.dicom import DicomIndex, Instance, Series
+from services.gateway.store.dicom import DicomIndex, Instance, Series, Study
 from services.kernel import telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.errors import Damaged, KeyDestroyed, MeshError, NotFound
@@ -36,6 +37,14 @@ HEADS_KEPT, HEAD_FRAMES, HEAD_BYTES = 16, 8, 16 << 20
 """Heads of objects of many frames are kept: a slide's takes as long to read as all its tile."""
 Who = tuple[str, ...]
 """Tenant, account, client and series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The images of one case."""
+
+    series: list[Series]
+    studies: list[Study]
 
 
 class Archive:
@@ -58,7 +67,7 @@ class Archive:
         self._known: OrderedDict[tuple[str, str], tuple[float, Identity]] = OrderedDict()
         self._busy = asyncio.Lock()
         self._heads: OrderedDict[tuple[str, str, str], FileDataset] = OrderedDict()
-        self._held: OrderedDict[tuple[str, str], tuple[float, list[Series]]] = OrderedDict()
+        self._held: OrderedDict[tuple[str, str], tuple[float, Held]] = OrderedDict()
         self._noted: OrderedDict[Who, float] = OrderedDict()
         self.tables = Tables()
 
@@ -130,14 +139,14 @@ class Archive:
         start = instance.at + instance.pixels
         return reader.stream(start, instance.size - instance.pixels if instance.pixels else 0)
 
-    def recent(self, tenant: str, case_id: str) -> list[Series] | None:
-        """Return the series of a case that the viewer asked for a moment ago, or None."""
+    def recent(self, tenant: str, case_id: str) -> Held | None:
+        """Return the images of a case that the viewer asked for a moment ago, or None."""
         kept = self._held.get((tenant, case_id))
         return kept[1] if kept and self._clock() - kept[0] < HELD_S else None
 
-    def remember(self, tenant: str, case_id: str, series: list[Series]) -> None:
+    def remember(self, tenant: str, case_id: str, held: Held) -> None:
         """Keep them for the frames that follow."""
-        self._held[tenant, case_id] = (self._clock(), series)
+        self._held[tenant, case_id] = (self._clock(), held)
         self._held.move_to_end((tenant, case_id))
         while len(self._held) > HELD_CASES:
             self._held.popitem(last=False)

@@ -17,7 +17,7 @@ from services.gateway.commit import signer
 from services.gateway.ehr.gate import Visit, put_cookie
 from services.gateway.progress import Case
 from services.gateway.store.ehr_writes import LINKED, Write
-from services.gateway.web import pages, review
+from services.gateway.web import pages, review, sight
 from services.gateway.web.words import LANGUAGES
 from services.gateway.web.worklist import FILTERS, make_row, ordered, shown
 from services.kernel import fhir
@@ -40,7 +40,7 @@ async def rows(call: Call, visit: Visit) -> Response:
 async def _worklist(call: Call, visit: Visit, template: str) -> Response:
     asked = call.request.query_params.get("show", "all")
     chosen = asked if asked in FILTERS else "all"
-    cases = await cases_of(call, visit)
+    cases = await sight.cases(call, await cases_of(call, visit))
     await call.audit(
         "view-worklist",
         patient=f"Patient/{visit.launch.patient}",
@@ -92,7 +92,7 @@ async def require_theirs(call: Call, visit: Visit) -> Case:
     NotFound
         There is none, or it is another patient's.
     """
-    case = await call.store.cases.get(call.tenant, call.path("id"))
+    case = await sight.case(call)
     write = await call.store.ehr_writes.get(call.tenant, case.case_id)
     if write and write.ehr == visit.ehr.name and write.patient_hash == await hash_of(call, visit):
         return case

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.gateway.fhir.search import match
+
 Json = Mapping[str, Any]
 
 
@@ -21,6 +23,8 @@ def label(bundle: Json) -> dict[str, Any]:
     if request.get("id"):
         found["based_on"] = f"ServiceRequest/{request['id']}"
     found["order"] = concept_text(request.get("code", {}))
+    if match.restricted(patient) or match.restricted(request):
+        found["restricted"] = True  # until its resources are stored and say so themselves
     return found
 
 

@@ -181,13 +181,6 @@ class DicomIndex:
             rows = (await connection.execute(query)).mappings().all()
         return [_series(cipher, dict(row)) for row in rows]
 
-    async def holds(self, tenant: str, case_id: str) -> bool:
-        """Tell whether there are images of a case."""
-        table = DICOM_SERIES.c
-        query = select(table.case_id).where(table.tenant == tenant, table.case_id == case_id)
-        async with self._db.read() as connection:
-            return (await connection.execute(query.limit(1))).first() is not None
-
     async def of_case(self, tenant: str, case_id: str) -> list[Series]:
         """Return every series of a case."""
         cipher, table = await self._db.cipher_for(tenant), DICOM_SERIES.c

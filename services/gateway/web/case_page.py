@@ -13,7 +13,7 @@ from starlette.responses import Response
 from services.gateway.call import Call
 from services.gateway.progress import Case, to_instant
 from services.gateway.store.reports import Review
-from services.gateway.web import pages
+from services.gateway.web import pages, sight
 from services.gateway.web.reading import Reading, read
 from services.gateway.web.worklist import make_row
 from services.kernel import fhir
@@ -44,7 +44,7 @@ class ReviewState:
 
 async def case_page(call: Call) -> Response:
     """Show a case: the version that waits for a signature, or the one that is signed."""
-    case = await call.store.cases.get(call.tenant, call.path("id"))
+    case = await sight.case(call)
     amending = "amend" in call.request.query_params
     version = case.held_version if amending and case.held_version else case.report_version
     return await show(call, case, version, amending=amending)
@@ -103,17 +103,14 @@ async def show(
 
 
 async def has_images(call: Call, case_id: str) -> bool:
-    """Tell whether the viewer has something to show."""
-    if call.gateway.archive is None:
-        return False
-    await call.gateway.archive.catch_up(call.tenant)
-    return await call.store.dicom.holds(call.tenant, case_id)
+    """Tell whether the viewer has something to show to who asks."""
+    return call.gateway.archive is not None and bool(await sight.series(call, case_id))
 
 
 async def read_version(call: Call, case: Case, version: int) -> Reading:
     """Return a composed version as the page shows it."""
     bundle = await call.store.reports.composed(call.tenant, case.case_id, version)
-    return read(bundle)
+    return read(await sight.bundle(call, bundle))
 
 
 async def _signed(call: Call, reading: Reading) -> Reading:
@@ -125,11 +122,12 @@ async def _signed(call: Call, reading: Reading) -> Reading:
 
 async def image(call: Call) -> Response:
     """Return a key image of a composed version, PNG."""
-    case = await call.store.cases.get(call.tenant, call.path("id"))
+    case = await sight.case(call)
     number, wanted = call.path("version"), call.path("image")
     if not re.fullmatch(r"[0-9]{1,6}", number):
         raise InvalidInput("not a version", reason="BAD_REQUEST")
     bundle = await call.store.reports.composed(call.tenant, case.case_id, int(number))
+    bundle = await sight.bundle(call, bundle)
     for entry in bundle["entry"]:
         resource = entry["resource"]
         if resource["resourceType"] == "Binary" and resource["id"] == wanted:

@@ -20,7 +20,7 @@ from services.gateway.commit import signer
 from services.gateway.progress import Case, case_ref, language_tag, to_instant
 from services.gateway.signing import AGREE, DISAGREE, EDIT, VERDICTS
 from services.gateway.store.reports import Review
-from services.gateway.web import case_page, markings, pages, session
+from services.gateway.web import case_page, markings, pages, session, sight
 from services.gateway.web.reading import Reading
 from services.gateway.web.words import Words
 from services.kernel import fhir
@@ -39,7 +39,7 @@ Content = dict[str, Any]
 async def save_draft(call: Call) -> Response:
     """Keep what was written so far; answers with a line that says when."""
     form = await form_of(call.request)
-    case = await call.store.cases.get(call.tenant, call.path("id"))
+    case = await sight.case(call)
     version = _version(form)
     when_us = await call.store.reports.save_draft(
         call.tenant, case.case_id, call.principal.name, version, read_form(form)
@@ -50,7 +50,7 @@ async def save_draft(call: Call) -> Response:
 async def sign(call: Call) -> Response:
     """Check verdicts and password, have reporting sign, store the signed report."""
     form = await form_of(call.request)
-    case = await call.store.cases.get(call.tenant, call.path("id"))
+    case = await sight.case(call)
     version, content = _version(form), read_form(form)
     if version != (case.held_version or case.report_version):
         raise Conflict("a later version of the report has come", reason="VERSION_CHANGED")

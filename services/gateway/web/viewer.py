@@ -18,7 +18,7 @@ from starlette.responses import Response
 from services.gateway.call import Call
 from services.gateway.dicomweb import frames, pictures, wado, wanted
 from services.gateway.store.dicom import Instance, Series
-from services.gateway.web import outlines, stacks
+from services.gateway.web import outlines, sight, stacks
 from services.kernel.errors import InvalidInput, NotFound
 from services.kernel.pieces import BlobReader
 
@@ -31,16 +31,13 @@ _UID = re.compile(r"[0-9.]{1,64}")
 
 async def describe(call: Call) -> Response:
     """Return what there is to see of a version of a case, and where its findings lie."""
-    case = await call.store.cases.get(call.tenant, call.path("id"))
+    case = await sight.case(call)
     version = call.path("version")
     if not re.fullmatch(r"[0-9]{1,6}", version):
         raise InvalidInput("not a version", reason="BAD_REQUEST")
     bundle = await call.store.reports.composed(call.tenant, case.case_id, int(version))
-    series = []
-    if call.gateway.archive is not None:
-        await call.gateway.archive.catch_up(call.tenant)
-        series = wanted.merged(await call.store.dicom.of_case(call.tenant, case.case_id))
-        call.gateway.archive.remember(call.tenant, case.case_id, series)
+    bundle = await sight.bundle(call, bundle)
+    series = await sight.series(call, case.case_id) if call.gateway.archive else []
     await call.audit(
         "view-images",
         f"Task/{case.case_id}",
@@ -100,7 +97,7 @@ async def overlay(call: Call) -> Response:
 
 async def _opened(call: Call) -> tuple[Instance, Dataset, BlobReader, int]:
     """Return an instance of the case, its head, its blob, and the frame that is asked for."""
-    case = await call.store.cases.get(call.tenant, call.path("id"))
+    case = await sight.case(call)
     names = [str(call.request.path_params.get(name, "")) for name in ("series", "instance")]
     number = str(call.request.path_params.get("frame", "1"))
     if not all(_UID.fullmatch(name) for name in names) or not re.fullmatch(r"\d{1,7}", number):
@@ -115,13 +112,7 @@ async def _opened(call: Call) -> tuple[Instance, Dataset, BlobReader, int]:
 async def _of_case(
     call: Call, case_id: str, series_uid: str, instance_uid: str
 ) -> tuple[Series, Instance]:
-    archive = wanted.archive_of(call)
-    held = archive.recent(call.tenant, case_id)
-    if held is None:
-        await archive.catch_up(call.tenant)
-        held = wanted.merged(await call.store.dicom.of_case(call.tenant, case_id))
-        archive.remember(call.tenant, case_id, held)
-    for series in held:
+    for series in await sight.series(call, case_id):
         for instance in series.instances if series.uid == series_uid else ():
             if instance.uid == instance_uid:
                 return series, instance

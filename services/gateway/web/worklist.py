@@ -13,7 +13,7 @@ from services.gateway.access import trail
 from services.gateway.call import Call
 from services.gateway.fhir.submission import describe
 from services.gateway.progress import STOPPED, Case, to_instant
-from services.gateway.web import pages
+from services.gateway.web import pages, sight
 from services.kernel.subjects import priority_name
 
 FILTERS = ("open", "ready", "signed", "stopped", "all")
@@ -65,7 +65,7 @@ def _filter(call: Call) -> str:
 
 
 async def _rows(call: Call, chosen: str) -> list[Row]:
-    cases = await call.store.cases.latest(call.tenant, limit=LIMIT)
+    cases = await sight.cases(call, await call.store.cases.latest(call.tenant, limit=LIMIT))
     await call.audit("worklist", "Task", query=trail.query_of(call.request))
     now_us = time.time_ns() // 1000
     return ordered([row for case in cases if shown(row := make_row(case, now_us), chosen)])
