@@ -53,8 +53,7 @@ def _alerts(draft: Draft, found: pb.ImagingFindings, topic: Topic) -> None:
     for finding in found.findings:
         if finding.urgent:
             told.add((finding.function, finding.place.series_instance_uid))
-            line = words.line(draft.language, finding)
-            topic.alerts.append(say(draft.language, "urgent-finding", line=line))
+            topic.alerts.append(words.alert(draft.language, finding))
     for answer in found.answers:
         if answer.urgent and (answer.function, answer.series_instance_uid) not in told:
             name = say(draft.language, f"function-{answer.function}")
@@ -71,10 +70,10 @@ def _text(draft: Draft, found: pb.ImagingFindings, topic: Topic) -> None:
         line = words.line(language, finding)
         written[words.FINDINGS] += _in_series(language, found, finding.function, series, [line])
     for answer in found.answers:
-        first, *rest = observations.answer_lines(draft, found, answer)
         own = words.sentences(language, answer.statements, words.IMPRESSION)
-        where = (language, found, answer.function, answer.series_instance_uid)
         # A reading's own sentences say what its count and probability say, and more.
+        first, *rest = observations.answer_lines(draft, found, answer, alone=not own)
+        where = (language, found, answer.function, answer.series_instance_uid)
         written[words.IMPRESSION] += _in_series(*where, own or [first])
         written[words.FINDINGS] += _in_series(*where, rest)
     for section in words.SECTIONS:

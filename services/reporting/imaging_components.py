@@ -62,7 +62,7 @@ def _certainty(name: str, probability: float) -> Json:
 def _measures(draft: Draft, measures: Sequence[pb.Measure]) -> list[Json]:
     made: list[Json] = []
     for each in measures:
-        name = term(draft.language, f"measure-{each.name}")
+        name = words.label(draft.language, term(draft.language, f"measure-{each.name}"))
         code = codes.named(f"measure-{each.name}", _own(each.name), name)
         value = words.number(each.value, each.unit)
         component: Json = {
@@ -83,7 +83,7 @@ def _measures(draft: Draft, measures: Sequence[pb.Measure]) -> list[Json]:
 def _qualities(draft: Draft, qualities: Sequence[pb.Quality]) -> list[Json]:
     made: list[Json] = []
     for each in qualities:
-        name = term(draft.language, f"quality-{each.name}")
+        name = words.label(draft.language, term(draft.language, f"quality-{each.name}"))
         component: Json = {"code": {"coding": [_own(each.name)], "text": name}}
         chance = words.percent(each.probability) if each.HasField("probability") else None
         if each.value:

@@ -31,7 +31,9 @@ def of_finding(
     series = finding.place.series_instance_uid
     made = draft.observation(part, finding.finding_id, "category-imaging", review=True) | {
         "code": codes.concept("finding"),
-        "valueCodeableConcept": _kind(found, finding, words.finding_name(language, finding)),
+        "valueCodeableConcept": _kind(
+            found, finding, words.label(language, words.finding_name(language, finding))
+        ),
         "bodySite": _site(draft, finding),
         "note": [{"text": words.line(language, finding)}, *_notes(draft, finding.statements)],
         "component": components.of_finding(draft, finding),
@@ -47,7 +49,7 @@ def of_answer(
 ) -> Json:
     """Return the Observation of what one reading says of one series as a whole."""
     language, series = draft.language, answer.series_instance_uid
-    name = say(language, f"function-{answer.function}")
+    name = words.label(language, say(language, f"function-{answer.function}"))
     if positive or answer.looked_for:
         title = say(language, "present-name" if positive else "none-found-name", name=name)
         said = codes.concept("present" if positive else "not-detected", title)
@@ -75,11 +77,15 @@ def of_answer(
     return {name: value for name, value in made.items() if value != []}
 
 
-def answer_lines(draft: Draft, found: pb.ImagingFindings, answer: pb.Answer) -> list[str]:
-    """Return in sentences what a reading says of a series, from its counts and probabilities."""
+def answer_lines(
+    draft: Draft, found: pb.ImagingFindings, answer: pb.Answer, *, alone: bool = True
+) -> list[str]:
+    """Return in sentences what a reading says of a series, from its counts and probabilities.
+
+    alone : the reading has no sentences of its own that say the probability
+    """
     language = draft.language
-    name = say(language, f"function-{answer.function}")
-    name = name[:1].upper() + name[1:]
+    name = words.label(language, say(language, f"function-{answer.function}"))
     marked = of_series(found, answer)
     lines = []
     if marked:
@@ -96,7 +102,7 @@ def answer_lines(draft: Draft, found: pb.ImagingFindings, answer: pb.Answer) -> 
         threshold = words.percent(answer.operating_point)
         lines.append(say(language, "answer-none", name=name, threshold=threshold))
     placed = marked or answer.reported_elsewhere
-    if answer.HasField("probability") and (placed or not is_positive(found, answer)):
+    if alone and answer.HasField("probability") and (placed or not is_positive(found, answer)):
         lines.append(say(language, "answer-probability", **_chance(draft, answer)))
     facts = [words.measured(language, answer.measures)] if answer.measures else []
     facts += [said for each in answer.qualities if (said := words.quality(language, each))]

@@ -57,8 +57,7 @@ def sentences(language: Language, statements: Sequence[pb.Statement], wanted: st
 
 def of_finding(language: Language, finding: pb.Finding, wanted: str) -> list[str]:
     """Return a finding's own statements of one part of the report, each with its name."""
-    name = finding_name(language, finding)
-    name = name[:1].upper() + name[1:]
+    name = label(language, finding_name(language, finding))
     return [
         say(language, "named-statement", name=name, said=said)
         for said in sentences(language, finding.statements, wanted)
@@ -139,9 +138,25 @@ def line(language: Language, finding: pb.Finding) -> str:
     }
     facts.append(say(language, "certainty-line", **certainty))
     said = _SEPARATOR[language].join(fact for fact in facts if fact)
-    name = finding_name(language, finding)
-    name = name[:1].upper() + name[1:]
+    name = label(language, finding_name(language, finding))
     return say(language, "finding-line", name=name, facts=said)
+
+
+def alert(language: Language, finding: pb.Finding) -> str:
+    """Return an urgent finding in a line: where, how large, of which type; the rest is below."""
+    sizes = {each.name: each for each in finding.measures}
+    size = [sizes["volume"]] if "volume" in sizes else list(finding.measures)[:2]
+    types = [each for each in finding.qualities if each.name == "type" and each.value]
+    facts = [place(language, finding), *_sizes(language, size)]
+    facts += [value_name(language, each) for each in types]
+    said = _SEPARATOR[language].join(fact for fact in facts if fact)
+    name = label(language, finding_name(language, finding))
+    return say(language, "urgent-finding", name=name, facts=said)
+
+
+def label(language: Language, name: str) -> str:
+    """Return a name as it stands at the head of a line or beside a value."""
+    return name[:1].upper() + name[1:] if language == "en" else name
 
 
 def quality(language: Language, each: pb.Quality) -> str:

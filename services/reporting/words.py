@@ -18,6 +18,12 @@ _WORDS = {row["key"]: row for row in tables.rows("words")}
 _REASONS = {row["reason"]: row for row in tables.rows("reasons")}
 _LIST_MARK: dict[Language, str] = {"zh": "、", "en": ", "}
 FACT_CHARS_MAX = 120
+_LIMITS = {"_min": "≥ ", "_max": "≤ "}
+_UNITS = {
+    **{"mm": " mm", "cm2": " cm²", "mm2": " mm²", "um": " µm", "hu": " HU", "ml": " ml"},
+    **{"degrees": "°", "years": "", "s": " s", "px": " px"},
+}
+"""How the names of facts end, and how people write it."""
 
 
 def say(language: Language, key: str, **facts: object) -> str:
@@ -80,5 +86,18 @@ def why(language: Language, refusal: Refusal) -> str:
 
 
 def _facts(language: Language, facts: Mapping[str, str]) -> str:
-    shown = [f"{name} = {text(facts[name])[:FACT_CHARS_MAX]}" for name in sorted(facts)]
+    shown = [_fact(language, name, text(facts[name])[:FACT_CHARS_MAX]) for name in sorted(facts)]
     return listed(language, shown)
+
+
+def _fact(language: Language, name: str, value: str) -> str:
+    """Return a number as people write it: `largest_brain_cm2` 149.85 as "… 149.85 cm²"."""
+    stem, limit = name, ""
+    for ending, sign in _LIMITS.items():
+        if stem.endswith(ending):
+            stem, limit = stem.removesuffix(ending), sign
+    stem, _, unit = stem.rpartition("_") if stem.rpartition("_")[2] in _UNITS else (stem, "", "")
+    row = _WORDS.get(f"fact-{stem}")
+    words = row[language] if row else stem.replace("_", " ")
+    written = say(language, "unit-a") if unit == "years" else _UNITS.get(unit, "")
+    return f"{words} {limit}{value}{written}"

@@ -17,7 +17,7 @@ from services.kernel import fhir
 from services.reporting import imaging_words, tables
 from services.reporting.compose import Composed, compose
 from services.reporting.draft import Draft, Kind
-from services.reporting.words import Language
+from services.reporting.words import Language, why
 
 HEAD, HAND, SLIDE = "2.25.801", "2.25.802", "2.25.803"
 MODELS = [
@@ -323,7 +323,9 @@ def test_the_text_has_the_order_of_a_radiology_report(composed: Make) -> None:
     assert parts["印象："] < lines.index("脑室层面中线移位6.2 mm，超过5 mm。") < parts["建议："]
     assert lines[parts["建议："] + 1].startswith("建议立即由医师复核")
     assert "第12层（自足侧起）" in lines[3]
-    assert lines[1].endswith("属实。请立即复核。")
+    assert lines[1] == (
+        "危急影像所见：颅内出血1，左侧颅腔前三分之一，体积34.2 ml，硬膜下血肿。请立即复核。"
+    )
     assert "左侧颅腔前三分之一，体积34.2 ml，类型：硬膜下血肿（每100个这样的约81个）" in lines[3]
     assert "模型把握度96.2%，即开发数据中每100个这样的标记约96个属实" in lines[3]
 
@@ -346,6 +348,49 @@ def test_units_are_written_as_reports_write_them(value: float, unit: str, zh: st
 
 
 @pytest.mark.requirement("DX-OUT-17")
+@pytest.mark.parametrize(
+    ("name", "value", "en", "zh"),
+    [
+        (
+            "largest_brain_cm2",
+            "149.85",
+            "largest brain area 149.85 cm²",
+            "最大脑组织面积 149.85 cm²",
+        ),
+        ("brain_cm2_min", "40", "brain ≥ 40 cm²", "脑组织面积 ≥ 40 cm²"),
+        ("age_years", "12", "age 12 years", "年龄 12岁"),
+        ("spacing_mm_max", "5", "spacing ≤ 5 mm", "层间距 ≤ 5 mm"),
+        ("never_heard_of", "x", "never heard of x", "never heard of x"),
+    ],
+)
+def test_numbers_of_a_refusal_are_written_for_people(
+    name: str, value: str, en: str, zh: str
+) -> None:
+    refusal = Refusal(reason="WRONG_ORGAN", facts={name: value})
+    assert f"({en})" in why("en", refusal) and f"（{zh}）" in why("zh", refusal)
+
+
+@pytest.mark.requirement("DX-OUT-17")
+def test_the_text_says_each_thing_once(composed: Make) -> None:
+    findings = found()
+    nodule = findings.findings[1]
+    nodule.function, nodule.kind, nodule.finding_id = pb.FUNCTION_NODULES, "nodule", "nodule-1"
+    nodule.statements.add(key="nodule-position", facts={"across": "66", "back": "88", "up": "62"})
+    made = composed("en", findings)
+    lines = conclusion(made)
+    assert not any("Place in the lungs" in line for line in lines), "it serves the next reading"
+    assert not any(line.startswith("Probability as a whole") for line in lines)
+    assert any("Probability as a whole" in str(o["note"]) for o in resources(made, "Observation"))
+    names = [
+        component["code"]["text"]
+        for observation in resources(made, "Observation")
+        for component in observation["component"]
+        if "text" in component["code"]
+    ]
+    assert names and all(name[:1].isupper() for name in names)
+
+
+@pytest.mark.requirement("DX-OUT-17")
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_an_unknown_name_or_sentence_is_shown(composed: Make, language: Language) -> None:
     findings = found()
@@ -360,7 +405,7 @@ def test_an_unknown_name_or_sentence_is_shown(composed: Make, language: Language
     text = "\n".join(conclusion(made))
     for word in ("one cyst", "left ear", "wall thickness 2.0 mm", "cyst wall", "thin walled"):
         assert word.replace(" ", "") in text.replace(" ", ""), word
-    assert "no such key" in text and "side = left" in text and "haemorrhage shift" in text
+    assert "no such key" in text and "side left" in text and "haemorrhage shift" in text
 
 
 @pytest.mark.requirement("DX-OUT-17")

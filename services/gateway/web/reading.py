@@ -191,6 +191,7 @@ def quantity(value: Json) -> str:
     number = value.get("value", "")
     written = getattr(number, "written", number)
     unit = value.get("unit", value.get("code", ""))
+    unit = "" if unit == "1" else unit
     return f"{value.get('comparator', '')}{written} {unit}".strip()
 
 
@@ -251,6 +252,8 @@ def _facts(resource: Json) -> list[tuple[str, str]]:
         concept = component.get("valueCodeableConcept", {})
         code = component.get("code", {})
         name = code.get("text") or next((c.get("display") for c in code.get("coding", [])), "")
+        if {NOT_DETECTED, PRESENT} & {str(c.get("code")) for c in concept.get("coding", [])}:
+            continue  # the title says so
         coded = next((c.get("display") for c in concept.get("coding", [])), "")
         value = concept.get("text") or coded
         if "valueQuantity" in component:
