@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=40)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        source = test_pathology.huge(Path(folder) / "huge.svs", blocks=arguments.blocks)
+        source = test_pathology.huge(Path(folder), blocks=arguments.blocks)
         kept = slide_models.Kept()
         before = _peak_mb()
         began = time.perf_counter()

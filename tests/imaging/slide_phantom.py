@@ -1,13 +1,14 @@
-"""Slides made for tests: drawn tissue, written as BigTIFF/SVS and as DICOM VL WSI.
+"""Slides made for tests: drawn tissue, written as DICOM VL WSI and as BigTIFF/SVS.
 
-Identical tiles are stored once, so a slide of 100,000 x 100,000 pixels is a small file.
+Glass can be left out, so a slide of 100,000 x 100,000 pixels is a small file.
 """
 
 from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
 Pixels = npt.NDArray[np.uint8]
 TileOf = Callable[[int, int], bytes]
+Place = tuple[int, int]
+"""Column and row of a tile."""
 
 WSI = "1.2.840.10008.5.1.4.1.1.77.1.6"
 
@@ -62,6 +65,15 @@ def tile_at(pixels: Pixels, side: int, column: int, row: int) -> Pixels:
     part = pixels[row * side : (row + 1) * side, column * side : (column + 1) * side]
     tile[: part.shape[0], : part.shape[1]] = part
     return tile
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How tiles of a DICOM slide are compressed."""
+
+    coded: Callable[[Pixels], bytes]
+    syntax: str = JPEGBaseline8Bit
+    photometric: str = "YBR_FULL_422"
 
 
 class TiffLevel:
@@ -141,7 +153,7 @@ def _directory(
 def write_dicom(
     folder: Path, levels: Sequence[Pixels], *, side: int = 256, mpp: float = 0.25,
     kind: str = "full", organ: str = "", planes: int = 1, table: str = "basic",
-    concatenated: int = 1,
+    concatenated: int = 1, coding: Coding | None = None,
 ) -> list[Path]:  # fmt: skip
     """Write one instance per level (or several, concatenated); return the paths.
 
@@ -161,7 +173,8 @@ def write_dicom(
         share = -(-len(places) // concatenated)
         for part in range(concatenated):
             some = places[part * share : (part + 1) * share]
-            dataset = _wsi(pixels, side, mpp * levels[0].shape[1] / pixels.shape[1], some, kind)
+            scale = mpp * levels[0].shape[1] / pixels.shape[1]
+            dataset = _wsi(pixels.shape[:2], side, scale, some, kind)
             dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = series, frame_of_reference
             dataset.TotalPixelMatrixFocalPlanes = planes
             if concatenated > 1:
@@ -171,16 +184,29 @@ def write_dicom(
                 code = Dataset()
                 code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = organ, "SCT", "x"
                 dataset.AnatomicRegionSequence = [code]
-            _add_pixels(dataset, [tiles[place] for place in some], table)
+            _add_pixels(dataset, [tiles[place] for place in some], table, coding)
             path = folder / f"{number}-{part}.dcm"
             dataset.save_as(path, enforce_file_format=True)
             paths.append(path)
     return paths
 
 
-def _wsi(
-    pixels: Pixels, side: int, mpp: float, places: list[tuple[int, int]], kind: str
-) -> Dataset:
+def write_islands(
+    folder: Path, sides: Sequence[int], tiles: Sequence[Mapping[Place, Pixels]], side: int = 512
+) -> list[Path]:
+    """Write square levels of which only some tiles are there, however large they are."""
+    series, frame_of_reference = generate_uid(), generate_uid()
+    paths = []
+    for number, (size, some) in enumerate(zip(sides, tiles, strict=True)):
+        dataset = _wsi((size, size), side, 0.25 * sides[0] / size, list(some), "sparse")
+        dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = series, frame_of_reference
+        _add_pixels(dataset, list(some.values()), "basic", None)
+        paths.append(folder / f"{number}.dcm")
+        dataset.save_as(paths[-1], enforce_file_format=True)
+    return paths
+
+
+def _wsi(shape: tuple[int, ...], side: int, mpp: float, places: list[Place], kind: str) -> Dataset:
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID = WSI, generate_uid()
     dataset.StudyInstanceUID = "1.2.3"
@@ -188,7 +214,7 @@ def _wsi(
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
     dataset.ContainerIdentifier = "slide"
     dataset.Rows = dataset.Columns = side
-    dataset.TotalPixelMatrixColumns, dataset.TotalPixelMatrixRows = pixels.shape[1::-1]
+    dataset.TotalPixelMatrixRows, dataset.TotalPixelMatrixColumns = shape
     dataset.NumberOfFrames = len(places)
     dataset.NumberOfOpticalPaths = 1
     dataset.SamplesPerPixel, dataset.BitsAllocated, dataset.BitsStored = 3, 8, 8
@@ -215,7 +241,7 @@ def _place(side: int, column: int, row: int) -> Dataset:
     return group
 
 
-def _add_pixels(dataset: Dataset, tiles: list[Pixels], table: str) -> None:
+def _add_pixels(dataset: Dataset, tiles: list[Pixels], table: str, coding: Coding | None) -> None:
     dataset.file_meta = FileMetaDataset()
     if table == "native":
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -223,9 +249,10 @@ def _add_pixels(dataset: Dataset, tiles: list[Pixels], table: str) -> None:
         content = b"".join(tile.tobytes() for tile in tiles)
         dataset.PixelData = content + b"\0" * (len(content) % 2)
         return
-    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    dataset.PhotometricInterpretation = "YBR_FULL_422"
-    frames = [jpeg(tile) for tile in tiles]
+    coding = coding or Coding(jpeg)
+    dataset.file_meta.TransferSyntaxUID = coding.syntax
+    dataset.PhotometricInterpretation = coding.photometric
+    frames = [coding.coded(tile) for tile in tiles]
     if table == "extended":
         found = encapsulate_extended(frames)
         dataset.PixelData, dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = found

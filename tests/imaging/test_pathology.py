@@ -25,7 +25,7 @@ from services.imaging.pathology import (
     tissue,
 )
 from services.imaging.pathology.reader import PathologyReader
-from services.imaging.pathology.slides import open_slide
+from services.imaging.pathology.slides import open_dicom
 from services.imaging.pathology.slides.refusals import NotHaematoxylinEosin, NoTissue, TooCoarse
 from services.imaging.reading import Context, ModelMissing, Reading
 from services.imaging.series.sources import SlideFiles
@@ -46,7 +46,6 @@ def loaded(stem: str) -> ModuleType:
 
 slides = loaded("slide_phantom")
 models = loaded("slide_models")
-SVS = b"Aperio Image Library\n|MPP = 0.25|"
 LUNG = {"organ": lung.LUNG}
 
 
@@ -54,22 +53,23 @@ def context(options: Mapping[str, Any] | None = None, **more: Any) -> Context:
     return Context(card=lambda name: models.CARDS[name], options=dict(options or LUNG), **more)
 
 
+def files(folder: Path, levels: list[Any], **more: Any) -> SlideFiles:
+    """Write a slide and return its files."""
+    return SlideFiles(paths=tuple(slides.write_dicom(folder, levels, **more)))
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> SlideFiles:
     """2600 x 2200 pixels of glass with a block of tissue of 2048 x 1536 in it."""
     picture = np.full((2200, 2600, 3), 250, np.uint8)
     picture[300:1836, 200:2248] = slides.tissue(1536, 2048)
-    levels = [slides.picture_level(one, description=SVS) for one in slides.pyramid(picture, 5)]
-    path = slides.write_tiff(tmp_path_factory.mktemp("slide") / "a.svs", levels)
-    return SlideFiles(paths=(path,), format="tiff")
+    return files(tmp_path_factory.mktemp("slide"), slides.pyramid(picture, 5))
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> SlideFiles:
     """800 x 800 pixels of tissue: one field."""
-    levels = [slides.picture_level(slides.tissue(800, 800), description=SVS)]
-    path = slides.write_tiff(tmp_path_factory.mktemp("slide") / "a.svs", levels)
-    return SlideFiles(paths=(path,), format="tiff")
+    return files(tmp_path_factory.mktemp("slide"), [slides.tissue(800, 800)])
 
 
 NUCLEI = (2048 // 48) * (1536 // 48)
@@ -138,9 +138,7 @@ def test_tumour_is_found_where_it_lies_with_its_cellularity(tmp_path: Path) -> N
     greenish[..., 1] += 40
     picture[:, :1792] = np.clip(greenish, 0, 255)
     picture[:, :1792, 2] = np.minimum(picture[:, :1792, 2], 170)
-    levels = [slides.picture_level(one, description=SVS) for one in slides.pyramid(picture, 5)]
-    path = slides.write_tiff(tmp_path / "a.svs", levels)
-    source = SlideFiles(paths=(path,), format="tiff")
+    source = files(tmp_path, slides.pyramid(picture, 5))
     reading = read(source)
     (lesion,) = reading.lesions
     box = lesion.finding.place.box
@@ -208,21 +206,17 @@ def test_missing_lung_model_costs_its_part_alone(tiny: SlideFiles) -> None:
 
 @pytest.mark.requirement("DX-IMG-82")
 def test_what_cannot_be_read_is_refused_with_numbers(tmp_path: Path) -> None:
-    def slide(picture: Any, mpp: bytes = b"0.25") -> SlideFiles:
-        levels = [slides.picture_level(picture, description=b"Aperio\n|MPP = " + mpp + b"|")]
-        return SlideFiles(paths=(slides.write_tiff(tmp_path / "a.tif", levels),), format="tiff")
-
     glass = np.full((1500, 1500, 3), 244, np.uint8)
     with pytest.raises(NoTissue) as empty:
-        read(slide(glass))
+        read(files(tmp_path, [glass]))
     assert float(empty.value.facts["tissue_mm2"]) == 0
     picture = slides.tissue(1200, 1200)
     with pytest.raises(TooCoarse) as coarse:
-        read(slide(picture, b"1.0"))
+        read(files(tmp_path, [picture], mpp=1.0))
     assert coarse.value.facts["mpp"] == "1"
     brown = np.clip(picture.astype(int) * [1.0, 0.75, 0.35], 0, 255).astype(np.uint8)
     with pytest.raises(NotHaematoxylinEosin):
-        read(slide(brown))
+        read(files(tmp_path, [brown]))
 
 
 @pytest.mark.requirement("DX-IMG-82")
@@ -294,45 +288,41 @@ def test_interval_of_cellularity_is_wide_where_small_round_nuclei_are_many() -> 
     assert few is None
 
 
-def huge(path: Path, side: int = 100_000, blocks: int = 1) -> SlideFiles:
+def huge(folder: Path, side: int = 100_000, blocks: int = 1) -> SlideFiles:
     """Write a slide of `side` x `side` pixels with blocks of tissue of 2048 pixels."""
     block = slides.tissue(2048, 2048)
-    white = slides.jpeg(np.full((512, 512, 3), 250, np.uint8))
     generator = np.random.default_rng(4)
     places = {(int(c), int(r)) for c, r in generator.integers(2, side // 2048 - 2, (blocks, 2))}
-    made = []
+    levels = []
     for down in (1, 4, 16, 64):
         picture = np.asarray(Image.fromarray(block).reduce(down)) if down > 1 else block
-        cut = max(2048 // down, 1)
+        tiles: dict[tuple[int, int], Any] = {}
+        for column, row in places:
+            _put(tiles, picture, column * len(picture), row * len(picture))
+        levels.append(tiles)
+    sides = [side // down for down in (1, 4, 16, 64)]
+    return SlideFiles(paths=tuple(slides.write_islands(folder, sides, levels)))
 
-        def tile(column: int, row: int, cut: int = cut, picture: Any = picture) -> bytes:
-            left, top = column * 512, row * 512
-            near = [
-                (c * cut - left, r * cut - top)
-                for c, r in places
-                if -cut < c * cut - left < 512 and -cut < r * cut - top < 512
-            ]
-            if not near:
-                return white
-            whole = np.full((512, 512, 3), 250, np.uint8)
-            for x, y in near:
-                a, b, c, d = max(x, 0), min(x + cut, 512), max(y, 0), min(y + cut, 512)
-                whole[c:d, a:b] = picture[c - y : d - y, a - x : b - x]
-            return bytes(slides.jpeg(whole))
 
-        made.append(slides.TiffLevel(side // down, side // down, 512, tile, description=SVS))
-    slides.write_tiff(path, made)
-    return SlideFiles(paths=(path,), format="tiff")
+def _put(tiles: dict[tuple[int, int], Any], picture: Any, left: int, top: int) -> None:
+    """Put a square picture on tiles of 512 pixels."""
+    side = len(picture)
+    for row in range(top // 512, (top + side - 1) // 512 + 1):
+        for column in range(left // 512, (left + side - 1) // 512 + 1):
+            tile = tiles.setdefault((column, row), np.full((512, 512, 3), 250, np.uint8))
+            x, y = left - column * 512, top - row * 512
+            a, b, c, d = max(x, 0), min(x + side, 512), max(y, 0), min(y + side, 512)
+            tile[c:d, a:b] = picture[c - y : d - y, a - x : b - x]
 
 
 @pytest.mark.requirement("DX-IMG-84")
 def test_slide_of_100000_pixels_in_bounded_memory(tmp_path: Path) -> None:
-    source = huge(tmp_path / "huge.svs")
+    source = huge(tmp_path)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seen: list[float] = []
     reading = read(source, progress=seen.append)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    slide = open_slide(source)
+    slide = open_dicom(source.paths)
     assert slide.levels[0].width_px == slide.levels[0].height_px == 100_000
     slide.close()
     nuclei = {one.name: one.value for one in reading.answer.measures}["nuclei"]

@@ -23,7 +23,7 @@ from services.imaging.pathology import (
 from services.imaging.pathology.cellularity import Share
 from services.imaging.pathology.fields import CELL
 from services.imaging.pathology.results import Batch, Found
-from services.imaging.pathology.slides import Slide, open_slide
+from services.imaging.pathology.slides import Slide, open_dicom
 from services.imaging.pathology.stain import Stains
 from services.imaging.pathology.tissue import Overview
 from services.imaging.reading import (
@@ -81,7 +81,7 @@ class PathologyReader:
         SeriesRefused
             One of `slides.refusals`.
         """
-        slide = open_slide(source)
+        slide = open_dicom(source.paths)
         try:
             overview = tissue.overview(slide)
             grid = fields.grid(slide, overview)

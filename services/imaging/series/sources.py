@@ -17,10 +17,7 @@ class SlideFiles:
     """
 
     paths: tuple[Path, ...]
-    """Instances of one VL Whole Slide Microscopy series, or one TIFF/SVS file."""
-
-    format: str
-    """ "dicom" or "tiff"."""
+    """Instances of one VL Whole Slide Microscopy series."""
 
     sop_uids: tuple[str, ...] = ()
     """SOP instance UID of each file, where it has one."""

@@ -74,9 +74,6 @@ def understand(files: Sequence[File], facts: Facts, decode: Decode = decode_here
         Nothing in the archive can be read: one of its types, with the numbers that show it.
     """
     facts.files = len(files)
-    if slide := slides.tiff(files):
-        facts.modality = "SM"
-        return [slide]
     found = _Sorted()
     for index, file in enumerate(files):
         _sort(file, index, facts, found)

@@ -85,38 +85,6 @@ def raw(content: bytes, width_px: int, height_px: int) -> Pixels:
     return np.frombuffer(content, np.uint8, wanted).reshape(height_px, width_px, 3)
 
 
-def through_tiff(
-    content: bytes, width_px: int, height_px: int, compression: int, predictor: int
-) -> Pixels:
-    """Return a tile in one of TIFF's own compressions (LZW, Deflate), decoded by libtiff.
-
-    The tile is made the one strip of a TIFF in memory.
-    """
-    entries = [
-        (256, 4, 1, width_px),
-        (257, 4, 1, height_px),
-        (258, 3, 3, 8),
-        (259, 3, 1, compression),
-        (262, 3, 1, 2),
-        (273, 4, 1, 0),
-        (277, 3, 1, 3),
-        (278, 4, 1, height_px),
-        (279, 4, 1, len(content)),
-        (317, 3, 1, predictor),
-    ]
-    directory = 8
-    after = directory + 2 + 12 * len(entries) + 4
-    body = struct.pack("<2sHI", b"II", 42, directory) + struct.pack("<H", len(entries))
-    for tag, kind, count, value in entries:
-        stated = after if tag == 258 else after + 6 if tag == 273 else value
-        body += struct.pack("<HHII", tag, kind, count, stated)
-    body += struct.pack("<I3H", 0, 8, 8, 8) + content
-    try:
-        return _three(np.asarray(Image.open(io.BytesIO(body), formats=("TIFF",)).convert("RGB")))
-    except UNREADABLE as error:
-        raise DamagedSlide("a tile cannot be decoded") from error
-
-
 def _three(pixels: npt.NDArray[np.uint8]) -> Pixels:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise DamagedSlide("a tile does not hold three colours")
