@@ -29,12 +29,11 @@ DEVICES = '[[device]]\ntitle = "CT1"\ntenant = "demo"\n'
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test here as a flow test, and run them first: the longest group begins at once."""
+    """Mark every test here as a flow test."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.flow)
-    items.sort(key=lambda item: here not in item.path.parents)
 
 
 @pytest.fixture(scope="session")

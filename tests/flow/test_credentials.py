@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -129,15 +128,23 @@ def test_what_is_open_is_written_down() -> None:
     assert {entry.path for entry in ENTRIES if entry.open} == OPEN
 
 
+@pytest.fixture(scope="module")
+def stranger(running: Running) -> Iterator[httpx.Client]:
+    """Somebody with no credential: one client, whose making costs more than its asking."""
+    with httpx.Client(base_url=running.mesh.url, timeout=30) as http:
+        yield http
+        assert not http.cookies  # no answer gave it a session
+
+
 @pytest.mark.requirement("DX-GW-01")
 @pytest.mark.parametrize("entry", ROUTES)
 def test_a_route_is_closed_without_a_credential(
-    running: Running, places: dict[str, str], entry: Entry
+    stranger: httpx.Client, places: dict[str, str], entry: Entry
 ) -> None:
-    url = running.mesh.url + address(entry, places)
+    path = address(entry, places)
     for name, headers in TRIES.items():
         for accept in ("application/fhir+json", "text/html"):
-            answer = httpx.request(entry.method, url, headers={**headers, "Accept": accept})
+            answer = stranger.request(entry.method, path, headers={**headers, "Accept": accept})
             person = accept == "text/html" and not entry.path.startswith(
                 ("/fhir", "/dicom", "/ops")
             )
@@ -218,12 +225,14 @@ def test_a_session_that_was_closed_opens_nothing(running: Running, places: dict[
 
 @pytest.mark.requirement("DX-GW-01")
 @pytest.mark.parametrize("path", ["/nothing", "/fhir/nothing/else/at/all", "/docs", "/metrics"])
-def test_an_address_that_is_not_there_tells_a_stranger_nothing(running: Running, path: str) -> None:
-    answer = httpx.get(running.mesh.url + path)
+def test_an_address_that_is_not_there_tells_a_stranger_nothing(
+    stranger: httpx.Client, path: str
+) -> None:
+    answer = stranger.get(path)
     assert answer.status_code == 401
 
 
-def test_static_files_are_nothing_but_the_pages_own(running: Running, tmp_path: Path) -> None:
+def test_static_files_are_nothing_but_the_pages_own(stranger: httpx.Client) -> None:
     for path in ("/static/../../settings.py", "/static/%2e%2e/%2e%2e/settings.py", "/static/"):
-        answer = httpx.get(running.mesh.url + path)
+        answer = stranger.get(path)
         assert answer.status_code in (401, 404, 405), path
