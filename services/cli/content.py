@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-
 from services.cli.answers import USAGE, CliError
 from services.kernel import fhir
 from services.kernel.errors import MeshError
@@ -106,6 +103,10 @@ def _sort(path: Path, found: Content) -> bool:
 
 def _instance(source: Path | IO[bytes]) -> list[Instance]:
     """Return what a header names; nothing when it cannot be read: ingest will say why."""
+    # Here, for it takes half of the start of every command, and few send images.
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
     try:
         header = dcmread(source, stop_before_pixels=True, specific_tags=[*HEADER])
         values = [str(header.get(name, "") or "") for name in HEADER]
