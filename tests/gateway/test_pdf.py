@@ -17,7 +17,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from services.gateway import signing
-from services.gateway.pdf import render, render_bundle
+from services.gateway.pdf import findings, render, render_bundle
 from services.gateway.pdf.glyphs import coverage
 from services.gateway.pdf.render import sources, typeset
 from services.gateway.pdf.view import view
@@ -86,6 +86,63 @@ def test_it_shows_what_the_report_says(
     bundle = report(language)
     shown = flat(text_of(render(bundle, key_images(bundle, png()), language)))
     assert [each for each in expected if each not in shown] == []
+
+
+def component(name: str, *, code: str = "own", quantity: Any = None, value: str = "") -> Any:
+    made: dict[str, Any] = {"code": {"coding": [{"code": code}], "text": name}}
+    if quantity is not None:
+        number, unit = quantity
+        made["valueQuantity"] = {"value": number, "unit": unit, "code": unit}
+    else:
+        made["valueCodeableConcept"] = {"text": value}
+    return made
+
+
+@pytest.mark.requirement("DX-REP-11")
+def test_every_kind_of_finding_has_its_measures_and_properties() -> None:
+    shift = component("Midline shift", quantity=(6.2, "mm"))
+    ends = {"low": {"value": 5.1}, "high": {"value": 7.3}}
+    shift["extension"] = [{"url": "interval", "valueRange": ends}]
+    urgent = {"code": {"coding": [{"code": "urgency"}]}}
+    urgent["valueCodeableConcept"] = {"coding": [{"code": "RID49480"}]}
+    given = {
+        "Lung nodule 1": [
+            component("Long axis", code="103339001", quantity=(27.8, "mm")),
+            component("Short axis", code="103340004", quantity=(26.3, "mm")),
+            component("Model certainty", code="112111", quantity=(99.3, "%")),
+            component("Consistency", value="solid"),
+        ],
+        "Intracranial haemorrhage: marked": [
+            shift,
+            component("Epidural", code="type-epidural", quantity=(23.7, "%")),
+            urgent,
+        ],
+        "Suspected fracture 1": [component("Width of the marked area", quantity=(13.7, "mm"))],
+        "Region suspicious for tumour 1": [
+            component("Long axis", code="103339001", quantity=(2.1, "mm")),
+            component("Nuclei", quantity=(566, "1")),
+            component("Type", value="adenocarcinoma"),
+        ],
+    }
+    entries = [
+        {
+            "resourceType": "Observation",
+            "id": str(number),
+            "category": [{"coding": [{"code": "imaging"}]}],
+            "valueCodeableConcept": {"text": name},
+            "component": parts,
+        }
+        for number, (name, parts) in enumerate(given.items())
+    ]
+    bundle = {"entry": [{"resource": each} for each in entries]}
+    nodule, head, bone, slide = findings.rows(bundle, "en")
+    assert nodule["measured"][0] == "27.8 × 26.3 mm"
+    assert nodule["properties"] == ["Consistency: solid"]
+    assert head["measured"] == ["Midline shift 6.2 mm (5.1–7.3)"]
+    assert head["properties"] == ["urgent: check at once", "Epidural: 23.7 %"]
+    assert bone["measured"] == ["Width of the marked area 13.7 mm"]
+    assert slide["measured"] == ["Long axis 2.1 mm", "Nuclei 566"]
+    assert [each["name"] for each in (nodule, head, bone, slide)] == list(given)
 
 
 @pytest.mark.requirement("DX-REP-11")

@@ -12,13 +12,15 @@ from services.gateway.pdf.resources import (
     components,
     extensions,
     of_type,
+    shown,
     written,
 )
 from services.gateway.pdf.words import Language, words
 
-LONG, SHORT, VOLUME = "103339001", "103340004", "118565006"
-ATTENUATION, CERTAINTY = "112031", "111012"
-NOT_DETECTED = "260415000"
+LONG, SHORT, CERTAINTY, LATERALITY = "103339001", "103340004", "111012", "272741003"
+NOT_DETECTED, PRESENT, ACTIONABLE_1 = "260415000", "52101004", "RID49480"
+SAID_BESIDE = frozenset({CERTAINTY, LATERALITY, LONG, SHORT})
+"""Components with a place of their own in the row."""
 PNG = b"\x89PNG\r\n\x1a\n"
 CLINICIAN = "CLINAST"
 
@@ -55,30 +57,65 @@ def remarks(observation: Json) -> list[str]:
 
 
 def _row(number: int, observation: Json, language: Language) -> Row:
-    parts = components(observation)
-    measured = {code: written(part.get("valueQuantity")) for code, part in parts.items()}
     place = next(extensions(observation, "image-location"), {})
-    absent = NOT_DETECTED in codes(observation.get("valueCodeableConcept", {}))
+    value = observation.get("valueCodeableConcept", {})
     notes = [str(n["text"]) for n in observation.get("note", []) if "authorReference" not in n]
-    certainty = measured.get(CERTAINTY, "")
+    certainty = written(components(observation).get(CERTAINTY, {}).get("valueQuantity"))
     return {
         "id": str(observation["id"]),
         "number": number,
-        "absent": absent,
+        "absent": NOT_DETECTED in codes(value),
+        "name": str(value.get("text") or observation.get("code", {}).get("text", "")),
         "text": " ".join(notes),
-        "place": str(observation.get("bodySite", {}).get("text", "")),
-        "size": " × ".join(filter(None, (measured.get(LONG), measured.get(SHORT)))),
-        "volume": measured.get(VOLUME, ""),
-        "hu": measured.get(ATTENUATION, ""),
-        "consistency": str(
-            parts.get("consistency", {}).get("valueCodeableConcept", {}).get("text", "")
-        ),
+        "place": str(observation.get("bodySite", {}).get("text", "")) if place else "",
+        "measured": _measured(observation),
+        "properties": _properties(observation, language),
         "certainty": f"{certainty}%" if certainty else "",
         "slice": str(place["sliceIndex"] + 1) if "sliceIndex" in place else "",
         "verdict": verdict(observation, language),
         "remarks": remarks(observation),
         "rejected": observation.get("status") == "entered-in-error",
     }
+
+
+def _measured(observation: Json) -> list[str]:
+    """Return each measure with its name, unit and interval; both axes as one size."""
+    parts = components(observation)
+    long, short = (parts.get(code, {}).get("valueQuantity") for code in (LONG, SHORT))
+    lines = [f"{written(long)} × {shown(short)}"] if long and short else []
+    for part in observation.get("component", []):
+        either = LONG in codes(part["code"]) or SHORT in codes(part["code"])
+        beside = SAID_BESIDE.intersection(codes(part["code"])) and not (either and not lines)
+        if "valueQuantity" not in part or beside or _is_chance(part):
+            continue
+        within = next((e["valueRange"] for e in part.get("extension", []) if "valueRange" in e), {})
+        ends = f" ({written(within['low'])}–{written(within['high'])})" if within else ""
+        lines.append(f"{_name(part)} {shown(part['valueQuantity'])}{ends}")
+    return lines
+
+
+def _properties(observation: Json, language: Language) -> list[str]:
+    """Return what it is like, the chance of each kind it may be, and that it is urgent."""
+    lines: list[str] = []
+    for part in observation.get("component", []):
+        value = part.get("valueCodeableConcept", {})
+        if ACTIONABLE_1 in codes(value):
+            lines.insert(0, words(language)["urgent"])
+        elif _is_chance(part):
+            lines.append(f"{_name(part)}: {shown(part['valueQuantity'])}")
+        elif value.get("text") and not SAID_BESIDE.intersection(codes(part["code"])):
+            lines.append(f"{_name(part)}: {value['text']}")
+    return lines
+
+
+def _is_chance(part: Json) -> bool:
+    """Tell whether a component is the chance of a type that nothing calls the type."""
+    return "valueQuantity" in part and any(c.startswith("type-") for c in codes(part["code"]))
+
+
+def _name(part: Json) -> str:
+    displays = [str(coding.get("display", "")) for coding in part["code"].get("coding", [])]
+    return str(part["code"].get("text") or next(iter(displays), ""))
 
 
 def images(bundle: Json, given: Mapping[str, bytes], found: Sequence[Row]) -> list[Row]:

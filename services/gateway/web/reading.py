@@ -66,6 +66,8 @@ class Finding:
     """Index of the key image it is drawn on; -1: none."""
     absent: bool
     """It says that something was looked for and not found."""
+    urgent: bool = False
+    """A physician must look at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,18 @@ class Reading:
     notes: list[Note]
     missing: list[str]
     models: list[tuple[str, str]]
+
+    @property
+    def urgent(self) -> list[str]:
+        """What is urgent on images, in a line each: what is marked, else what is measured."""
+        found = [each for each in self.findings if each.urgent]
+        placed = [each for each in found if each.image >= 0] or found
+        return [
+            " · ".join([*(" ".join(fact) for fact in each.facts), each.title])
+            if each.absent
+            else each.title
+            for each in placed
+        ]
 
 
 def read(bundle: Json) -> Reading:
@@ -220,6 +234,7 @@ def _finding(
         model_version=version,
         image=drawn_on,
         absent=_absent(resource),
+        urgent=_kind(resource) == "imaging" and is_urgent(resource),
     )
 
 

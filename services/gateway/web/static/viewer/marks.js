@@ -3,7 +3,10 @@
 const OWN = "#6fe3ff";
 const FOUND = "#ffd24a";
 const CHOSEN = "#ffffff";
-const LINES = ["#ffd24a", "#ff8f6b", "#8fe388", "#c8a2ff", "#6fc7ff", "#ffb3d9"];
+const LINES = ["#ff6fd8", "#58e0ff", "#8fe388", "#ffb45c", "#c8a2ff", "#fff27a"];
+const AROUND = "rgba(0, 0, 0, 0.75)";
+// Outlines lie close around what they mark: a box would hide them.
+const ROOM = 5;
 
 /** Draw marks in the canvas's own pixels; `to` turns a place of the image into one of the canvas. */
 export function drawMarks(context, to, marks) {
@@ -11,21 +14,20 @@ export function drawMarks(context, to, marks) {
   context.lineWidth = 1.5;
   context.font = "600 13px system-ui, sans-serif";
   for (const { segment, lines, chosen } of marks.outlines) {
-    context.strokeStyle = LINES[(segment - 1) % LINES.length];
-    context.lineWidth = chosen ? 2.5 : 1.5;
     context.beginPath();
     for (let i = 0; i < lines.length; i += 4) {
       context.moveTo(...to(lines[i], lines[i + 1]));
       context.lineTo(...to(lines[i + 2], lines[i + 3]));
     }
-    context.stroke();
+    stroked(context, LINES[(segment - 1) % LINES.length], chosen ? 2.5 : 1.5);
   }
-  context.lineWidth = 1.5;
+  const room = marks.outlines.length ? ROOM : 0;
   for (const one of marks.boxes) {
-    context.strokeStyle = one.chosen ? CHOSEN : FOUND;
     context.setLineDash(one.away ? [4, 4] : []);
-    shape(context, to, "box", one.box);
-    label(context, to, one.box, one.label, FOUND);
+    context.strokeStyle = one.chosen ? CHOSEN : FOUND;
+    context.lineWidth = 1.5;
+    shape(context, to, "box", one.box, room);
+    label(context, to, one.box, one.label, FOUND, room);
   }
   context.setLineDash([]);
   for (const one of marks.own) {
@@ -38,22 +40,32 @@ export function drawMarks(context, to, marks) {
   context.restore();
 }
 
-function shape(context, to, kind, [left, top, right, bottom]) {
-  const [x, y] = to(left, top);
-  const [x2, y2] = to(right, bottom);
+/** Draw a path in a colour that is seen on black and on white alike. */
+function stroked(context, colour, width) {
+  context.strokeStyle = AROUND;
+  context.lineWidth = width + 2;
+  context.stroke();
+  context.strokeStyle = colour;
+  context.lineWidth = width;
+  context.stroke();
+}
+
+function shape(context, to, kind, [left, top, right, bottom], room = 0) {
+  const [x, y] = to(left, top).map((place) => place - room);
+  const [x2, y2] = to(right, bottom).map((place) => place + room);
   context.beginPath();
   if (kind === "ellipse") {
     context.ellipse((x + x2) / 2, (y + y2) / 2, Math.abs(x2 - x) / 2, Math.abs(y2 - y) / 2, 0, 0, 7);
   } else {
     context.rect(x, y, x2 - x, y2 - y);
   }
-  context.stroke();
+  stroked(context, context.strokeStyle, context.lineWidth);
 }
 
-function label(context, to, [, top, right], text, colour) {
+function label(context, to, [, top, right], text, colour, room = 0) {
   if (!text) return;
   const [x, y] = to(right, top);
-  written(context, text, x + 4, y + 10, colour);
+  written(context, text, x + 4 + room, y + 10 - room, colour);
 }
 
 function measure(context, to, { from, till, text, active }) {
