@@ -1,4 +1,4 @@
-"""What a sentence says of each mention in it: denied, suspected, over, about somebody else."""
+"""What a sentence says of each mention: denied, suspected, planned, over, somebody else's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Certainty(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """What is said of a mention."""
+    """What is said of a mention. Only what is `AFFIRMED` may be told as something that is."""
 
     certainty: Certainty = Certainty.AFFIRMED
     historical: bool = False
@@ -28,7 +28,9 @@ class Assertion:
     resolved: bool = False
     """It was there and is gone: negated and historical, but nobody denied it."""
     hypothetical: bool = False
-    """Something to watch for ("return if …"): uncertain, and nothing the patient has."""
+    """Something to watch for, or under a condition ("return if …"): uncertain, and not there."""
+    planned: bool = False
+    """Something to be done or given, and not yet: uncertain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +39,19 @@ class Range:
 
     first: int
     last: int
+    is_act: bool = False
+    """It is done or given (an operation, a medicine), so it can be planned; a disease cannot."""
 
 
 def assertions(tokens: Sequence[Token], mentions: Sequence[Range]) -> list[Assertion]:
     """Return what the sentence made of `tokens` says of each of its mentions. Linear time."""
-    taken = [False] * len(tokens)
+    taken = [0] * len(tokens)
     for each in mentions:
         for place in range(each.first, each.last):
-            taken[place] = True
+            taken[place] = triggers.ACT if each.is_act else triggers.DISEASE
     marks = (chinese if is_chinese(tokens) else english).marks(tokens, taken)
     # The first token has what stands before the mention, the last what stands behind.
-    return [_assertion(marks[each.first], marks[each.last - 1]) for each in mentions]
+    return [_assertion(marks[each.first] | marks[each.last - 1], each.is_act) for each in mentions]
 
 
 def is_chinese(tokens: Sequence[Token]) -> bool:
@@ -56,20 +60,23 @@ def is_chinese(tokens: Sequence[Token]) -> bool:
     return han > 0 and han >= sum(token.key[:1].isalpha() for token in tokens) - han
 
 
-def _assertion(first: int, last: int) -> Assertion:
-    both = first | last
-    resolved = bool(both & triggers.RESOLVED)
-    hypothetical = bool(both & triggers.HYPOTHETICAL)
-    if both & triggers.UNCERTAIN or hypothetical:
+def _assertion(bits: int, is_act: bool) -> Assertion:
+    resolved = bool(bits & triggers.RESOLVED)
+    hypothetical = bool(bits & triggers.HYPOTHETICAL)
+    denied = bool(bits & triggers.NEGATED) or resolved
+    is_open = bool(bits & triggers.PLANNED) and not bits & triggers.CARRIED_OUT
+    planned = is_act and is_open and not hypothetical and not denied
+    if bits & triggers.UNCERTAIN or hypothetical or planned:
         certainty = Certainty.UNCERTAIN
-    elif both & triggers.NEGATED or resolved:
-        certainty = Certainty.NEGATED
     else:
-        certainty = Certainty.AFFIRMED
+        certainty = Certainty.NEGATED if denied else Certainty.AFFIRMED
     return Assertion(
         certainty,
-        historical=resolved or bool(both & triggers.HISTORICAL),
-        other_person=bool(both & triggers.OTHER_PERSON),
-        resolved=resolved,
+        # What was never there, or is not there yet, is not over.
+        historical=resolved
+        or (bool(bits & triggers.HISTORICAL) and not (denied or hypothetical or planned)),
+        other_person=bool(bits & triggers.OTHER_PERSON),
+        resolved=resolved and not hypothetical,
         hypothetical=hypothetical,
+        planned=planned,
     )

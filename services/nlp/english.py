@@ -18,9 +18,16 @@ VERBS = frozenset(
         "is", "are", "was", "were", "has", "have", "had", "shows", "showed", "reveals", "revealed",
         "appears", "appeared", "remains", "remained", "does", "did", "will", "would", "can",
         "could", "should", "feels", "felt", "seems", "became", "becomes", "continues", "takes",
-        "lives", "works", "states", "stated"
+        "lives", "works", "states", "stated", "persists", "persisted", "worsens", "occurs",
+        "occurred", "began", "underwent", "went", "came", "took", "gave", "goes", "comes", "gets",
+        "got", "complains", "requires", "needs", "includes", "indicates", "suggests", "exhibits",
+        "presents", "admits", "wants", "looks", "sounds", "measures", "weighs", "tolerates",
+        "drinks", "smokes", "uses", "may", "might", "must", "am"
     )
 )  # fmt: skip
+AUXILIARIES = frozenset(("be", "been", "being", "also", "all", "both", "since", "now"))
+"""What may stand between what is said of a thing and the verb: "has been ruled out"."""
+PASSED_OVER = VERBS | AUXILIARIES
 SEEN = frozenset(
     (
         "seen", "noted", "identified", "found", "present", "detected", "appreciated", "heard",
@@ -35,12 +42,25 @@ COLONS = frozenset(":：")
 ASKS = COLONS | frozenset("-–—")
 NO = frozenset(("no", "none", "nil", "never", "denied", "denies", "negative", "neg", "absent"))
 YES = frozenset(("yes", "positive", "present"))
+SOFT_REACH = 8
+"""Tokens from a denial on within which "suggestive of" is part of it."""
+BEGUN = frozenset(
+    ("since", "began", "begun", "beginning", "started", "starting", "onset", "diagnosed")
+)
+"""A date beside these tells when something began, not that it is over."""
+CLOSERS = frozenset(
+    (
+        "yesterday", "today", "now", "completely", "spontaneously", "on", "after", "with",
+        "following", "by", "this", "last", "overnight", "quickly", "without"
+    )
+)  # fmt: skip
+"""What may follow a word that closes its clause ("vomiting stopped yesterday")."""
 
 
-def marks(tokens: Sequence[Token], taken: Sequence[bool]) -> list[int]:
+def marks(tokens: Sequence[Token], taken: Sequence[int]) -> list[int]:
     """Return for each token the bits of `triggers` that hold for it.
 
-    `taken` tells the tokens of entities, which are never triggers. Linear in the tokens.
+    `taken` tells the tokens of mentions, which are never triggers. Linear in the tokens.
     """
     found = triggers.find(triggers.ENGLISH, tokens, taken)
     answers = _answers(tokens, taken)
@@ -59,7 +79,7 @@ def marks(tokens: Sequence[Token], taken: Sequence[bool]) -> list[int]:
     return result
 
 
-def _answers(tokens: Sequence[Token], taken: Sequence[bool]) -> dict[int, bool]:
+def _answers(tokens: Sequence[Token], taken: Sequence[int]) -> dict[int, bool]:
     """Return where an item of a check-list is answered, and whether with yes: "COPD: none"."""
     found: dict[int, bool] = {}
     for place in range(2, len(tokens)):
@@ -86,26 +106,38 @@ def _clauses(tokens: Sequence[Token]) -> list[bool]:
 
 
 def _forward(
-    tokens: Sequence[Token],
-    found: triggers.Matches,
-    clauses: Sequence[bool],
-    result: list[int],
+    tokens: Sequence[Token], found: triggers.Matches, clauses: Sequence[bool], result: list[int]
 ) -> None:
     state, left, place = 0, 0, 0
+    began = lasting = 0
+    """Where a denial began, 0 behind a comma; what the end of a clause leaves."""
+    concedes = False
+    """Within "although …" before the main clause, which its comma begins."""
     while place < len(tokens):
+        word = tokens[place].key
         match = found.get(place)
         if match:
-            trigger = match.value
-            if trigger.stops:
-                state &= triggers.OTHER_PERSON
-            if trigger.forward:
-                state, left = triggers.joined(state, trigger.forward), trigger.reach
+            trigger, bits = match.value, match.value.forward
+            near = 0 < place + 1 - began <= SOFT_REACH
+            if not (trigger.soft and state & triggers.NEGATED and began and near):
+                state = _ended(state, trigger)
+                if bits:
+                    state, left = triggers.joined(state, bits), trigger.reach
+                    began = place + 1 if bits & triggers.NEGATED else began
+                if bits & triggers.IF and (place == 0 or tokens[place - 1].key in COMMAS):
+                    lasting = triggers.IF | triggers.HYPOTHETICAL
+            concedes = concedes or (place == 0 and bool(trigger.does & triggers.TURN))
             place = match.last
             continue
-        ends = clauses[place] or (tokens[place].key in COLONS and place + 1 < len(tokens))
-        if ends and not (tokens[place].key in COLONS and _just_began(found, place)):
-            state &= triggers.OTHER_PERSON
-        if tokens[place].key in PATIENT:
+        began = 0 if word in COMMAS else began
+        ends = (
+            clauses[place]
+            or (concedes and word in COMMAS)
+            or (word in COLONS and place + 1 < len(tokens))
+        )
+        if ends and not (word in COLONS and _just_began(found, place)):
+            state, concedes = state & (triggers.OTHER_PERSON | lasting), False
+        if word in PATIENT:
             state &= ~triggers.OTHER_PERSON
         result[place] |= state
         if left:
@@ -115,6 +147,21 @@ def _forward(
         place += 1
 
 
+def _ended(state: int, trigger: triggers.Trigger) -> int:
+    """Return the state without what a word ends."""
+    does = trigger.does
+    if does & triggers.TURN:
+        return state & triggers.OTHER_PERSON
+    if does & triggers.STOP:
+        condition = triggers.IF | triggers.HYPOTHETICAL if state & triggers.IF else 0
+        state &= triggers.OTHER_PERSON | condition
+    if does & triggers.DONE:
+        state &= ~triggers.PLANNED
+    if does & triggers.PATIENT:
+        state &= ~triggers.OTHER_PERSON
+    return state
+
+
 def _just_began(found: triggers.Matches, place: int) -> bool:
     return any(
         place - length in found and found[place - length].last == place for length in range(1, 5)
@@ -122,12 +169,10 @@ def _just_began(found: triggers.Matches, place: int) -> bool:
 
 
 def _backward(
-    tokens: Sequence[Token],
-    found: triggers.Matches,
-    clauses: Sequence[bool],
-    result: list[int],
+    tokens: Sequence[Token], found: triggers.Matches, clauses: Sequence[bool], result: list[int]
 ) -> None:
     by_last = {match.last - 1: match for match in found.values()}
+    has_begun = any(token.key in BEGUN for token in tokens)
     state, place = 0, len(tokens) - 1
     passed = joined = False
     while place >= 0:
@@ -135,10 +180,12 @@ def _backward(
         word = tokens[place].key
         if match:
             trigger = match.value
-            if trigger.stops or trigger.forward & triggers.CERTAINTY:
+            bits = 0 if trigger.backward & triggers.WEAK and has_begun else trigger.backward
+            turns = trigger.does & (triggers.STOP | triggers.TURN)
+            if turns or trigger.forward & (triggers.CERTAINTY | triggers.HYPOTHETICAL):
                 state = 0
-            if trigger.backward and (not trigger.forward or _closes(tokens, match)):
-                state, passed, joined = triggers.joined(state, trigger.backward), False, False
+            if bits and (not trigger.forward or _closes(tokens, match)):
+                state, passed, joined = triggers.joined(state, bits), False, False
             place = match.first - 1
             continue
         # "Cough, fever and chills were denied" is one list, "nodule, cancer to be excluded" is not.
@@ -146,13 +193,14 @@ def _backward(
         if clauses[place] or word in COLONS or ends_list:
             state = 0
         elif word in VERBS and passed:
-            state &= ~triggers.CERTAINTY
+            state &= ~(triggers.CERTAINTY | triggers.HYPOTHETICAL | triggers.PLANNED)
         joined = joined or word in ("and", "or")
-        passed = passed or word not in VERBS
+        passed = passed or word not in PASSED_OVER
         result[place] = triggers.joined(result[place], state) if state else result[place]
         place -= 1
 
 
 def _closes(tokens: Sequence[Token], match: triggers.Found) -> bool:
     """Tell whether nothing of its clause stands behind a trigger."""
-    return match.last >= len(tokens) or not tokens[match.last].key.isalnum()
+    after = tokens[match.last].key if match.last < len(tokens) else ""
+    return not after.isalnum() or after in CLOSERS

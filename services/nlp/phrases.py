@@ -23,6 +23,11 @@ class Match(NamedTuple, Generic[T]):
     value: T
 
 
+def keys(phrase: str) -> tuple[str, ...]:
+    """Return the keys of the tokens of a phrase."""
+    return tuple(token.key for token in tokenize(phrase))
+
+
 @dataclass(slots=True)
 class _Node(Generic[T]):
     after: dict[str, _Node[T]] = field(default_factory=dict)
@@ -32,12 +37,15 @@ class _Node(Generic[T]):
 class Phrases(Generic[T]):
     """A set of phrases, each standing for a value; the first value given to a phrase stays."""
 
-    def __init__(self, items: Iterable[tuple[str, T]]) -> None:
+    def __init__(self, items: Iterable[tuple[str | tuple[str, ...], T]]) -> None:
+        """Take each phrase as text or as the keys of its tokens."""
         self._root: _Node[T] = _Node()
         for phrase, value in items:
             node = self._root
-            for token in tokenize(phrase):
-                node = node.after.setdefault(token.key, _Node())
+            for key in keys(phrase) if isinstance(phrase, str) else phrase:
+                if key not in node.after:
+                    node.after[key] = _Node()
+                node = node.after[key]
             if node.value is None and node is not self._root:
                 node.value = value
 

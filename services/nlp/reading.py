@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from services.nlp import context, doses, durations, entities
+from services.nlp import acts, context, doses, durations, entities
 from services.nlp.context import Assertion, Certainty
 from services.nlp.doses import Dose
 from services.nlp.durations import Duration
@@ -68,7 +68,7 @@ def _in_sentence(note: Note, tokens: Sequence[Token], section: Section) -> list[
     found = entities.find(note.text, tokens, section)
     if not found:
         return []
-    said = context.assertions(tokens, [context.Range(each.first, each.last) for each in found])
+    said = context.assertions(tokens, [range_of(note.text, each) for each in found])
     ends = [each.start for each in found[1:]] + [tokens[-1].end]
     return _with_reactions(
         [
@@ -76,6 +76,11 @@ def _in_sentence(note: Note, tokens: Sequence[Token], section: Section) -> list[
             for each, what, end in zip(found, said, ends, strict=True)
         ]
     )
+
+
+def range_of(text: str, found: Found) -> context.Range:
+    act = acts.is_act(found.kind, text[found.start : found.end])
+    return context.Range(found.first, found.last, act)
 
 
 def _mention(
@@ -124,6 +129,7 @@ def in_section(found: Found, said: Assertion, section: Section) -> Assertion:
         other_person=said.other_person or section is Section.FAMILY_HISTORY,
         resolved=said.resolved,
         hypothetical=said.hypothetical and not found.denies,
+        planned=said.planned,
     )
 
 

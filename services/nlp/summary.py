@@ -75,7 +75,7 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
         result += made
         if section is Section.MEDICATIONS:
             result += _elsewhere(readings, language)
-    return result
+    return result + list(_planned(readings, language))
 
 
 def _section(readings: Sequence[Reading], section: Section, language: str) -> Iterator[Sentence]:
@@ -90,13 +90,27 @@ def _section(readings: Sequence[Reading], section: Section, language: str) -> It
             yield Sentence(text, tuple(map(_source, told)), section)
 
 
+def _planned(readings: Sequence[Reading], language: str) -> Iterator[Sentence]:
+    chosen = [
+        mention
+        for reading in readings
+        for mention in reading.mentions
+        if mention.said.planned and not mention.said.other_person
+    ]
+    if chosen:
+        items = _listed(list(_items(chosen, language)), language)
+        text = _say("planned-uncertain", language, items=items)
+        yield Sentence(text, tuple(map(_source, chosen)), Section.PLAN)
+
+
 def _elsewhere(readings: Sequence[Reading], language: str) -> Iterator[Sentence]:
     """Yield the medications of other sections, but those their own section has in the same way."""
     named: set[tuple[str, Certainty]] = set()
     found: dict[Certainty, list[Mention]] = {}
     for mention in (m for reading in readings for m in reading.mentions):
         said, name = mention.said, _name(mention, language)
-        if mention.kind is not Kind.MEDICATION or said.other_person or said.hypothetical:
+        not_there = said.other_person or said.hypothetical or said.planned
+        if mention.kind is not Kind.MEDICATION or not_there:
             continue
         if mention.section is Section.MEDICATIONS:
             named.add((name, said.certainty))
@@ -114,7 +128,7 @@ def _elsewhere(readings: Sequence[Reading], language: str) -> Iterator[Sentence]
 
 def _belongs(mention: Mention, section: Section) -> bool:
     said = mention.said
-    if said.hypothetical or said.resolved:
+    if said.hypothetical or said.resolved or said.planned:
         return False
     if mention.kind is Kind.ALLERGY:
         return section is Section.ALLERGIES and not said.other_person

@@ -10,10 +10,29 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from services.nlp import tables
+
 WORD = re.compile(r"[A-Za-z\u00C0-\u024F]+(?:'[A-Za-z]+)?|[0-9]+|\S")
 
 WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 """Full-width forms to ASCII, one character to one (Unicode block FF00)."""
+TRADITIONAL = {
+    ord(character): row["simplified"]
+    for row in tables.rows("traditional")
+    for character in row["traditional"]
+}
+UNSEEN = dict.fromkeys(
+    (
+        *(0x0, 0xAD, 0x61C, 0xFEFF),
+        *range(0x200B, 0x2010),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+        *range(0xFE00, 0xFE10),
+    ),
+    " ",
+)
+"""Characters that nobody sees: null, joiners, direction marks, variation selectors."""
+FOLDED: dict[int, int | str] = {**WIDE, **TRADITIONAL, **UNSEEN}
 
 
 class Token(NamedTuple):
@@ -33,13 +52,16 @@ def tokenize(text: str, offset: int = 0) -> list[Token]:
 
 
 def key(word: str) -> str:
-    """Return what a word is compared by: ASCII width, straight apostrophe, no case."""
-    return word.translate(WIDE).replace("’", "'").casefold()
+    """Return what a word is compared by: its plain form, straight apostrophe, no case."""
+    return narrow(word).replace("’", "'").casefold()
 
 
 def narrow(text: str) -> str:
-    """Return the text with full-width forms made ASCII; every character keeps its place."""
-    return text.translate(WIDE)
+    """Return the text with every character in its plain form and at its place.
+
+    Full-width forms become ASCII, traditional characters simplified ones, unseen ones a space.
+    """
+    return text if text.isascii() and "\0" not in text else text.translate(FOLDED)
 
 
 def is_han(character: str) -> bool:

@@ -1,77 +1,185 @@
-"""The words of `triggers.tsv` found in a sentence, the longest at each place."""
+"""The words of `triggers_en.tsv` and `triggers_zh.tsv` in a sentence, the longest at each place."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.nlp import tables
-from services.nlp.phrases import Match, Phrases
+from services.nlp.phrases import Match, Phrases, keys
 from services.nlp.tokens import Token
 
-NEGATED, RESOLVED, UNCERTAIN, HYPOTHETICAL, HISTORICAL, OTHER_PERSON = (
-    1 << bit for bit in range(6)
+(NEGATED, RESOLVED, UNCERTAIN, HYPOTHETICAL, HISTORICAL, OTHER_PERSON, PLANNED, CARRIED_OUT) = (
+    1 << bit for bit in range(8)
 )
-"""Bits of what context says of a token."""
-CERTAINTY = NEGATED | RESOLVED | UNCERTAIN | HYPOTHETICAL
+"""Bits of what context says of a token. What was carried out is not planned any more."""
+IF, WEAK = 1 << 8, 1 << 9
+"""Its condition holds over clauses; what makes it historical is a date alone."""
+CERTAINTY = NEGATED | RESOLVED | UNCERTAIN
 """Of these the nearest counts."""
 BITS = {
     "negated": NEGATED,
     "resolved": RESOLVED,
     "uncertain": UNCERTAIN,
-    "hypothetical": HYPOTHETICAL,
+    "conditional": HYPOTHETICAL,
+    "planned": PLANNED,
     "historical": HISTORICAL,
+    "past_time": HISTORICAL | WEAK,
     "other_person": OTHER_PERSON,
+    "done": CARRIED_OUT,
 }
+STOP, TURN, NOW, ONSET, DONE, PATIENT, SAYS, WITH = (1 << bit for bit in range(8))
+"""Bits of what else a word does."""
+DOES = {
+    "stop": STOP,
+    "turn": TURN,
+    "now": NOW,
+    "onset": ONSET,
+    "done": DONE,
+    "patient": PATIENT,
+    "says": SAYS,
+    "with": WITH,
+}
+DISEASE, ACT = 1, 2
+"""What a token of a mention belongs to: what one has, or what is done or given. 0: to none."""
+GROUP = re.compile(r"\{([^}]*)\}")
+YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What a phrase does: `forward` to what follows it, `backward` to what precedes it."""
+    """What a phrase does: `forward` to what follows it, `backward` and `behind` to what precedes.
+
+    `backward` holds where the phrase ends its item, `behind` anywhere.
+    """
 
     forward: int = 0
     backward: int = 0
+    behind: int = 0
     reach: int = 0
     """Tokens it reaches forward at most; 0: to the end of its clause."""
-    stops: bool = False
+    back_reach: int = 0
+    """Tokens that may stand between it and what precedes; 0: any number."""
+    does: int = 0
+    """`DOES` bits."""
+    soft: bool = False
+    """It leaves a denial right before it as it is ("no findings suggestive of")."""
+    begins: bool = False
+    """It acts only where a clause begins with it."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Only tells whether a relative is an informant."""
+        acts = self.forward | self.backward | self.behind
+        return not acts and self.does in (SAYS, WITH, SAYS | WITH)
 
 
+Keys = tuple[str, ...]
+"""A phrase as the keys of its tokens."""
 Found = Match[Trigger]
 Matches = dict[int, Found]
 """Triggers by their first token."""
 
 
 def _load(language: str) -> Phrases[Trigger]:
-    found: dict[str, Trigger] = {}
-    for row in tables.rows("triggers"):
-        if row["language"] == language:
-            phrase = row["phrase"]
-            found[phrase] = _joined(found.get(phrase, Trigger()), row)
+    groups: dict[str, list[Keys]] = {}
+    found: dict[Keys, Trigger] = {}
+    for row in tables.rows(f"triggers_{language}"):
+        if row["kind"] == "group":
+            groups[row["way"]] = [keys(each) for each in row["phrase"].split("|")]
+            continue
+        own = _of_row(row)
+        for phrase in _expanded(row["phrase"], groups):
+            known = found.get(phrase)
+            found[phrase] = _joined(known, own) if known else own
     return Phrases(found.items())
 
 
-def _joined(known: Trigger, row: dict[str, str]) -> Trigger:
-    bit = BITS.get(row["kind"], 0)
+def _expanded(phrase: str, groups: Mapping[str, list[Keys]]) -> Iterator[Keys]:
+    """Yield the phrases that `{a|b|}`, or the name of a group, in a phrase stands for."""
+    choices = [
+        groups.get(piece) or [keys(each) for each in piece.split("|")]
+        for number, piece in enumerate(GROUP.split(phrase))
+        if piece or number % 2
+    ]
+    for chosen in itertools.product(*choices):
+        yield tuple(itertools.chain.from_iterable(chosen))
+
+
+def _of_row(row: Mapping[str, str]) -> Trigger:
+    bits, way, reach = BITS.get(row["kind"], 0), row["way"], row["reach"]
+    number = int(reach) if reach.isdigit() else 0
+    onward = way in ("forward", "start")
     return Trigger(
-        known.forward | (bit if row["way"] == "forward" else 0),
-        known.backward | (bit if row["way"] == "backward" else 0),
-        int(row["reach"] or known.reach),
-        known.stops or row["kind"] == "stop",
+        forward=(bits | (IF if reach == "sentence" else 0)) if onward else 0,
+        backward=bits if way == "backward" else 0,
+        behind=bits if way == "behind" else 0,
+        reach=number if onward else 0,
+        back_reach=0 if onward else number,
+        does=DOES.get(row["kind"], 0) if way != "behind" else 0,
+        soft=reach == "soft",
+        begins=way == "start",
+    )
+
+
+def _joined(one: Trigger, other: Trigger) -> Trigger:
+    return Trigger(
+        one.forward | other.forward,
+        one.backward | other.backward,
+        one.behind | other.behind,
+        one.reach or other.reach,
+        one.back_reach or other.back_reach,
+        one.does | other.does,
+        one.soft or other.soft,
+        one.begins or other.begins,
     )
 
 
 ENGLISH, CHINESE = _load("en"), _load("zh")
 
 
-def find(phrases: Phrases[Trigger], tokens: Sequence[Token], taken: Sequence[bool]) -> Matches:
-    """Return the triggers by their first token; none reaches into a taken token."""
+def find(phrases: Phrases[Trigger], tokens: Sequence[Token], taken: Sequence[int]) -> Matches:
+    """Return the triggers by their first token; none reaches into a taken token.
+
+    A relative who tells of the patient, or is only with him, is none.
+    """
     free = [
-        Token(token.start, token.end, "") if is_taken else token
+        Token(token.start, token.end, "" if is_taken else _key(token.key))
         for token, is_taken in zip(tokens, taken, strict=True)
     ]
-    return {match.first: match for match in phrases.find(free)}
+    matches = phrases.find(free)
+    result: Matches = {}
+    for number, match in enumerate(matches):
+        if match.value.is_idle:
+            continue
+        if match.value.forward & OTHER_PERSON:
+            before = matches[number - 1] if number else None
+            after = matches[number + 1] if number + 1 < len(matches) else None
+            if before and before.last == match.first and before.value.does & WITH:
+                continue
+            if after and after.first == match.last and after.value.does & SAYS:
+                continue
+        result[match.first] = match
+    return result
+
+
+def _key(key: str) -> str:
+    """Return what a token is compared by: # for a number, @ for a year."""
+    if not key.isdigit():
+        return key
+    return "@" if YEAR.fullmatch(key) else "#"
 
 
 def joined(state: int, bits: int) -> int:
-    """Return the bits of a token with new ones: of `CERTAINTY` only the latest hold."""
-    return (state & ~CERTAINTY if bits & CERTAINTY else state) | bits
+    """Return the bits of a token with new ones: of `CERTAINTY` only the latest hold.
+
+    A denial ends what is only to be watched for ("monitor for bleeding, no fever"), not what
+    stands under a condition ("if there is no fever").
+    """
+    if bits & CERTAINTY:
+        state &= ~CERTAINTY
+    if bits & NEGATED and not state & IF:
+        state &= ~HYPOTHETICAL
+    return state | bits

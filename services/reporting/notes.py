@@ -36,6 +36,8 @@ _CERTAINTY_CODES = {
     pb.CERTAINTY_NEGATED: "negated",
     pb.CERTAINTY_UNCERTAIN: "uncertain",
 }
+FLAGS = ("other-person", "historical", "planned", "conditional", "resolved")
+"""Components that are there where they are true, after the fields of the same names."""
 
 
 def compose(draft: Draft, part: Part, found: pb.NoteFindings) -> Topic:
@@ -131,17 +133,23 @@ def _entity(draft: Draft, part: Part, entity: pb.Entity, documents: dict[str, Js
         code = _CERTAINTY_CODES[entity.certainty]
         value = {
             "coding": [{"system": f"{ENTITIES}-certainty", "code": code}],
-            "text": say(language, f"certainty-{entity.certainty}"),
+            "text": say(language, _said(entity)),
         }
         components.append(_own(draft, "assertion", {"valueCodeableConcept": value}))
     if entity.dose:
         components.append(_own(draft, "dose", {"valueString": text(entity.dose)}))
-    for flag, code in ((entity.other_person, "other-person"), (entity.historical, "historical")):
-        if flag:
+    for code in FLAGS:
+        if getattr(entity, code.replace("-", "_")):
             components.append(_own(draft, code, {"valueBoolean": True}))
     observation["component"] = components
     observation["extension"] = _spans([entity.span], documents)
     return observation | _derived([entity.span], documents)
+
+
+def _said(entity: pb.Entity) -> str:
+    """Return the words for what is said of a mention: what is planned is not "suspected"."""
+    named = (code for code in ("planned", "conditional", "resolved") if getattr(entity, code))
+    return next((f"certainty-{code}" for code in named), f"certainty-{entity.certainty}")
 
 
 def _section_component(draft: Draft, entity: pb.Entity) -> Json:

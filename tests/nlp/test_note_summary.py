@@ -75,7 +75,18 @@ def test_medications_told_outside_their_section_are_not_lost() -> None:
 def test_medication_of_its_own_section_is_said_once() -> None:
     text = "HPI: On aspirin.\nMedications: aspirin 81 mg daily\nFH: Mother took metformin."
     assert lines(text) == ["Medications: Aspirin 81 mg once daily."]
-    assert lines("Plan: start metformin.") == []
+
+
+def test_what_is_planned_is_said_to_be_planned_alone() -> None:
+    assert lines("Plan: start metformin.") == ["Planned, not yet done or given: Metformin."]
+    assert lines("HPI: Cough. We will start metformin. Return if fever.") == [
+        "Present illness: Cough.",
+        "Planned, not yet done or given: Metformin.",
+    ]
+    assert lines("现病史：咳嗽2天，拟加用氨氯地平。", language="zh", note_language="zh") == [
+        "现病史：咳嗽（2天）。",
+        "计划中（尚未施行或使用）：氨氯地平。",
+    ]
 
 
 @pytest.mark.parametrize(

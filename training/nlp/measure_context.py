@@ -75,7 +75,7 @@ def said(text: str, start: int, end: int) -> frozenset[str]:
                     each for each in found if each.last <= own.first or own.last <= each.first
                 ]
                 places = sorted([*places, own], key=lambda each: each.first)
-                ranges = [context.Range(each.first, each.last) for each in places]
+                ranges = [reading.range_of(text, each) for each in places]
                 what = context.assertions(tokens, ranges)[places.index(own)]
                 return categories(reading.in_section(own, what, section.section))
     raise ValueError("no sentence holds the place")
@@ -90,14 +90,14 @@ def _own(tokens: list[Token], found: list[Found], start: int, end: int) -> Found
 def categories(what: context.Assertion) -> frozenset[str]:
     """Return the names a set uses for an assertion."""
     certain = what.certainty
-    open_end = getattr(what, "planned", False) or what.hypothetical
+    open_end = what.planned or what.hypothetical
     named = {
         "negated": certain is context.Certainty.NEGATED and not what.resolved,
         "possible": certain is context.Certainty.UNCERTAIN and not open_end,
         "conditional": what.hypothetical,
         "historical": what.historical and not what.resolved,
         "family": what.other_person,
-        "planned": getattr(what, "planned", False),
+        "planned": what.planned,
         "resolved": what.resolved,
     }
     return frozenset(name for name, holds in named.items() if holds) or frozenset(("present",))

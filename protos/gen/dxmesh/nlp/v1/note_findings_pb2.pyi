@@ -220,6 +220,9 @@ class Entity(_message.Message):
     DISPLAY_ZH_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     DOSE_FIELD_NUMBER: _builtins.int
+    PLANNED_FIELD_NUMBER: _builtins.int
+    CONDITIONAL_FIELD_NUMBER: _builtins.int
+    RESOLVED_FIELD_NUMBER: _builtins.int
     entity_id: _builtins.str
     """Id within the part."""
     kind: Global___EntityKind.ValueType
@@ -242,6 +245,14 @@ class Entity(_message.Message):
     """Code, for example "HP:0012735"; may be empty."""
     dose: _builtins.str
     """Dose as written, for a medication."""
+    planned: _builtins.bool
+    """True when it is to be done or given and is not yet; then certainty is never AFFIRMED."""
+    conditional: _builtins.bool
+    """True when it only holds under a condition, or is to be watched for or prevented; then
+    certainty is never AFFIRMED.
+    """
+    resolved: _builtins.bool
+    """True when it was there in this illness and is gone; then certainty is NEGATED."""
     @_builtins.property
     def span(self) -> Global___Span:
         """Where."""
@@ -261,10 +272,13 @@ class Entity(_message.Message):
         display_zh: _builtins.str = ...,
         code: _builtins.str = ...,
         dose: _builtins.str = ...,
+        planned: _builtins.bool = ...,
+        conditional: _builtins.bool = ...,
+        resolved: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certainty", b"certainty", "code", b"code", "display_en", b"display_en", "display_zh", b"display_zh", "dose", b"dose", "entity_id", b"entity_id", "historical", b"historical", "kind", b"kind", "other_person", b"other_person", "section", b"section", "span", b"span", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certainty", b"certainty", "code", b"code", "conditional", b"conditional", "display_en", b"display_en", "display_zh", b"display_zh", "dose", b"dose", "entity_id", b"entity_id", "historical", b"historical", "kind", b"kind", "other_person", b"other_person", "planned", b"planned", "resolved", b"resolved", "section", b"section", "span", b"span", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
