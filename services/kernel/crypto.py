@@ -9,7 +9,6 @@ it can not be made again. AES-256-GCM throughout (NIST SP 800-38D), 96-bit rando
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import os
 import re
@@ -98,7 +97,7 @@ class KeyedHash:
         """Return the 32 bytes."""
         parts = [part.encode() for part in (domain, *values)]
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return hmac.new(self.key, message, hashlib.sha256).digest()
+        return hmac.digest(self.key, message, "sha256")
 
 
 class Vault:
@@ -116,15 +115,16 @@ class Vault:
         self._zone = zone
         self._clock = clock
         self._tenants: dict[str, bytes] = {}
+        self._derived: dict[tuple[str, str], bytes] = {}
         self._scopes: dict[tuple[str, str], tuple[float, bytes]] = {}
 
     async def hasher(self, tenant: str) -> KeyedHash:
         """Return the tenant's keyed hash; the same in every process of the zone."""
-        return KeyedHash(_derive(await self._tenant_key(tenant), "pseudonym"))
+        return KeyedHash(await self._of_tenant(tenant, "pseudonym"))
 
     async def cipher(self, tenant: str) -> FieldCipher:
         """Return the cipher for the tenant's database fields."""
-        return FieldCipher(_derive(await self._tenant_key(tenant), "field"))
+        return FieldCipher(await self._of_tenant(tenant, "field"))
 
     async def scope_cipher(self, tenant: str, scope: str) -> FieldCipher:
         """Return a cipher whose key dies with the scope; made at first use."""
@@ -143,7 +143,7 @@ class Vault:
         if cached and self._clock() - cached[0] < SCOPE_CACHE_S:
             return cached[1]
         path = self._path(tenant, scope)
-        wrapping = FieldCipher(_derive(await self._tenant_key(tenant), "wrap"))
+        wrapping = FieldCipher(await self._of_tenant(tenant, "wrap"))
         sealed = await self._read_or_make(path, wrapping, create)
         if sealed is None or sealed == TOMBSTONE:
             self._scopes.pop(slot, None)
@@ -162,6 +162,13 @@ class Vault:
             raise Unavailable("the key store does not answer") from error
         finally:
             self._scopes.pop((tenant, scope), None)
+
+    async def _of_tenant(self, tenant: str, purpose: str) -> bytes:
+        """Return the tenant's key for a purpose; tenant keys are not destroyed, so it is held."""
+        slot = (tenant, purpose)
+        if slot not in self._derived:
+            self._derived[slot] = _derive(await self._tenant_key(tenant), purpose)
+        return self._derived[slot]
 
     async def _tenant_key(self, tenant: str) -> bytes:
         if tenant not in self._tenants:

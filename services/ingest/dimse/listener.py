@@ -117,11 +117,12 @@ class Listener:
     def _opened(self, event: evt.Event) -> None:
         """Read no PDU longer than was offered: its length is the peer's word, 4 GB at most.
 
-        pynetdicom reads a PDU whole before it looks at it, and before it knows who is calling.
+        pynetdicom reads a PDU whole before it looks at it, and before it knows who is calling;
+        and 4 KiB at a time, which costs more than all that is done with an image later.
         """
         socket: Any = event.assoc.dul.socket
         socket.socket.settimeout(self._settings.dimse_idle_s)  # of one read, a handshake too
-        read = socket.recv
+        read = socket.socket.recv
         longest = max(self._settings.dimse_pdu_bytes or self._settings.dimse_bytes_max, PDU_BYTES)
 
         def limited(count: int) -> bytearray:
@@ -129,7 +130,10 @@ class Listener:
                 log.warning("a DICOM connection was closed: its message is over the limit")
                 telemetry.failure("ingest.dimse", "PDU_TOO_LARGE")
                 raise OSError("a PDU is longer than was offered")
-            return bytearray(read(count))
+            found = bytearray()
+            while len(found) < count and (piece := read(min(count - len(found), PDU_BYTES))):
+                found += piece
+            return found
 
         socket.recv = limited
 

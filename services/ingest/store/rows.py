@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -24,8 +25,13 @@ async def insert_new(
 ) -> set[str]:
     """Insert the rows whose keys are not there; return the value of column `key` of those."""
     # Rows as parameters, not as values: the statement is then the same for any number of them.
-    made = _INSERTS[connection.dialect.name](table).on_conflict_do_nothing()
-    return set((await connection.execute(made.returning(table.c[key]), rows)).scalars())
+    made = _absent(connection.dialect.name, table, key)
+    return set((await connection.execute(made, rows)).scalars())
+
+
+@cache
+def _absent(dialect: str, table: Table, key: str) -> Any:
+    return _INSERTS[dialect](table).on_conflict_do_nothing().returning(table.c[key])
 
 
 def microseconds(instant: datetime) -> int:

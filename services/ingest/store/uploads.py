@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest.store.rows import insert_absent, insert_new, instant, microseconds
@@ -17,6 +17,24 @@ from services.ingest.store.tables import INSTANCES, SCOPES
 from services.ingest.store.together import Together
 
 OPEN_MAX = 1000
+
+# Built once: each arriving file runs these, and building them takes as long as running them.
+_ROWS = select(INSTANCES, SCOPES.c.is_open, SCOPES.c.case_id).join(
+    SCOPES, SCOPES.c.scope == INSTANCES.c.scope
+)
+_OF_INSTANCES = _ROWS.where(
+    INSTANCES.c.tenant == bindparam("of_tenant"),
+    INSTANCES.c.sop_key.in_(bindparam("keys", expanding=True)),
+).order_by(INSTANCES.c.number)
+_OF_SCOPE = _ROWS.where(
+    INSTANCES.c.tenant == bindparam("of_tenant"), INSTANCES.c.scope == bindparam("of_scope")
+).order_by(INSTANCES.c.number)
+_TOUCH = (
+    update(SCOPES)
+    .where(SCOPES.c.tenant == bindparam("of_tenant"), SCOPES.c.scope == bindparam("of_scope"))
+    .where(SCOPES.c.is_open)
+    .values(touched_us=bindparam("now"), changes=SCOPES.c.changes + bindparam("more"))
+)
 
 
 class Added(Enum):
@@ -119,7 +137,7 @@ class UploadStore:
 
     async def of_scope(self, tenant: str, scope: str) -> list[Held]:
         """Return an upload's instances in the order received."""
-        return await self._held(INSTANCES.c.tenant == tenant, INSTANCES.c.scope == scope)
+        return await self._held(_OF_SCOPE, {"of_tenant": tenant, "of_scope": scope})
 
     async def of_study(self, tenant: str, study_key: str) -> list[Upload]:
         """Return a study's uploads, oldest first."""
@@ -175,12 +193,13 @@ class UploadStore:
             by_scope.setdefault((row.tenant, row.scope), []).append(row)
         async with self._engine.begin() as connection:
             for (tenant, scope), new in by_scope.items():
-                touched = {
-                    "touched_us": max(microseconds(each.now) for each in new),
-                    "changes": SCOPES.c.changes + len(new),
+                touch = {
+                    "of_tenant": tenant,
+                    "of_scope": scope,
+                    "now": max(microseconds(each.now) for each in new),
+                    "more": len(new),
                 }
-                change = update(SCOPES).where(SCOPES.c.tenant == tenant, SCOPES.c.scope == scope)
-                result = await connection.execute(change.where(SCOPES.c.is_open).values(touched))
+                result = await connection.execute(_TOUCH, touch)
                 found[tenant, scope] = (
                     await insert_new(connection, INSTANCES, [each.row() for each in new], "sop_key")
                     if result.rowcount
@@ -201,9 +220,8 @@ class UploadStore:
         """Return the rows of several instances by one question for each tenant."""
         found: dict[tuple[str, str], list[Held]] = {each: [] for each in asked}
         for tenant in dict.fromkeys(tenant for tenant, _ in asked):
-            keys = {key for each, key in asked if each == tenant}
-            of_them = INSTANCES.c.tenant == tenant, INSTANCES.c.sop_key.in_(keys)
-            for held in await self._held(*of_them):
+            keys = list({key for each, key in asked if each == tenant})
+            for held in await self._held(_OF_INSTANCES, {"of_tenant": tenant, "keys": keys}):
                 found[tenant, held.sop_key].append(held)
         return [list(found[each]) for each in asked]
 
@@ -239,14 +257,8 @@ class UploadStore:
         async with self._engine.connect() as connection:
             return [Upload(*row[:-1], instant(row[-1])) for row in await connection.execute(query)]
 
-    async def _held(self, *where: Any) -> list[Held]:
-        query = (
-            select(INSTANCES, SCOPES.c.is_open, SCOPES.c.case_id)
-            .join(SCOPES, SCOPES.c.scope == INSTANCES.c.scope)
-            .where(*where)
-            .order_by(INSTANCES.c.number)
-        )
+    async def _held(self, query: Select[Any], values: dict[str, Any]) -> list[Held]:
         names = ("scope", "sop_key", "content_key", "sealed", "is_open", "case_id")
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
+            rows = (await connection.execute(query, values)).mappings().all()
         return [Held(*(row[name] for name in names)) for row in rows]
