@@ -96,6 +96,7 @@ settings: .tox/test/ready
 	@$(TOOLS) docs/make_settings.py
 	@$(TOOLS) docs/make_capabilities.py
 	@$(TOOLS) docs/make_profiles.py
+	@$(TOOLS) docs/make_rules.py
 	@$(TOOLS) charts/make_schema.py
 
 soak: .tox/test/ready .venv-triton/tried

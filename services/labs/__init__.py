@@ -1,6 +1,6 @@
 """Labs: interprets laboratory results against ranges and critical limits, computes scores.
 
 Analysis zone. Consumes `part.labs`; publishes `finding.labs`; answers `LabsService`; calls
-nobody. Pure: `tables analytes units reasons observations own_range ranges critical interpret
-scores assess risks findings`. Edges: `worker`, `service`.
+nobody. Pure: `tables analytes units reasons panel lenient ranges critical qualitative interpret
+scores assess acid_base acid_base_gaps rules findings`. Edges: `worker`, `service`.
 """

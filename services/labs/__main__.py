@@ -7,19 +7,20 @@ from dxmesh.labs.v1 import labs_service_pb2_grpc as rpc_pb
 from services.kernel import blobs, process
 from services.labs.service import LabsService
 from services.labs.settings import Settings
-from services.labs.worker import LabsWorker, read_limits
+from services.labs.worker import LabsWorker, read_limits, read_rules
 
 NAME = "dxmesh.labs.v1.LabsService"
 
 
 async def build(mesh: process.Process[Settings]) -> None:
-    """Read the tenants' limits, then take parts and answer calls."""
+    """Read the tenants' limits and thresholds, then take parts and answer calls."""
     settings = mesh.settings
     limits = read_limits(settings.critical_limits_dir)
     mesh.server.add(
         rpc_pb.add_LabsServiceServicer_to_server, LabsService(), NAME, callers=("gateway",)
     )
-    worker = LabsWorker(mesh.bus, blobs.open_analysis(settings), limits)
+    rules = read_rules(settings.rule_thresholds_dir)
+    worker = LabsWorker(mesh.bus, blobs.open_analysis(settings), limits, rules)
     await worker.start(settings.concurrency)
 
 

@@ -82,6 +82,8 @@ def factor(unit: Unit, code: Code) -> Decimal:
         unit = units.as_enzyme(unit)
     elif "[IU]" in code.unit.marks and unit.dimension == units.CATALYTIC:
         unit = units.as_arbitrary(unit)
+    elif "[arb'U]" in code.unit.marks and unit.dimension == units.CATALYTIC:
+        unit = units.as_arbitrary(unit, "[arb'U]")
     if unit.property != code.unit.property and not _in_equivalents(unit, code.unit):
         if not (_needs_none(code.unit) and unit.ucum in {"1", "{ratio}"}):
             raise WrongDimension("the unit does not measure what the code names")

@@ -8,9 +8,10 @@ from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.kernel.errors import MeshError
-from services.labs import assess, critical, risks
+from services.labs import assess, critical
 from services.labs.interpret import Flag, Result, interpret, show
 from services.labs.panel import LabPart, Quantity
+from services.labs.rules import engine
 
 FLAGS = {
     Flag.NORMAL: pb.FLAG_NORMAL,
@@ -18,42 +19,60 @@ FLAGS = {
     Flag.HIGH: pb.FLAG_HIGH,
     Flag.CRITICAL_LOW: pb.FLAG_CRITICAL_LOW,
     Flag.CRITICAL_HIGH: pb.FLAG_CRITICAL_HIGH,
+    Flag.ABNORMAL: pb.FLAG_ABNORMAL,
+}
+KINDS = {
+    "finding": pb.RISK_KIND_FINDING,
+    "risk": pb.RISK_KIND_RISK,
+    "issue": pb.RISK_KIND_ISSUE,
+}
+PRIORITIES = {
+    "urgent": pb.RISK_PRIORITY_URGENT,
+    "important": pb.RISK_PRIORITY_IMPORTANT,
+    "routine": pb.RISK_PRIORITY_ROUTINE,
+}
+STRENGTHS = {
+    "definition": pb.EVIDENCE_STRENGTH_DEFINITION,
+    "strong": pb.EVIDENCE_STRENGTH_STRONG,
+    "moderate": pb.EVIDENCE_STRENGTH_MODERATE,
+    "weak": pb.EVIDENCE_STRENGTH_WEAK,
 }
 
 
-def findings(part: LabPart, table: critical.Table = critical.DEFAULTS) -> pb.LabFindings:
-    """Return results, scores and risks of a part; every item that came in is in `results`."""
+def findings(
+    part: LabPart,
+    table: critical.Table = critical.DEFAULTS,
+    rules: engine.RuleSet | None = None,
+) -> pb.LabFindings:
+    """Return results, scores and risks of a part; every item that came in is in `results`.
+
+    Parameters
+    ----------
+    rules : with a tenant's thresholds; None: the built-in ones
+    """
     results = interpret(part.measured, part.subject, table)
     computed = assess.assess(results, part.subject)
+    found = (rules or engine.default()).find(results, computed, part.subject)
     return pb.LabFindings(
         results=[_result(each) for each in results],
         scores=[_score(each) for each in computed],
-        risks=[
-            pb.Risk(
-                risk_id=risk.risk_id,
-                text_en=risk.text_en,
-                text_zh=risk.text_zh,
-                evidence_ids=risk.evidence_ids,
-                source=risk.source,
-            )
-            for risk in risks.find(results, computed, part.subject)
-        ],
+        risks=[_risk(each) for each in found],
     )
 
 
 def _result(result: Result) -> pb.LabResult:
-    item, analyte = result.measured, result.analyte
+    item, analyte = result.measured, result.analyte or result.test
     quantity, limits = item.quantity, result.range
     message = pb.LabResult(
         observation_id=item.observation_id,
-        loinc_code=result.code.loinc if result.code else "",
+        loinc_code=_loinc(result),
         display_en=analyte.name_en if analyte else "",
         display_zh=analyte.name_zh if analyte else "",
         source_display=item.display,
         value_text=_as_it_came(quantity) if quantity else item.text,
         unit_text=(quantity.unit or quantity.code) if quantity else "",
         canonical_value=result.shown,
-        canonical_unit=analyte.unit.ucum if analyte and result.shown else "",
+        canonical_unit=result.analyte.unit.ucum if result.analyte and result.shown else "",
         flag=FLAGS[result.flag] if result.flag else pb.FLAG_UNSPECIFIED,
         range_low=_limit(limits.low) if limits else "",
         range_high=_limit(limits.high) if limits else "",
@@ -64,6 +83,36 @@ def _result(result: Result) -> pb.LabResult:
     if result.reason:
         message.not_interpreted.CopyFrom(_refusal(result.reason))
     return message
+
+
+def _loinc(result: Result) -> str:
+    if result.code:
+        return result.code.loinc
+    return next((each for each in result.measured.loinc), "") if result.test else ""
+
+
+def _risk(risk: engine.Risk) -> pb.Risk:
+    return pb.Risk(
+        risk_id=risk.risk_id,
+        text_en=risk.text_en,
+        text_zh=risk.text_zh,
+        evidence_ids=risk.evidence_ids,
+        source=risk.source,
+        source_url=risk.source_url,
+        kind=KINDS[risk.kind],
+        priority=PRIORITIES[risk.priority],
+        strength=STRENGTHS[risk.strength],
+        topic=risk.topic,
+        against=[
+            pb.Counterpoint(
+                text_en=each.text_en, text_zh=each.text_zh, evidence_ids=each.evidence_ids
+            )
+            for each in risk.against
+        ],
+        next_en=risk.next_en,
+        next_zh=risk.next_zh,
+        contradicts=risk.contradicts,
+    )
 
 
 def _score(score: assess.Score) -> pb.Score:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 
-from services.labs import analytes, critical, ranges, reasons, units
+from services.labs import analytes, critical, qualitative, ranges, reasons, units
 from services.labs.analytes import Analyte, Code
 from services.labs.panel import Measured, Quantity, Subject
 from services.labs.reasons import NotInterpretable
@@ -28,6 +28,7 @@ class Flag(Enum):
     HIGH = "H"
     CRITICAL_LOW = "LL"
     CRITICAL_HIGH = "HH"
+    ABNORMAL = "A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,18 @@ class Result:
     flag: Flag | None = None
     critical_source: str = ""
     reason: NotInterpretable | None = None
-    """Why it has no flag; None when it has one."""
+    """Why it has no flag; None when it has one, or when neither answer of a test is abnormal."""
+    test: qualitative.Test | None = None
+    """The ordinal test, when it is one."""
+    answer: qualitative.Reading | None = None
+    """What an ordinal test says."""
+
+    @property
+    def name(self) -> str:
+        """Id of the analyte or of the ordinal test; empty when the code is not known."""
+        if self.code:
+            return self.code.analyte.analyte_id
+        return self.test.analyte_id if self.test else ""
 
     @property
     def analyte(self) -> Analyte | None:
@@ -71,6 +83,8 @@ def _interpret(item: Measured, subject: Subject, table: critical.Table) -> Resul
             raise reasons.NotFinal(item.status)
         if item.panel:
             raise reasons.Panel("it groups other results")
+        if test := _test(item.loinc):
+            return _answered(replace(result, test=test), test)
         code = _code(item.loinc)
         result = replace(result, code=code)
         quantity = _number(item, code.analyte)
@@ -81,6 +95,32 @@ def _interpret(item: Measured, subject: Subject, table: critical.Table) -> Resul
         return replace(result, reason=reason)
     limits = critical.limits_for(code.analyte.analyte_id, subject, table)
     return _flagged(replace(result, range=found, reason=missing), value, limits)
+
+
+def _test(loinc: Sequence[str]) -> qualitative.Test | None:
+    """Return the ordinal test that the codes name; None: they name none, or an analyte too."""
+    if any(each in analytes.CODES for each in loinc):
+        return None
+    found = {qualitative.TESTS[each] for each in loinc if each in qualitative.TESTS}
+    if len({test.analyte_id for test in found}) > 1:
+        raise reasons.CodeConflict("the LOINC codes name different tests")
+    return found.pop() if found else None
+
+
+def _answered(result: Result, test: qualitative.Test) -> Result:
+    """Return the result of an ordinal test with its answer; `A` when a healthy person has none."""
+    if result.measured.quantity is not None:
+        return replace(result, reason=reasons.AnswerNotRead("a number, where an answer is due"))
+    if not result.measured.text:
+        return replace(result, reason=reasons.NoValue("there is no value"))
+    answer = qualitative.read(result.measured.text)
+    if answer is None:
+        return replace(result, reason=reasons.AnswerNotRead("the answer is not a known spelling"))
+    flag = None
+    if test.expected_negative:
+        negative = answer.answer is qualitative.Answer.NEGATIVE
+        flag = Flag.NORMAL if negative else Flag.ABNORMAL
+    return replace(result, answer=answer, flag=flag)
 
 
 def _code(loinc: Sequence[str]) -> Code:

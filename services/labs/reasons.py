@@ -50,6 +50,10 @@ class ValueNotNumeric(NotInterpretable):
     """The value is a text, a code or another kind that is not one number."""
 
 
+class AnswerNotRead(NotInterpretable):
+    """The answer of an ordinal test is not one of the known spellings."""
+
+
 class ValueHasComparator(NotInterpretable):
     """The value is a limit (<, >), not a measurement."""
 

@@ -15,5 +15,8 @@ class Settings(MeshSettings):
     critical_limits_dir: Path | None = None
     """Folder with `<tenant>.tsv`, each replacing rows of the default critical limits."""
 
+    rule_thresholds_dir: Path | None = None
+    """Folder with `<tenant>.toml`, each replacing thresholds of rules by topic and name."""
+
     concurrency: int = 4
     """Parts interpreted at once."""

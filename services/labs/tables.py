@@ -21,10 +21,12 @@ def parse(text: str) -> list[dict[str, str]]:
 
 
 def digest() -> str:
-    """Return the SHA-256 of all tables, 64 hex digits: which data a finding rests on."""
+    """Return the SHA-256 of all tables and rules, 64 hex digits: which data a finding rests on."""
     folder = files("services.labs").joinpath("data")
-    tables = sorted(path.name for path in folder.iterdir() if path.name.endswith(".tsv"))
+    rules = folder.joinpath("rules")
+    found = [path for path in folder.iterdir() if path.name.endswith(".tsv")]
+    found += [path for path in rules.iterdir() if path.name.endswith(".toml")]
     total = hashlib.sha256()
-    for name in tables:
-        total.update(name.encode() + b"\0" + folder.joinpath(name).read_bytes())
+    for path in sorted(found, key=lambda path: path.name):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()

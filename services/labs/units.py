@@ -114,9 +114,9 @@ def as_enzyme(unit: Unit) -> Unit:
     return _read_ucum(unit.ucum.replace("[IU]", "U"))
 
 
-def as_arbitrary(unit: Unit) -> Unit:
-    """Return an enzyme unit as an international unit: mU/L of a hormone means mIU/L."""
-    return _read_ucum(re.sub(r"(?<=[munk])U(?=/)|^U(?=/)", "[IU]", unit.ucum))
+def as_arbitrary(unit: Unit, atom: str = "[IU]") -> Unit:
+    """Return an enzyme unit as an arbitrary one: mU/L of a hormone means mIU/L."""
+    return _read_ucum(re.sub(r"(?<=[munk])U(?=/)|^U(?=/)", atom, unit.ucum))
 
 
 @lru_cache(maxsize=4096)

@@ -26,11 +26,12 @@ from services.kernel.bus import EventBus
 from services.kernel.errors import InvalidInput, KeyDestroyed, MeshError
 from services.labs import critical, panel, tables
 from services.labs.findings import findings
+from services.labs.rules import engine, heading
 
 log = logging.getLogger(__name__)
 
 RULES = "dxmesh-labs-rules"
-RULES_VERSION = "1.0.0"
+RULES_VERSION = "2.0.0"
 """Raise it when code or tables change what a result says."""
 
 
@@ -42,10 +43,13 @@ class LabsWorker:
         bus: EventBus,
         blobs: Blobs,
         tenant_limits: Mapping[str, critical.Table] | None = None,
+        tenant_rules: Mapping[str, engine.RuleSet] | None = None,
     ) -> None:
         self._bus = bus
         self._blobs = blobs
         self._tenant_limits = tenant_limits or {}
+        self._tenant_rules = tenant_rules or {}
+        self._rules = engine.default()
         self._digest = tables.digest()
 
     async def start(self, concurrency: int) -> None:
@@ -79,7 +83,7 @@ class LabsWorker:
         ready = self._ready(part, started)
         ready.outcome = OUTCOME_COMPLETED
         ready.findings.CopyFrom(ref)
-        ready.models.append(self._rules(source))
+        ready.models.append(self._model(source))
         await self._publish(ready, "completed")
 
     async def give_up(self, part: PartReady, error: MeshError) -> None:
@@ -92,7 +96,8 @@ class LabsWorker:
 
     def _interpret(self, tenant: str, content: bytes) -> LabFindings:
         limits = self._tenant_limits.get(tenant, critical.DEFAULTS)
-        return findings(panel.read(content), limits)
+        rules = self._tenant_rules.get(tenant, self._rules)
+        return findings(panel.read(content), limits, rules)
 
     def _ready(self, part: PartReady, started: Timestamp) -> FindingReady:
         return FindingReady(
@@ -103,7 +108,7 @@ class LabsWorker:
             finished_time=_now(),
         )
 
-    def _rules(self, source: BlobRef) -> ModelUse:
+    def _model(self, source: BlobRef) -> ModelUse:
         return ModelUse(
             name=RULES,
             version=RULES_VERSION,
@@ -134,6 +139,22 @@ def read_limits(folder: Path | None) -> dict[str, critical.Table]:
             **critical.load(tables.parse(path.read_text("utf-8-sig"))),
         }
         for path in sorted(folder.glob("*.tsv"))
+    }
+
+
+def read_rules(folder: Path | None) -> dict[str, engine.RuleSet]:
+    """Return each tenant's rules: the built-in ones with its own thresholds.
+
+    Raises
+    ------
+    InvalidInput
+        A file names what does not exist, or is not TOML of topic, name and number.
+    """
+    if folder is None:
+        return {}
+    return {
+        path.stem: engine.load(heading.thresholds(path.read_text("utf-8-sig"), path.name))
+        for path in sorted(folder.glob("*.toml"))
     }
 
 

@@ -1,0 +1,275 @@
+"""Which rules hold of a panel, most pressing first, with what supports and what opposes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+
+from services.kernel.errors import InvalidInput, Violation
+from services.labs.interpret import Result
+from services.labs.panel import Subject
+from services.labs.rules import heading, schema
+from services.labs.rules.facts import Facts, Known, Score, gather
+from services.labs.rules.model import Derived, Rule, Topic
+
+_PLACEHOLDER = re.compile(r"\{([a-z0-9:_-]+)\}")
+_ORDER = {name: rank for rank, name in enumerate(schema.PRIORITIES)}
+_GAS = frozenset({"ph", "pco2"})
+_UNKNOWN = {"en": "(not measured)", "zh": "（未测）"}
+
+
+@dataclass(frozen=True, slots=True)
+class Counterpoint:
+    """What argues against a risk; without evidence it is a caveat that always holds."""
+
+    text_en: str
+    text_zh: str
+    evidence_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """What a rule says, and the observations and scores it rests on."""
+
+    risk_id: str
+    topic: str
+    kind: str
+    priority: str
+    strength: str
+    text_en: str
+    text_zh: str
+    next_en: str
+    next_zh: str
+    evidence_ids: tuple[str, ...]
+    source: str
+    source_url: str
+    against: tuple[Counterpoint, ...] = ()
+    contradicts: tuple[str, ...] = ()
+
+
+class RuleSet:
+    """Rules of every topic, indexed by the inputs they need."""
+
+    def __init__(self, topics: Sequence[Topic]) -> None:
+        self.topics = tuple(topics)
+        self.rules = tuple(rule for topic in topics for rule in topic.rules)
+        self.derived: Mapping[str, Derived] = {
+            name: each for topic in topics for name, each in topic.derived.items()
+        }
+        _check_together(self.topics, self.rules)
+        self._anchored: dict[str, list[tuple[int, Rule, frozenset[str]]]] = {}
+        for number, rule in enumerate(self.rules):
+            needs = _present(rule.needs)
+            # A rule without a need of its own is looked at whenever one of its names is there.
+            anchors = [min(needs, key=self._weight)] if needs else _any_names(rule, self.derived)
+            for name in anchors:
+                self._anchored.setdefault(name, []).append((number, rule, needs))
+
+    def find(
+        self, results: Sequence[Result], scores: Sequence[Score], subject: Subject
+    ) -> list[Risk]:
+        """Return what the rules say: urgent first, then in the order of the files."""
+        facts, every = gather(results, scores, subject, self.derived)
+        known = facts.names() | every.keys()
+        candidates: dict[int, Rule] = {}
+        for name in known:
+            for number, rule, needs in self._anchored.get(name, ()):
+                if needs <= known and _is_about(rule, subject):
+                    candidates[number] = rule
+        found = [
+            (rule, risk)
+            for _, rule in sorted(candidates.items())
+            if (risk := _ask(rule, facts, every))
+        ]
+        return _settled(found)
+
+    def _weight(self, name: str) -> tuple[int, str]:
+        """Return how common an input is: rare ones make the better anchors."""
+        return sum(name in rule.needs for rule in self.rules), name
+
+
+def load(replaced: Mapping[str, heading.Thresholds] | None = None) -> RuleSet:
+    """Return the built-in rules, with thresholds replaced by topic and name.
+
+    Raises
+    ------
+    InvalidInput
+        A file, or a threshold that replaces one, cannot be used.
+    """
+    folder = files("services.labs").joinpath("data", "rules")
+    paths = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
+    given = replaced or {}
+    names = [path.name.removesuffix(".toml") for path in paths]
+    if strange := sorted(given.keys() - set(names)):
+        problems = [Violation(name, "is no topic of the rules") for name in strange]
+        raise InvalidInput("thresholds of topics that do not exist", problems)
+    return RuleSet(
+        [
+            schema.read(path.read_text("utf-8"), path.name, given.get(name))
+            for name, path in zip(names, paths, strict=True)
+        ]
+    )
+
+
+@cache
+def default() -> RuleSet:
+    """Return the built-in rules, read once."""
+    return load()
+
+
+def _check_together(topics: Sequence[Topic], rules: Sequence[Rule]) -> None:
+    """Raise `InvalidInput` when rules name each other wrongly or share an id."""
+    ids = [rule.risk_id for rule in rules]
+    problems = [
+        Violation(each, "is the id of two rules") for each in {i for i in ids if ids.count(i) > 1}
+    ]
+    problems += [
+        Violation(rule.risk_id, f"{other} is no rule")
+        for rule in rules
+        for other in (*rule.contradicts, *rule.covers)
+        if other not in ids
+    ]
+    names = [name for topic in topics for name in topic.derived]
+    problems += [
+        Violation(each, "is defined in two files")
+        for each in {n for n in names if names.count(n) > 1}
+    ]
+    if problems:
+        raise InvalidInput("the rules do not fit together", problems)
+
+
+def _present(needs: Iterable[str]) -> frozenset[str]:
+    """Return needs as names of values: what a blood gas shows needs the gas."""
+    found: set[str] = set()
+    for name in needs:
+        found |= _GAS if name.startswith("gas:") else {name}
+    return frozenset(found)
+
+
+def _any_names(rule: Rule, derived: Mapping[str, Derived]) -> list[str]:
+    found: dict[str, None] = {}
+    for name in rule.names:
+        own = derived.get(name)
+        for each in sorted(_present(own.quantity.names if own else {name})):
+            found.setdefault(each)
+    return list(found)
+
+
+def _is_about(rule: Rule, subject: Subject) -> bool:
+    """Tell whether the rule's source is about such a person."""
+    if rule.sex != "all" and {"male": "M", "female": "F"}.get(subject.sex) != rule.sex:
+        return False
+    if rule.population == "adult":
+        return subject.adult and not subject.pregnant
+    if rule.population == "adult-or-pregnant":
+        return subject.adult or bool(subject.pregnant)
+    if rule.population == "pregnant":
+        return bool(subject.pregnant)
+    if rule.population == "child":
+        return subject.age_years is not None and not subject.adult and not subject.pregnant
+    return True
+
+
+def _ask(rule: Rule, facts: Facts, every: Mapping[str, Sequence[Known]]) -> Risk | None:
+    if rule.when.holds(facts):
+        return _risk(rule, facts)
+    measured = [name for name in rule.names if name in every]
+    if len(rule.needs) == 1 and len(measured) == 1 and len(every[measured[0]]) > 1:
+        return _of_one_value(rule, facts, measured[0], every[measured[0]])
+    return None
+
+
+def _of_one_value(rule: Rule, facts: Facts, name: str, values: Sequence[Known]) -> Risk | None:
+    """Ask a rule about a single input of each of its values, the latest first."""
+    for known in reversed(values):
+        alone = facts.with_value(name, known)
+        if not rule.when.holds(alone):
+            continue
+        risk = _risk(rule, alone)
+        later = facts.latest.get(name)
+        if risk is None or later is None or later is known:
+            return risk
+        point = Counterpoint(
+            f"A later value is {later.shown}.", f"之后复查为 {later.shown}。", later.evidence_ids
+        )
+        return replace(risk, against=(point, *risk.against))
+    return None
+
+
+def _risk(rule: Rule, facts: Facts) -> Risk | None:
+    supporting = rule.when.supporting(facts)
+    times = facts.times(supporting)
+    if times and (max(times) - min(times)).total_seconds() > rule.within_hours * 3600:
+        return None
+    order = [name for name in rule.names if name in supporting]
+    ids = dict.fromkeys(each for name in order for each in facts.evidence(name))
+    return Risk(
+        risk_id=rule.risk_id,
+        topic=rule.topic,
+        kind=rule.kind,
+        priority=rule.priority,
+        strength=rule.strength,
+        text_en=_filled(rule.text_en, rule, facts, "en"),
+        text_zh=_filled(rule.text_zh, rule, facts, "zh"),
+        next_en=_filled(rule.next_en, rule, facts, "en"),
+        next_zh=_filled(rule.next_zh, rule, facts, "zh"),
+        evidence_ids=tuple(ids),
+        source="; ".join(source.text for source in rule.sources),
+        source_url=next((source.link for source in rule.sources if source.link), ""),
+        against=_against(rule, facts),
+    )
+
+
+def _against(rule: Rule, facts: Facts) -> tuple[Counterpoint, ...]:
+    """Return what the results show against it first, then what always holds."""
+    shown, caveats = [], []
+    for each in rule.against:
+        if each.when is None:
+            caveats.append(Counterpoint(each.en, each.zh))
+        elif each.when.holds(facts):
+            ids = dict.fromkeys(i for n in sorted(each.when.names) for i in facts.evidence(n))
+            shown.append(
+                Counterpoint(
+                    _filled(each.en, rule, facts, "en"),
+                    _filled(each.zh, rule, facts, "zh"),
+                    tuple(ids),
+                )
+            )
+    return (*shown, *caveats)
+
+
+def _filled(text: str, rule: Rule, facts: Facts, language: str) -> str:
+    if "{" not in text:
+        return text
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if name == "gas":
+            gas = facts.gas
+            return (gas.text_zh if language == "zh" else gas.text_en) if gas else ""
+        return facts.shown(rule.value if name == "value" else name) or _UNKNOWN[language]
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def _settled(found: Sequence[tuple[Rule, Risk]]) -> list[Risk]:
+    """Leave out what another risk covers, pair what contradicts, put the most pressing first."""
+    covered = {other for rule, _ in found for other in rule.covers}
+    kept = [(rule, risk) for rule, risk in found if risk.risk_id not in covered]
+    ids = {risk.risk_id for _, risk in kept}
+    opposed: dict[str, set[str]] = {}
+    for rule, _ in kept:
+        for other in rule.contradicts:
+            if other in ids:
+                opposed.setdefault(rule.risk_id, set()).add(other)
+                opposed.setdefault(other, set()).add(rule.risk_id)
+    risks = [
+        replace(risk, contradicts=tuple(sorted(opposed[risk.risk_id])))
+        if risk.risk_id in opposed
+        else risk
+        for _, risk in kept
+    ]
+    return sorted(risks, key=lambda risk: _ORDER[risk.priority])

@@ -1,0 +1,262 @@
+"""What is known of one person: results, ordinal answers, scores and the blood gas, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from services.labs import acid_base
+from services.labs.acid_base_gaps import Gas, Reading
+from services.labs.interpret import Flag, Result
+from services.labs.panel import Subject
+from services.labs.rules.model import Derived
+
+DAY_H = 24.0
+LOW = frozenset({Flag.LOW, Flag.CRITICAL_LOW})
+HIGH = frozenset({Flag.HIGH, Flag.CRITICAL_HIGH})
+
+
+class ScoreInput(Protocol):
+    """What rules read of a score's input."""
+
+    @property
+    def observation_id(self) -> str:
+        """The Observation it came from; empty: none."""
+
+
+class Score(Protocol):
+    """What rules read of a score."""
+
+    @property
+    def score_id(self) -> str:
+        """Its id."""
+
+    @property
+    def value(self) -> float | None:
+        """None: it was not computed."""
+
+    @property
+    def shown(self) -> str:
+        """The value for a reader."""
+
+    @property
+    def inputs(self) -> Sequence[ScoreInput]:
+        """What it was computed from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One value of a name."""
+
+    number: float | None
+    shown: str
+    evidence_ids: tuple[str, ...]
+    state: str = ""
+    """low, high, normal, positive, negative or borderline; empty: not told."""
+    critical: bool = False
+    uln: float | None = None
+    lln: float | None = None
+    time: datetime | None = None
+
+
+@dataclass(slots=True)
+class Facts:
+    """See the module; `series` holds every value of a name, latest last, when all have times."""
+
+    subject: Subject
+    latest: dict[str, Known] = field(default_factory=dict)
+    series: dict[str, list[Known]] = field(default_factory=dict)
+    derived: Mapping[str, Derived] = field(default_factory=dict)
+    gas: Reading | None = None
+
+    def number(self, name: str) -> float | None:
+        """Return the value of a name; None: not known."""
+        if name == "age":
+            return self.subject.age_years
+        if own := self.derived.get(name):
+            return own.quantity.value(self)
+        known = self.latest.get(name)
+        return known.number if known else None
+
+    def of(self, function: str, name: str) -> float | None:
+        """Return what a function of `expression` says of a name; None: not known."""
+        known = self.latest.get(name)
+        if known is None:
+            return None
+        if function == "uln":
+            return known.uln
+        if function == "lln":
+            return known.lln
+        if function == "critical":
+            return float(known.critical)
+        return _over_time(function, self.series.get(name, []))
+
+    def state(self, name: str) -> str | None:
+        """Return low, high, normal or an answer; of sex, male or female; None: not known."""
+        if name == "sex":
+            return self.subject.sex if self.subject.sex in ("male", "female") else None
+        known = self.latest.get(name)
+        return known.state or None if known else None
+
+    def truth(self, name: str) -> bool | None:
+        """Return whether the person is pregnant, or the blood gas shows something."""
+        if name == "pregnant":
+            return self.subject.pregnant
+        if name.startswith("gas:"):
+            return name[4:] in self.gas.findings if self.gas else None
+        return None
+
+    def shown(self, name: str) -> str:
+        """Return the value of a name for a reader; empty: not known."""
+        if own := self.derived.get(name):
+            value = own.quantity.value(self)
+            return "" if value is None else f"{value:.{own.digits}f}"
+        known = self.latest.get(name)
+        return known.shown if known else ""
+
+    def evidence(self, name: str) -> tuple[str, ...]:
+        """Return the Observations and scores behind a name."""
+        if own := self.derived.get(name):
+            return tuple(
+                dict.fromkeys(i for n in sorted(own.quantity.names) for i in self.evidence(n))
+            )
+        if name.startswith("gas:"):
+            used = self.gas.used if self.gas else []
+            return tuple(i for n in used for i in self.evidence(n))
+        known = self.latest.get(name)
+        return known.evidence_ids if known else ()
+
+    def times(self, names: Iterable[str]) -> list[datetime]:
+        """Return the times of the values of names that have one."""
+        found = []
+        for name in names:
+            if own := self.derived.get(name):
+                found += self.times(own.quantity.names)
+            elif (known := self.latest.get(name)) and known.time:
+                found.append(known.time)
+        return found
+
+    def names(self) -> set[str]:
+        """Return every name that is known, the blood gas and the person left out."""
+        return set(self.latest)
+
+    def with_value(self, name: str, known: Known) -> Facts:
+        """Return the same facts with another value of one name."""
+        return Facts(self.subject, {**self.latest, name: known}, {}, self.derived, self.gas)
+
+
+def gather(
+    results: Sequence[Result],
+    scores: Sequence[Score],
+    subject: Subject,
+    derived: Mapping[str, Derived],
+) -> tuple[Facts, dict[str, list[Known]]]:
+    """Return the facts, and every value of each name whatever its time.
+
+    Of several values the latest counts; of several without a time none does, since nobody
+    knows which it is.
+    """
+    every: dict[str, list[Known]] = {}
+    for result in results:
+        name = result.name
+        if name and (known := _of_result(result)):
+            every.setdefault(name, []).append(known)
+    facts = Facts(subject, derived=derived)
+    for name, values in every.items():
+        if len(values) == 1:
+            facts.latest[name] = values[0]
+        elif all(each.time for each in values):
+            values.sort(key=_time)
+            facts.series[name] = values
+            facts.latest[name] = values[-1]
+    for score in scores:
+        if score.value is not None:
+            used = [each.observation_id for each in score.inputs if each.observation_id]
+            ids = (*used, score.score_id)
+            facts.latest[f"score:{score.score_id}"] = Known(float(score.value), score.shown, ids)
+    facts.gas = _gas(facts)
+    return facts, every
+
+
+def _of_result(result: Result) -> Known | None:
+    ids = (result.measured.observation_id,)
+    time = _when(result.measured.effective)
+    if result.answer:
+        return Known(None, result.measured.text, ids, state=result.answer.answer.value, time=time)
+    if result.canonical is None:
+        return None
+    flag = result.flag
+    state = "low" if flag in LOW else "high" if flag in HIGH else "normal" if flag else ""
+    limits = result.range
+    low, high = (limits.low, limits.high) if limits else (None, None)
+    return Known(
+        float(result.canonical),
+        result.shown,
+        ids,
+        state=state,
+        critical=result.critical,
+        uln=None if high is None else float(high),
+        lln=None if low is None else float(low),
+        time=time,
+    )
+
+
+def _gas(facts: Facts) -> Reading | None:
+    ph, pco2 = facts.number("ph"), facts.number("pco2")
+    if ph is None or pco2 is None:
+        return None
+    named = ("hco3", "na", "cl", "albumin", "glucose", "urea", "osmolality")
+    near = {name: _near(facts, name, "ph") for name in named}
+    return acid_base.read(Gas(ph, pco2, **near))
+
+
+GAS_APART_H = 6.0
+"""Chemistry within these hours of the gas is read with it: the project's choice."""
+
+
+def _near(facts: Facts, name: str, other: str) -> float | None:
+    """Return a value that was taken about when another was; None: not known, or apart."""
+    known, beside = facts.latest.get(name), facts.latest.get(other)
+    if known is None or beside is None:
+        return None
+    if known.time and beside.time and abs(_hours(known.time, beside.time)) > GAS_APART_H:
+        return None
+    return known.number
+
+
+def _over_time(function: str, values: Sequence[Known]) -> float | None:
+    """Return what a function says of values in order of time; None: there are too few."""
+    if len(values) < 2 or values[-1].number is None:
+        return None
+    last, before, number = values[-1], values[-2], values[-1].number
+    if function == "earlier":
+        return before.number
+    if function == "hours":
+        return _hours(before.time, last.time)
+    days = 2 if function == "rise_48h" else 7
+    window = [
+        each.number
+        for each in values[:-1]
+        if each.number is not None and _hours(each.time, last.time) <= days * DAY_H
+    ]
+    if not window:
+        return None
+    return number - min(window) if function == "rise_48h" else min(window)
+
+
+def _hours(start: datetime | None, end: datetime | None) -> float:
+    return (end - start).total_seconds() / 3600 if start and end else float("inf")
+
+
+def _time(known: Known) -> datetime:
+    return known.time or datetime.min.replace(tzinfo=UTC)
+
+
+def _when(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
