@@ -93,6 +93,8 @@ class Listener:
             ],
         )
 
+        self._server.contexts = _Shared(self._server.contexts)
+
     async def stop(self) -> None:
         """End: associations are aborted, what was acknowledged is kept."""
         if self._server:
@@ -224,6 +226,16 @@ class Listener:
         except TimeoutError as error:
             future.cancel()
             raise Unavailable("the intake did not answer in time") from error
+
+
+class _Shared(list[Any]):
+    """What is accepted, which pynetdicom copies for each association, though nothing changes it.
+
+    Every storage class with every transfer syntax takes a tenth of a second to copy.
+    """
+
+    def __deepcopy__(self, memo: object) -> _Shared:
+        return self
 
 
 def _title(event: evt.Event) -> str:
