@@ -15,6 +15,7 @@ from services.cli import (
     demo,
     local,
     model_commands,
+    score_commands,
     send,
 )
 from services.cli.client import Client, find_access
@@ -34,6 +35,7 @@ app.add_typer(case_app, name="case")
 app.add_typer(model_app, name="models")
 app.add_typer(dead_app, name="dead")
 app.add_typer(client_commands.app, name="client")
+app.add_typer(score_commands.app, name="scores")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Url = Annotated[str, typer.Option(help="Gateway address; its token is read from DX_TOKEN.")]

@@ -8,10 +8,12 @@ from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.kernel.errors import MeshError
-from services.labs import assess, critical
+from services.labs import critical
 from services.labs.interpret import Flag, Result, interpret, show
 from services.labs.panel import LabPart, Quantity
 from services.labs.rules import engine
+from services.labs.scores import message as score_message
+from services.labs.scores.engine import assess
 
 FLAGS = {
     Flag.NORMAL: pb.FLAG_NORMAL,
@@ -51,11 +53,11 @@ def findings(
     rules : with a tenant's thresholds; None: the built-in ones
     """
     results = interpret(part.measured, part.subject, table)
-    computed = assess.assess(results, part.subject)
+    computed = assess(results, part.subject)
     found = (rules or engine.default()).find(results, computed, part.subject)
     return pb.LabFindings(
         results=[_result(each) for each in results],
-        scores=[_score(each) for each in computed],
+        scores=[score_message.score(each) for each in computed if each.listed],
         risks=[_risk(each) for each in found],
     )
 
@@ -113,32 +115,6 @@ def _risk(risk: engine.Risk) -> pb.Risk:
         next_zh=risk.next_zh,
         contradicts=risk.contradicts,
     )
-
-
-def _score(score: assess.Score) -> pb.Score:
-    message = pb.Score(
-        score_id=score.score_id,
-        loinc_code=score.loinc,
-        display_en=score.name_en,
-        display_zh=score.name_zh,
-        value=score.shown,
-        unit=score.unit,
-        category_en=score.category[0],
-        category_zh=score.category[1],
-        source=score.source,
-        inputs=[
-            pb.ScoreInput(
-                name=each.name,
-                value=each.value,
-                unit=each.unit,
-                observation_id=each.observation_id,
-            )
-            for each in score.inputs
-        ],
-    )
-    if score.reason:
-        message.not_computed.CopyFrom(_refusal(score.reason))
-    return message
 
 
 def _refusal(error: MeshError) -> Refusal:

@@ -1,4 +1,4 @@
-"""LabsService: interprets one panel at once, outside a case."""
+"""LabsService: interprets one panel at once, outside a case, and computes scores."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from dxmesh.labs.v1 import labs_service_pb2_grpc as rpc_pb
 from services.kernel.errors import TooLarge
 from services.labs import panel
 from services.labs.findings import findings
+from services.labs.scores import desk, message
+from services.labs.scores.catalogue import CATALOGUE
+from services.labs.scores.stated import Stated
 
 PANEL_BYTES_MAX = 1 << 20
 
@@ -30,3 +33,25 @@ class LabsService(rpc_pb.LabsServiceServicer):
             raise TooLarge(f"a panel is at most {PANEL_BYTES_MAX} bytes")
         part = panel.read(request.panel_json)
         return pb.InterpretPanelResponse(findings=await asyncio.to_thread(findings, part))
+
+    async def ListScores(
+        self, request: pb.ListScoresRequest, context: object
+    ) -> pb.ListScoresResponse:
+        """Return every score with what it needs."""
+        return pb.ListScoresResponse(scores=map(message.definition, CATALOGUE.values()))
+
+    async def ComputeScores(
+        self, request: pb.ComputeScoresRequest, context: object
+    ) -> pb.ComputeScoresResponse:
+        """Return scores of a panel and of stated values, computed or refused.
+
+        Raises
+        ------
+        InvalidInput, NotFound, TooLarge
+        """
+        if len(request.panel_json) > PANEL_BYTES_MAX:
+            raise TooLarge(f"a panel is at most {PANEL_BYTES_MAX} bytes")
+        part = panel.read(request.panel_json) if request.panel_json else desk.NOTHING
+        items = [Stated(v.name, v.value, v.unit, v.effective_time) for v in request.values]
+        found = await asyncio.to_thread(desk.compute, part, items, list(request.score_ids))
+        return pb.ComputeScoresResponse(scores=map(message.score, found))

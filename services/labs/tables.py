@@ -21,12 +21,14 @@ def parse(text: str) -> list[dict[str, str]]:
 
 
 def digest() -> str:
-    """Return the SHA-256 of all tables and rules, 64 hex digits: which data a finding rests on."""
+    """Return the SHA-256 of all data, 64 hex digits: which tables a finding rests on."""
     folder = files("services.labs").joinpath("data")
-    rules = folder.joinpath("rules")
-    found = [path for path in folder.iterdir() if path.name.endswith(".tsv")]
-    found += [path for path in rules.iterdir() if path.name.endswith(".toml")]
+    found = {path.name: path for path in folder.iterdir() if path.name.endswith(".tsv")}
+    for kind in ("rules", "scores"):
+        for path in folder.joinpath(kind).iterdir():
+            if path.name.endswith(".toml"):
+                found[f"{kind}/{path.name}"] = path
     total = hashlib.sha256()
-    for path in sorted(found, key=lambda path: path.name):
-        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name in sorted(found):
+        total.update(name.encode() + b"\0" + found[name].read_bytes())
     return total.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.reporting import codes
@@ -46,8 +47,8 @@ def _score(
         observation["valueQuantity"] = quantity(value, score.unit or "1")
     else:
         observation["dataAbsentReason"] = codes.concept("absent-not-performed")
-        reason = why(draft.language, score.not_computed)
-        observation["note"] = [{"text": say(draft.language, "not-computed-note", why=reason)}]
+    if notes := _notes(draft, score):
+        observation["note"] = [{"text": note} for note in notes]
     if category := _category(draft, score):
         observation["interpretation"] = [{"text": category}]
     if score.source:
@@ -61,12 +62,34 @@ def _score(
     return observation
 
 
+def _notes(draft: Draft, score: pb.Score) -> list[str]:
+    """Return why it was not computed, input by input, or where a computed one misleads."""
+    language = draft.language
+    if score.value:
+        caution = text(score.note_zh if language == "zh" else score.note_en)
+        return [caution] if caution else []
+    reasons = [_lacks(draft, each) for each in score.gaps] or [why(language, score.not_computed)]
+    return [say(language, "not-computed-note", why=each) for each in reasons]
+
+
+def _lacks(draft: Draft, gap: pb.ScoreGap) -> str:
+    reason = Refusal()
+    reason.CopyFrom(gap.refusal)
+    reason.facts.pop("input", None)  # it is named in words
+    name = text(gap.display_zh if draft.language == "zh" else gap.display_en)
+    words = why(draft.language, reason)
+    return say(draft.language, "with-facts", words=name or gap.name, facts=words)
+
+
 def _input(draft: Draft, each: pb.ScoreInput, names: dict[str, str]) -> Json:
     named = {key: say(draft.language, f"input-{key}") for key in ("age", "sex")}
-    name = names.get(each.observation_id) or named.get(each.name, each.name)
+    stated = text(each.display_zh if draft.language == "zh" else each.display_en)
+    name = named.get(each.name) or stated or names.get(each.observation_id) or each.name
     value = text(each.value)
     if each.name == "sex" and value in ("male", "female"):
         value = say(draft.language, f"sex-{value}")
+    if value in ("yes", "no") and not each.unit:
+        value = say(draft.language, f"answer-{value}")
     component: Json = {"code": {"text": name}}
     written = quantity_as_written(value, each.unit, each.unit)
     if written:

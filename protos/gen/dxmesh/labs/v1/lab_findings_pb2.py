@@ -25,31 +25,33 @@ _sym_db = _symbol_database.Default()
 from dxmesh.event.v1 import refusal_pb2 as dxmesh_dot_event_dot_v1_dot_refusal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dxmesh/labs/v1/lab_findings.proto\x12\x0e\x64xmesh.labs.v1\x1a\x1d\x64xmesh/event/v1/refusal.proto\"\x94\x03\n\tLabResult\x12\x16\n\x0eobservation_id\x18\x01 \x01(\t\x12\x12\n\nloinc_code\x18\x02 \x01(\t\x12\x12\n\ndisplay_en\x18\x03 \x01(\t\x12\x12\n\ndisplay_zh\x18\x04 \x01(\t\x12\x16\n\x0esource_display\x18\x05 \x01(\t\x12\x12\n\nvalue_text\x18\x06 \x01(\t\x12\x11\n\tunit_text\x18\x07 \x01(\t\x12\x17\n\x0f\x63\x61nonical_value\x18\x08 \x01(\t\x12\x16\n\x0e\x63\x61nonical_unit\x18\t \x01(\t\x12\"\n\x04\x66lag\x18\n \x01(\x0e\x32\x14.dxmesh.labs.v1.Flag\x12\x11\n\trange_low\x18\x0b \x01(\t\x12\x12\n\nrange_high\x18\x0c \x01(\t\x12\x14\n\x0crange_source\x18\r \x01(\t\x12\x17\n\x0f\x63ritical_source\x18\x0e \x01(\t\x12\x31\n\x0fnot_interpreted\x18\x0f \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x10 \x01(\t\"O\n\nScoreInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x16\n\x0eobservation_id\x18\x04 \x01(\t\"\x88\x02\n\x05Score\x12\x10\n\x08score_id\x18\x01 \x01(\t\x12\x12\n\nloinc_code\x18\x02 \x01(\t\x12\x12\n\ndisplay_en\x18\x03 \x01(\t\x12\x12\n\ndisplay_zh\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\t\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x13\n\x0b\x63\x61tegory_en\x18\x07 \x01(\t\x12\x13\n\x0b\x63\x61tegory_zh\x18\x08 \x01(\t\x12*\n\x06inputs\x18\t \x03(\x0b\x32\x1a.dxmesh.labs.v1.ScoreInput\x12\x0e\n\x06source\x18\n \x01(\t\x12.\n\x0cnot_computed\x18\x0b \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\"F\n\x0c\x43ounterpoint\x12\x0f\n\x07text_en\x18\x01 \x01(\t\x12\x0f\n\x07text_zh\x18\x02 \x01(\t\x12\x14\n\x0c\x65vidence_ids\x18\x03 \x03(\t\"\x89\x03\n\x04Risk\x12\x0f\n\x07risk_id\x18\x01 \x01(\t\x12\x13\n\x0bsnomed_code\x18\x02 \x01(\t\x12\x0f\n\x07text_en\x18\x03 \x01(\t\x12\x0f\n\x07text_zh\x18\x04 \x01(\t\x12\x14\n\x0c\x65vidence_ids\x18\x05 \x03(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12&\n\x04kind\x18\x07 \x01(\x0e\x32\x18.dxmesh.labs.v1.RiskKind\x12.\n\x08priority\x18\x08 \x01(\x0e\x32\x1c.dxmesh.labs.v1.RiskPriority\x12\x32\n\x08strength\x18\t \x01(\x0e\x32 .dxmesh.labs.v1.EvidenceStrength\x12\r\n\x05topic\x18\n \x01(\t\x12-\n\x07\x61gainst\x18\x0b \x03(\x0b\x32\x1c.dxmesh.labs.v1.Counterpoint\x12\x0f\n\x07next_en\x18\x0c \x01(\t\x12\x0f\n\x07next_zh\x18\r \x01(\t\x12\x13\n\x0b\x63ontradicts\x18\x0e \x03(\t\x12\x12\n\nsource_url\x18\x0f \x01(\t\"\x85\x01\n\x0bLabFindings\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.dxmesh.labs.v1.LabResult\x12%\n\x06scores\x18\x02 \x03(\x0b\x32\x15.dxmesh.labs.v1.Score\x12#\n\x05risks\x18\x03 \x03(\x0b\x32\x14.dxmesh.labs.v1.Risk*\x8c\x01\n\x04\x46lag\x12\x14\n\x10\x46LAG_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46LAG_NORMAL\x10\x01\x12\x0c\n\x08\x46LAG_LOW\x10\x02\x12\r\n\tFLAG_HIGH\x10\x03\x12\x15\n\x11\x46LAG_CRITICAL_LOW\x10\x04\x12\x16\n\x12\x46LAG_CRITICAL_HIGH\x10\x05\x12\x11\n\rFLAG_ABNORMAL\x10\x06*e\n\x08RiskKind\x12\x19\n\x15RISK_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11RISK_KIND_FINDING\x10\x01\x12\x12\n\x0eRISK_KIND_RISK\x10\x02\x12\x13\n\x0fRISK_KIND_ISSUE\x10\x03*\x7f\n\x0cRiskPriority\x12\x1d\n\x19RISK_PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14RISK_PRIORITY_URGENT\x10\x01\x12\x1b\n\x17RISK_PRIORITY_IMPORTANT\x10\x02\x12\x19\n\x15RISK_PRIORITY_ROUTINE\x10\x03*\xb1\x01\n\x10\x45videnceStrength\x12!\n\x1d\x45VIDENCE_STRENGTH_UNSPECIFIED\x10\x00\x12 \n\x1c\x45VIDENCE_STRENGTH_DEFINITION\x10\x01\x12\x1c\n\x18\x45VIDENCE_STRENGTH_STRONG\x10\x02\x12\x1e\n\x1a\x45VIDENCE_STRENGTH_MODERATE\x10\x03\x12\x1a\n\x16\x45VIDENCE_STRENGTH_WEAK\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dxmesh/labs/v1/lab_findings.proto\x12\x0e\x64xmesh.labs.v1\x1a\x1d\x64xmesh/event/v1/refusal.proto\"\x94\x03\n\tLabResult\x12\x16\n\x0eobservation_id\x18\x01 \x01(\t\x12\x12\n\nloinc_code\x18\x02 \x01(\t\x12\x12\n\ndisplay_en\x18\x03 \x01(\t\x12\x12\n\ndisplay_zh\x18\x04 \x01(\t\x12\x16\n\x0esource_display\x18\x05 \x01(\t\x12\x12\n\nvalue_text\x18\x06 \x01(\t\x12\x11\n\tunit_text\x18\x07 \x01(\t\x12\x17\n\x0f\x63\x61nonical_value\x18\x08 \x01(\t\x12\x16\n\x0e\x63\x61nonical_unit\x18\t \x01(\t\x12\"\n\x04\x66lag\x18\n \x01(\x0e\x32\x14.dxmesh.labs.v1.Flag\x12\x11\n\trange_low\x18\x0b \x01(\t\x12\x12\n\nrange_high\x18\x0c \x01(\t\x12\x14\n\x0crange_source\x18\r \x01(\t\x12\x17\n\x0f\x63ritical_source\x18\x0e \x01(\t\x12\x31\n\x0fnot_interpreted\x18\x0f \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x10 \x01(\t\"\x8f\x01\n\nScoreInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x16\n\x0eobservation_id\x18\x04 \x01(\t\x12\x12\n\ndisplay_en\x18\x05 \x01(\t\x12\x12\n\ndisplay_zh\x18\x06 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\t\"k\n\x08ScoreGap\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndisplay_en\x18\x02 \x01(\t\x12\x12\n\ndisplay_zh\x18\x03 \x01(\t\x12)\n\x07refusal\x18\x04 \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\"\xe6\x02\n\x05Score\x12\x10\n\x08score_id\x18\x01 \x01(\t\x12\x12\n\nloinc_code\x18\x02 \x01(\t\x12\x12\n\ndisplay_en\x18\x03 \x01(\t\x12\x12\n\ndisplay_zh\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\t\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x13\n\x0b\x63\x61tegory_en\x18\x07 \x01(\t\x12\x13\n\x0b\x63\x61tegory_zh\x18\x08 \x01(\t\x12*\n\x06inputs\x18\t \x03(\x0b\x32\x1a.dxmesh.labs.v1.ScoreInput\x12\x0e\n\x06source\x18\n \x01(\t\x12.\n\x0cnot_computed\x18\x0b \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\x12\x12\n\nsource_url\x18\x0c \x01(\t\x12&\n\x04gaps\x18\r \x03(\x0b\x32\x18.dxmesh.labs.v1.ScoreGap\x12\x0f\n\x07note_en\x18\x0e \x01(\t\x12\x0f\n\x07note_zh\x18\x0f \x01(\t\"F\n\x0c\x43ounterpoint\x12\x0f\n\x07text_en\x18\x01 \x01(\t\x12\x0f\n\x07text_zh\x18\x02 \x01(\t\x12\x14\n\x0c\x65vidence_ids\x18\x03 \x03(\t\"\x89\x03\n\x04Risk\x12\x0f\n\x07risk_id\x18\x01 \x01(\t\x12\x13\n\x0bsnomed_code\x18\x02 \x01(\t\x12\x0f\n\x07text_en\x18\x03 \x01(\t\x12\x0f\n\x07text_zh\x18\x04 \x01(\t\x12\x14\n\x0c\x65vidence_ids\x18\x05 \x03(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12&\n\x04kind\x18\x07 \x01(\x0e\x32\x18.dxmesh.labs.v1.RiskKind\x12.\n\x08priority\x18\x08 \x01(\x0e\x32\x1c.dxmesh.labs.v1.RiskPriority\x12\x32\n\x08strength\x18\t \x01(\x0e\x32 .dxmesh.labs.v1.EvidenceStrength\x12\r\n\x05topic\x18\n \x01(\t\x12-\n\x07\x61gainst\x18\x0b \x03(\x0b\x32\x1c.dxmesh.labs.v1.Counterpoint\x12\x0f\n\x07next_en\x18\x0c \x01(\t\x12\x0f\n\x07next_zh\x18\r \x01(\t\x12\x13\n\x0b\x63ontradicts\x18\x0e \x03(\t\x12\x12\n\nsource_url\x18\x0f \x01(\t\"\x85\x01\n\x0bLabFindings\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.dxmesh.labs.v1.LabResult\x12%\n\x06scores\x18\x02 \x03(\x0b\x32\x15.dxmesh.labs.v1.Score\x12#\n\x05risks\x18\x03 \x03(\x0b\x32\x14.dxmesh.labs.v1.Risk*\x8c\x01\n\x04\x46lag\x12\x14\n\x10\x46LAG_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46LAG_NORMAL\x10\x01\x12\x0c\n\x08\x46LAG_LOW\x10\x02\x12\r\n\tFLAG_HIGH\x10\x03\x12\x15\n\x11\x46LAG_CRITICAL_LOW\x10\x04\x12\x16\n\x12\x46LAG_CRITICAL_HIGH\x10\x05\x12\x11\n\rFLAG_ABNORMAL\x10\x06*e\n\x08RiskKind\x12\x19\n\x15RISK_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11RISK_KIND_FINDING\x10\x01\x12\x12\n\x0eRISK_KIND_RISK\x10\x02\x12\x13\n\x0fRISK_KIND_ISSUE\x10\x03*\x7f\n\x0cRiskPriority\x12\x1d\n\x19RISK_PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14RISK_PRIORITY_URGENT\x10\x01\x12\x1b\n\x17RISK_PRIORITY_IMPORTANT\x10\x02\x12\x19\n\x15RISK_PRIORITY_ROUTINE\x10\x03*\xb1\x01\n\x10\x45videnceStrength\x12!\n\x1d\x45VIDENCE_STRENGTH_UNSPECIFIED\x10\x00\x12 \n\x1c\x45VIDENCE_STRENGTH_DEFINITION\x10\x01\x12\x1c\n\x18\x45VIDENCE_STRENGTH_STRONG\x10\x02\x12\x1e\n\x1a\x45VIDENCE_STRENGTH_MODERATE\x10\x03\x12\x1a\n\x16\x45VIDENCE_STRENGTH_WEAK\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.labs.v1.lab_findings_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FLAG']._serialized_start=1444
-  _globals['_FLAG']._serialized_end=1584
-  _globals['_RISKKIND']._serialized_start=1586
-  _globals['_RISKKIND']._serialized_end=1687
-  _globals['_RISKPRIORITY']._serialized_start=1689
-  _globals['_RISKPRIORITY']._serialized_end=1816
-  _globals['_EVIDENCESTRENGTH']._serialized_start=1819
-  _globals['_EVIDENCESTRENGTH']._serialized_end=1996
+  _globals['_FLAG']._serialized_start=1712
+  _globals['_FLAG']._serialized_end=1852
+  _globals['_RISKKIND']._serialized_start=1854
+  _globals['_RISKKIND']._serialized_end=1955
+  _globals['_RISKPRIORITY']._serialized_start=1957
+  _globals['_RISKPRIORITY']._serialized_end=2084
+  _globals['_EVIDENCESTRENGTH']._serialized_start=2087
+  _globals['_EVIDENCESTRENGTH']._serialized_end=2264
   _globals['_LABRESULT']._serialized_start=85
   _globals['_LABRESULT']._serialized_end=489
-  _globals['_SCOREINPUT']._serialized_start=491
-  _globals['_SCOREINPUT']._serialized_end=570
-  _globals['_SCORE']._serialized_start=573
-  _globals['_SCORE']._serialized_end=837
-  _globals['_COUNTERPOINT']._serialized_start=839
-  _globals['_COUNTERPOINT']._serialized_end=909
-  _globals['_RISK']._serialized_start=912
-  _globals['_RISK']._serialized_end=1305
-  _globals['_LABFINDINGS']._serialized_start=1308
-  _globals['_LABFINDINGS']._serialized_end=1441
+  _globals['_SCOREINPUT']._serialized_start=492
+  _globals['_SCOREINPUT']._serialized_end=635
+  _globals['_SCOREGAP']._serialized_start=637
+  _globals['_SCOREGAP']._serialized_end=744
+  _globals['_SCORE']._serialized_start=747
+  _globals['_SCORE']._serialized_end=1105
+  _globals['_COUNTERPOINT']._serialized_start=1107
+  _globals['_COUNTERPOINT']._serialized_end=1177
+  _globals['_RISK']._serialized_start=1180
+  _globals['_RISK']._serialized_end=1573
+  _globals['_LABFINDINGS']._serialized_start=1576
+  _globals['_LABFINDINGS']._serialized_end=1709
 # @@protoc_insertion_point(module_scope)

@@ -242,6 +242,9 @@ class ScoreInput(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
     OBSERVATION_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_EN_FIELD_NUMBER: _builtins.int
+    DISPLAY_ZH_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, for example "creatinine"."""
     value: _builtins.str
@@ -249,7 +252,13 @@ class ScoreInput(_message.Message):
     unit: _builtins.str
     """UCUM unit."""
     observation_id: _builtins.str
-    """Observation it came from; empty for age and sex."""
+    """Observation it came from; empty for age, sex and what was stated by hand."""
+    display_en: _builtins.str
+    """Name in English for a reader."""
+    display_zh: _builtins.str
+    """Name in Chinese for a reader."""
+    effective_time: _builtins.str
+    """When it was measured, shifted, ISO 8601; empty when not stated."""
     def __init__(
         self,
         *,
@@ -257,14 +266,53 @@ class ScoreInput(_message.Message):
         value: _builtins.str = ...,
         unit: _builtins.str = ...,
         observation_id: _builtins.str = ...,
+        display_en: _builtins.str = ...,
+        display_zh: _builtins.str = ...,
+        effective_time: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "observation_id", b"observation_id", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_en", b"display_en", "display_zh", b"display_zh", "effective_time", b"effective_time", "name", b"name", "observation_id", b"observation_id", "unit", b"unit", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScoreInput: _TypeAlias = ScoreInput  # noqa: Y015
+
+@_typing.final
+class ScoreGap(_message.Message):
+    """ScoreGap is one input that kept a score from being computed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DISPLAY_EN_FIELD_NUMBER: _builtins.int
+    DISPLAY_ZH_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, for example "creatinine"."""
+    display_en: _builtins.str
+    """Name in English for a reader."""
+    display_zh: _builtins.str
+    """Name in Chinese for a reader."""
+    @_builtins.property
+    def refusal(self) -> _refusal_pb2.Refusal:
+        """Whether it is missing, not clear, stale or out of range, with the numbers."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        display_en: _builtins.str = ...,
+        display_zh: _builtins.str = ...,
+        refusal: _refusal_pb2.Refusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_en", b"display_en", "display_zh", b"display_zh", "name", b"name", "refusal", b"refusal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreGap: _TypeAlias = ScoreGap  # noqa: Y015
 
 @_typing.final
 class Score(_message.Message):
@@ -283,6 +331,10 @@ class Score(_message.Message):
     INPUTS_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     NOT_COMPUTED_FIELD_NUMBER: _builtins.int
+    SOURCE_URL_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    NOTE_EN_FIELD_NUMBER: _builtins.int
+    NOTE_ZH_FIELD_NUMBER: _builtins.int
     score_id: _builtins.str
     """Id, for example "egfr-ckd-epi-2021"."""
     loinc_code: _builtins.str
@@ -301,13 +353,23 @@ class Score(_message.Message):
     """Category in Chinese."""
     source: _builtins.str
     """Paper or guideline."""
+    source_url: _builtins.str
+    """Link to the paper or guideline."""
+    note_en: _builtins.str
+    """When it holds and where it misleads, in English; may be empty."""
+    note_zh: _builtins.str
+    """The same in Chinese."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreInput]:
         """Inputs."""
 
     @_builtins.property
     def not_computed(self) -> _refusal_pb2.Refusal:
-        """Why it was not computed."""
+        """Why it was not computed: the first of the gaps."""
+
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreGap]:
+        """Everything that kept it from being computed."""
 
     def __init__(
         self,
@@ -323,10 +385,14 @@ class Score(_message.Message):
         inputs: _abc.Iterable[Global___ScoreInput] | None = ...,
         source: _builtins.str = ...,
         not_computed: _refusal_pb2.Refusal | None = ...,
+        source_url: _builtins.str = ...,
+        gaps: _abc.Iterable[Global___ScoreGap] | None = ...,
+        note_en: _builtins.str = ...,
+        note_zh: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["not_computed", b"not_computed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_en", b"category_en", "category_zh", b"category_zh", "display_en", b"display_en", "display_zh", b"display_zh", "inputs", b"inputs", "loinc_code", b"loinc_code", "not_computed", b"not_computed", "score_id", b"score_id", "source", b"source", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_en", b"category_en", "category_zh", b"category_zh", "display_en", b"display_en", "display_zh", b"display_zh", "gaps", b"gaps", "inputs", b"inputs", "loinc_code", b"loinc_code", "not_computed", b"not_computed", "note_en", b"note_en", "note_zh", b"note_zh", "score_id", b"score_id", "source", b"source", "source_url", b"source_url", "unit", b"unit", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from dxmesh.labs.v1 import lab_findings_pb2 as dxmesh_dot_labs_dot_v1_dot_lab__findings__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dxmesh/labs/v1/labs_service.proto\x12\x0e\x64xmesh.labs.v1\x1a!dxmesh/labs/v1/lab_findings.proto\"+\n\x15InterpretPanelRequest\x12\x12\n\npanel_json\x18\x01 \x01(\x0c\"G\n\x16InterpretPanelResponse\x12-\n\x08\x66indings\x18\x01 \x01(\x0b\x32\x1b.dxmesh.labs.v1.LabFindings2n\n\x0bLabsService\x12_\n\x0eInterpretPanel\x12%.dxmesh.labs.v1.InterpretPanelRequest\x1a&.dxmesh.labs.v1.InterpretPanelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dxmesh/labs/v1/labs_service.proto\x12\x0e\x64xmesh.labs.v1\x1a!dxmesh/labs/v1/lab_findings.proto\"+\n\x15InterpretPanelRequest\x12\x12\n\npanel_json\x18\x01 \x01(\x0c\"G\n\x16InterpretPanelResponse\x12-\n\x08\x66indings\x18\x01 \x01(\x0b\x32\x1b.dxmesh.labs.v1.LabFindings\"\x13\n\x11ListScoresRequest\"E\n\x12ListScoresResponse\x12/\n\x06scores\x18\x01 \x03(\x0b\x32\x1f.dxmesh.labs.v1.ScoreDefinition\"\xf8\x01\n\x0fScoreDefinition\x12\x10\n\x08score_id\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x12\n\ndisplay_en\x18\x03 \x01(\t\x12\x12\n\ndisplay_zh\x18\x04 \x01(\t\x12\x0c\n\x04unit\x18\x05 \x01(\t\x12\x12\n\nloinc_code\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x12\n\nsource_url\x18\x08 \x01(\t\x12\x0f\n\x07note_en\x18\t \x01(\t\x12\x0f\n\x07note_zh\x18\n \x01(\t\x12\x34\n\x06inputs\x18\x0b \x03(\x0b\x32$.dxmesh.labs.v1.ScoreInputDefinition\"\xaa\x01\n\x14ScoreInputDefinition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ndisplay_en\x18\x02 \x01(\t\x12\x12\n\ndisplay_zh\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04unit\x18\x05 \x01(\t\x12\x0b\n\x03low\x18\x06 \x01(\t\x12\x0c\n\x04high\x18\x07 \x01(\t\x12\x13\n\x0b\x66resh_hours\x18\x08 \x01(\r\x12\x10\n\x08optional\x18\t \x01(\x08\"j\n\x14\x43omputeScoresRequest\x12\x12\n\npanel_json\x18\x01 \x01(\x0c\x12+\n\x06values\x18\x02 \x03(\x0b\x32\x1b.dxmesh.labs.v1.StatedValue\x12\x11\n\tscore_ids\x18\x03 \x03(\t\"P\n\x0bStatedValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x04 \x01(\t\">\n\x15\x43omputeScoresResponse\x12%\n\x06scores\x18\x01 \x03(\x0b\x32\x15.dxmesh.labs.v1.Score2\xa1\x02\n\x0bLabsService\x12_\n\x0eInterpretPanel\x12%.dxmesh.labs.v1.InterpretPanelRequest\x1a&.dxmesh.labs.v1.InterpretPanelResponse\x12S\n\nListScores\x12!.dxmesh.labs.v1.ListScoresRequest\x1a\".dxmesh.labs.v1.ListScoresResponse\x12\\\n\rComputeScores\x12$.dxmesh.labs.v1.ComputeScoresRequest\x1a%.dxmesh.labs.v1.ComputeScoresResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INTERPRETPANELREQUEST']._serialized_end=131
   _globals['_INTERPRETPANELRESPONSE']._serialized_start=133
   _globals['_INTERPRETPANELRESPONSE']._serialized_end=204
-  _globals['_LABSSERVICE']._serialized_start=206
-  _globals['_LABSSERVICE']._serialized_end=316
+  _globals['_LISTSCORESREQUEST']._serialized_start=206
+  _globals['_LISTSCORESREQUEST']._serialized_end=225
+  _globals['_LISTSCORESRESPONSE']._serialized_start=227
+  _globals['_LISTSCORESRESPONSE']._serialized_end=296
+  _globals['_SCOREDEFINITION']._serialized_start=299
+  _globals['_SCOREDEFINITION']._serialized_end=547
+  _globals['_SCOREINPUTDEFINITION']._serialized_start=550
+  _globals['_SCOREINPUTDEFINITION']._serialized_end=720
+  _globals['_COMPUTESCORESREQUEST']._serialized_start=722
+  _globals['_COMPUTESCORESREQUEST']._serialized_end=828
+  _globals['_STATEDVALUE']._serialized_start=830
+  _globals['_STATEDVALUE']._serialized_end=910
+  _globals['_COMPUTESCORESRESPONSE']._serialized_start=912
+  _globals['_COMPUTESCORESRESPONSE']._serialized_end=974
+  _globals['_LABSSERVICE']._serialized_start=977
+  _globals['_LABSSERVICE']._serialized_end=1266
 # @@protoc_insertion_point(module_scope)

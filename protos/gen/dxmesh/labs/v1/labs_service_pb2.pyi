@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from dxmesh.labs.v1 import lab_findings_pb2 as _lab_findings_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -62,3 +64,254 @@ class InterpretPanelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InterpretPanelResponse: _TypeAlias = InterpretPanelResponse  # noqa: Y015
+
+@_typing.final
+class ListScoresRequest(_message.Message):
+    """ListScoresRequest asks for the catalogue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListScoresRequest: _TypeAlias = ListScoresRequest  # noqa: Y015
+
+@_typing.final
+class ListScoresResponse(_message.Message):
+    """ListScoresResponse is the catalogue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCORES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreDefinition]:
+        """Every score, by topic."""
+
+    def __init__(
+        self,
+        *,
+        scores: _abc.Iterable[Global___ScoreDefinition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scores", b"scores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListScoresResponse: _TypeAlias = ListScoresResponse  # noqa: Y015
+
+@_typing.final
+class ScoreDefinition(_message.Message):
+    """ScoreDefinition is what a score needs and where it comes from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCORE_ID_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    DISPLAY_EN_FIELD_NUMBER: _builtins.int
+    DISPLAY_ZH_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    LOINC_CODE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SOURCE_URL_FIELD_NUMBER: _builtins.int
+    NOTE_EN_FIELD_NUMBER: _builtins.int
+    NOTE_ZH_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    score_id: _builtins.str
+    """Id, for example "fib-4"."""
+    topic: _builtins.str
+    """Topic, for example "liver"."""
+    display_en: _builtins.str
+    """Name in English."""
+    display_zh: _builtins.str
+    """Name in Chinese."""
+    unit: _builtins.str
+    """UCUM unit."""
+    loinc_code: _builtins.str
+    """LOINC code; empty when there is none."""
+    source: _builtins.str
+    """Paper or guideline."""
+    source_url: _builtins.str
+    """Link to it."""
+    note_en: _builtins.str
+    """When it holds and where it misleads, in English; may be empty."""
+    note_zh: _builtins.str
+    """The same in Chinese."""
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreInputDefinition]:
+        """Inputs, in order."""
+
+    def __init__(
+        self,
+        *,
+        score_id: _builtins.str = ...,
+        topic: _builtins.str = ...,
+        display_en: _builtins.str = ...,
+        display_zh: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        loinc_code: _builtins.str = ...,
+        source: _builtins.str = ...,
+        source_url: _builtins.str = ...,
+        note_en: _builtins.str = ...,
+        note_zh: _builtins.str = ...,
+        inputs: _abc.Iterable[Global___ScoreInputDefinition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_en", b"display_en", "display_zh", b"display_zh", "inputs", b"inputs", "loinc_code", b"loinc_code", "note_en", b"note_en", "note_zh", b"note_zh", "score_id", b"score_id", "source", b"source", "source_url", b"source_url", "topic", b"topic", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreDefinition: _TypeAlias = ScoreDefinition  # noqa: Y015
+
+@_typing.final
+class ScoreInputDefinition(_message.Message):
+    """ScoreInputDefinition is one input of a score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DISPLAY_EN_FIELD_NUMBER: _builtins.int
+    DISPLAY_ZH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    FRESH_HOURS_FIELD_NUMBER: _builtins.int
+    OPTIONAL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, for example "creatinine"."""
+    display_en: _builtins.str
+    """Name in English for a reader."""
+    display_zh: _builtins.str
+    """Name in Chinese for a reader."""
+    kind: _builtins.str
+    """person, lab, limit, earlier, vital, item (yes or no), grade (whole number) or number."""
+    unit: _builtins.str
+    """UCUM unit of the limits, and of a stated value without a unit; empty: none."""
+    low: _builtins.str
+    """Lowest value that is believed, decimal text; empty: none."""
+    high: _builtins.str
+    """Highest value that is believed, decimal text; empty: none."""
+    fresh_hours: _builtins.int
+    """Hours before the newest value that it may have been measured."""
+    optional: _builtins.bool
+    """True when the score can be computed without it."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        display_en: _builtins.str = ...,
+        display_zh: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        low: _builtins.str = ...,
+        high: _builtins.str = ...,
+        fresh_hours: _builtins.int = ...,
+        optional: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_en", b"display_en", "display_zh", b"display_zh", "fresh_hours", b"fresh_hours", "high", b"high", "kind", b"kind", "low", b"low", "name", b"name", "optional", b"optional", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreInputDefinition: _TypeAlias = ScoreInputDefinition  # noqa: Y015
+
+@_typing.final
+class ComputeScoresRequest(_message.Message):
+    """ComputeScoresRequest carries a panel, stated values, or both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PANEL_JSON_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    SCORE_IDS_FIELD_NUMBER: _builtins.int
+    panel_json: _builtins.bytes
+    """The labs part document, JSON, at most 1 MiB, without identity; may be empty."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatedValue]:
+        """Values stated by hand, at most 200; they replace measured ones."""
+
+    @_builtins.property
+    def score_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Scores to compute; empty: those that a report would list."""
+
+    def __init__(
+        self,
+        *,
+        panel_json: _builtins.bytes = ...,
+        values: _abc.Iterable[Global___StatedValue] | None = ...,
+        score_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["panel_json", b"panel_json", "score_ids", b"score_ids", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComputeScoresRequest: _TypeAlias = ComputeScoresRequest  # noqa: Y015
+
+@_typing.final
+class StatedValue(_message.Message):
+    """StatedValue is one value stated by hand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the input, or age, sex, pregnant."""
+    value: _builtins.str
+    """Number as decimal text; yes or no; male or female."""
+    unit: _builtins.str
+    """Unit, UCUM or a known spelling; empty: the unit of the input."""
+    effective_time: _builtins.str
+    """When it was measured, FHIR dateTime; empty: now."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        effective_time: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "name", b"name", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatedValue: _TypeAlias = StatedValue  # noqa: Y015
+
+@_typing.final
+class ComputeScoresResponse(_message.Message):
+    """ComputeScoresResponse is the scores, computed or refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCORES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[_lab_findings_pb2.Score]:
+        """Scores, by topic."""
+
+    def __init__(
+        self,
+        *,
+        scores: _abc.Iterable[_lab_findings_pb2.Score] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scores", b"scores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComputeScoresResponse: _TypeAlias = ComputeScoresResponse  # noqa: Y015

@@ -40,6 +40,16 @@ class LabsServiceStub:
                 request_serializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.InterpretPanelRequest.SerializeToString,
                 response_deserializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.InterpretPanelResponse.FromString,
                 _registered_method=True)
+        self.ListScores = channel.unary_unary(
+                '/dxmesh.labs.v1.LabsService/ListScores',
+                request_serializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ListScoresRequest.SerializeToString,
+                response_deserializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ListScoresResponse.FromString,
+                _registered_method=True)
+        self.ComputeScores = channel.unary_unary(
+                '/dxmesh.labs.v1.LabsService/ComputeScores',
+                request_serializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ComputeScoresRequest.SerializeToString,
+                response_deserializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ComputeScoresResponse.FromString,
+                _registered_method=True)
 
 
 class LabsServiceServicer:
@@ -53,6 +63,20 @@ class LabsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListScores(self, request, context):
+        """ListScores lists every score with what it needs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ComputeScores(self, request, context):
+        """ComputeScores computes scores of a panel and of values stated beside it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LabsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +84,16 @@ def add_LabsServiceServicer_to_server(servicer, server):
                     servicer.InterpretPanel,
                     request_deserializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.InterpretPanelRequest.FromString,
                     response_serializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.InterpretPanelResponse.SerializeToString,
+            ),
+            'ListScores': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScores,
+                    request_deserializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ListScoresRequest.FromString,
+                    response_serializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ListScoresResponse.SerializeToString,
+            ),
+            'ComputeScores': grpc.unary_unary_rpc_method_handler(
+                    servicer.ComputeScores,
+                    request_deserializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ComputeScoresRequest.FromString,
+                    response_serializer=dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ComputeScoresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +124,60 @@ class LabsService:
             '/dxmesh.labs.v1.LabsService/InterpretPanel',
             dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.InterpretPanelRequest.SerializeToString,
             dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.InterpretPanelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScores(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dxmesh.labs.v1.LabsService/ListScores',
+            dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ListScoresRequest.SerializeToString,
+            dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ListScoresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComputeScores(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dxmesh.labs.v1.LabsService/ComputeScores',
+            dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ComputeScoresRequest.SerializeToString,
+            dxmesh_dot_labs_dot_v1_dot_labs__service__pb2.ComputeScoresResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,10 @@ class LabsServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LabsServiceAsyncStub: ...
     InterpretPanel: _grpc.UnaryUnaryMultiCallable[_labs_service_pb2.InterpretPanelRequest, _labs_service_pb2.InterpretPanelResponse]
     """InterpretPanel interprets one panel at once, outside a case."""
+    ListScores: _grpc.UnaryUnaryMultiCallable[_labs_service_pb2.ListScoresRequest, _labs_service_pb2.ListScoresResponse]
+    """ListScores lists every score with what it needs."""
+    ComputeScores: _grpc.UnaryUnaryMultiCallable[_labs_service_pb2.ComputeScoresRequest, _labs_service_pb2.ComputeScoresResponse]
+    """ComputeScores computes scores of a panel and of values stated beside it."""
 
 @_typing.type_check_only
 class LabsServiceAsyncStub(LabsServiceStub):
@@ -43,6 +47,10 @@ class LabsServiceAsyncStub(LabsServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     InterpretPanel: _aio.UnaryUnaryMultiCallable[_labs_service_pb2.InterpretPanelRequest, _labs_service_pb2.InterpretPanelResponse]  # type: ignore[assignment]
     """InterpretPanel interprets one panel at once, outside a case."""
+    ListScores: _aio.UnaryUnaryMultiCallable[_labs_service_pb2.ListScoresRequest, _labs_service_pb2.ListScoresResponse]  # type: ignore[assignment]
+    """ListScores lists every score with what it needs."""
+    ComputeScores: _aio.UnaryUnaryMultiCallable[_labs_service_pb2.ComputeScoresRequest, _labs_service_pb2.ComputeScoresResponse]  # type: ignore[assignment]
+    """ComputeScores computes scores of a panel and of values stated beside it."""
 
 class LabsServiceServicer(metaclass=_abc_1.ABCMeta):
     """LabsService interprets laboratory results."""
@@ -54,5 +62,21 @@ class LabsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_labs_service_pb2.InterpretPanelResponse, _abc.Awaitable[_labs_service_pb2.InterpretPanelResponse]]:
         """InterpretPanel interprets one panel at once, outside a case."""
+
+    @_abc_1.abstractmethod
+    def ListScores(
+        self,
+        request: _labs_service_pb2.ListScoresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_labs_service_pb2.ListScoresResponse, _abc.Awaitable[_labs_service_pb2.ListScoresResponse]]:
+        """ListScores lists every score with what it needs."""
+
+    @_abc_1.abstractmethod
+    def ComputeScores(
+        self,
+        request: _labs_service_pb2.ComputeScoresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_labs_service_pb2.ComputeScoresResponse, _abc.Awaitable[_labs_service_pb2.ComputeScoresResponse]]:
+        """ComputeScores computes scores of a panel and of values stated beside it."""
 
 def add_LabsServiceServicer_to_server(servicer: LabsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

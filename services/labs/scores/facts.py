@@ -1,0 +1,220 @@
+"""What is known of a person for scores: results, vital signs, what follows from them, and what
+was stated by hand. The newest value of an input counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+from services.labs import reasons, units
+from services.labs.interpret import Result, unit_of
+from services.labs.panel import Quantity, Subject
+from services.labs.reasons import NotInterpretable
+from services.labs.scores.inputs import BY_ANALYTE, BY_LOINC, CELSIUS, QUALITIES
+from services.labs.scores.model import Fact, Kind, Quality
+
+TEMPERATURES = {"Cel": 1.0, "°C": 1.0, "℃": 1.0, "C": 1.0, "[degF]": 5 / 9, "°F": 5 / 9, "℉": 5 / 9}
+"""Spellings of the two scales, by degrees Celsius per degree."""
+FAHRENHEIT_ZERO = 32.0
+WEEK, YEAR, TWO_DAYS = timedelta(days=7), timedelta(days=365), timedelta(hours=48)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The value of each input that has one, and why others have none."""
+
+    subject: Subject
+    values: Mapping[str, Fact]
+    ambiguous: frozenset[str] = frozenset()
+    """Inputs of which several values cannot be told apart by time."""
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Inputs that came with a value that could not be interpreted: the reason."""
+    as_of: datetime | None = None
+    """The time by which freshness is judged: that of the newest value."""
+
+
+def gather(
+    results: Sequence[Result], subject: Subject, stated: Mapping[str, Fact] | None = None
+) -> Facts:
+    """Return what is known; what was stated by hand replaces what was measured."""
+    found: dict[str, list[Fact]] = {}
+    unusable: dict[str, str] = {}
+    for result in results:
+        for quality, fact in _of_result(result, unusable):
+            found.setdefault(quality.name, []).append(fact)
+    values: dict[str, Fact] = {}
+    ambiguous: set[str] = set()
+    for name, facts in found.items():
+        newest = _newest(facts)
+        if newest is None:
+            ambiguous.add(name)
+        else:
+            values[name] = newest
+    values |= _earlier(found.get("creatinine", ()))
+    values |= stated or {}
+    values |= {name: fact for name, fact in _derived(values) if name not in values}
+    values |= {name: fact for name, fact in _person(subject) if name not in values}
+    times = [fact.time for fact in values.values() if fact.time]
+    return Facts(
+        subject,
+        values,
+        frozenset(ambiguous - values.keys()),
+        unusable,
+        max(times, default=None),
+    )
+
+
+def time_of(effective: str) -> datetime | None:
+    """Return a FHIR date or time as UTC; None when it is none."""
+    try:
+        time = datetime.fromisoformat(effective)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def celsius(value: float, spelling: str) -> float | None:
+    """Return a temperature in degrees Celsius; None when the unit is not one of temperature."""
+    size = TEMPERATURES.get(spelling.strip())
+    if size is None:
+        return None
+    return value if size == 1.0 else (value - FAHRENHEIT_ZERO) * size
+
+
+def _of_result(result: Result, unusable: dict[str, str]) -> Iterator[tuple[Quality, Fact]]:
+    item = result.measured
+    if result.analyte:
+        qualities = BY_ANALYTE.get(result.analyte.analyte_id, ())
+        for quality in qualities:
+            if fact := _of_laboratory(result, quality):
+                yield quality, fact
+            elif quality.kind is Kind.LAB and result.reason:
+                unusable[quality.name] = result.reason.reason
+    quality_of_sign = next((BY_LOINC[code] for code in item.loinc if code in BY_LOINC), None)
+    if quality_of_sign is None or item.quantity is None or item.quantity.comparator:
+        return
+    if item.status in reasons.STATUSES or not item.status or not item.quantity.in_scale:
+        return
+    value = _of_sign(quality_of_sign, item.quantity)
+    if value is None:
+        unusable[quality_of_sign.name] = "WRONG_DIMENSION"
+        return
+    shown = item.quantity.written if value == float(item.quantity.number) else f"{value:.4g}"
+    yield (
+        quality_of_sign,
+        Fact(
+            value,
+            shown,
+            quality_of_sign.unit,
+            item.observation_id,
+            item.effective,
+            time_of(item.effective),
+        ),
+    )
+
+
+def _of_laboratory(result: Result, quality: Quality) -> Fact | None:
+    analyte, item = result.analyte, result.measured
+    if analyte is None or result.canonical is None:
+        return None
+    value, shown, unit = float(result.canonical), result.shown, analyte.unit
+    if quality.kind is Kind.LIMIT:
+        high = result.range.high if result.range else None
+        if high is None or high <= 0:
+            return None
+        value, shown = float(high), f"{high.normalize():f}"
+        if quality.name == "troponin-times-upper":
+            value = float(result.canonical / high)
+            shown, unit = f"{value:.2f}", units.read("1")
+    elif quality.kind is not Kind.LAB:
+        return None
+    return Fact(value, shown, unit, item.observation_id, item.effective, time_of(item.effective))
+
+
+def _of_sign(quality: Quality, quantity: Quantity) -> float | None:
+    """Return a vital sign in its unit; None when its unit does not measure it."""
+    number = float(quantity.number)
+    if quality.unit is CELSIUS:
+        spellings = [each for each in (quantity.code, quantity.unit) if each]
+        known = [t for each in spellings if (t := celsius(number, each)) is not None]
+        return known[0] if known else None
+    try:
+        unit = unit_of(quantity)
+    except NotInterpretable:
+        unit = None
+        if quality.name in ("heart-rate", "respiratory-rate", "gcs"):
+            return number if _counted(quantity) else None
+        return None
+    if unit is None:
+        return number if quality.unit and quality.unit.ucum == "1" else None
+    if quality.unit is None or unit.property != quality.unit.property:
+        return number if _counted(quantity) else None
+    return number * float(unit.factor_to(quality.unit))
+
+
+def _counted(quantity: Quantity) -> bool:
+    """Tell whether the unit counts beats, breaths or points, as FHIR's vital signs do."""
+    return (quantity.code or quantity.unit).strip() in {
+        *("/min", "{beats}/min", "{breaths}/min", "{Beats}/min", "bpm", "beats/minute"),
+        *("breaths/minute", "次/分", "{score}", "{Score}"),
+    }
+
+
+def _newest(facts: Sequence[Fact]) -> Fact | None:
+    """Return the newest; None when times do not tell which that is."""
+    if len(facts) == 1:
+        return facts[0]
+    if not all(fact.time for fact in facts):
+        return None
+    newest = max(fact.time or _NEVER for fact in facts)
+    last = [fact for fact in facts if fact.time == newest]
+    return last[0] if len({fact.value for fact in last}) == 1 else None
+
+
+def _earlier(results: Iterable[Fact]) -> dict[str, Fact]:
+    """Return the baselines of creatinine among the results before the newest, umol/L."""
+    timed = sorted(((fact.time, fact) for fact in results if fact.time), key=lambda pair: pair[0])
+    if len(timed) < 2:
+        return {}
+    now = timed[-1][0]
+    before = [(now - time, fact) for time, fact in timed if time < now]
+    found: dict[str, Fact] = {}
+    for name, span in (("creatinine-lowest-7d", WEEK), ("creatinine-lowest-48h", TWO_DAYS)):
+        if within := [fact for age, fact in before if age <= span]:
+            found[name] = min(within, key=lambda fact: fact.value)
+    if older := [fact for age, fact in before if WEEK < age <= YEAR]:
+        value = median(fact.value for fact in older)
+        last = older[-1]
+        found["creatinine-median-year"] = Fact(
+            value, f"{value:.4g}", last.unit, last.observation_id, last.effective, last.time
+        )
+    return found
+
+
+def _derived(values: Mapping[str, Fact]) -> Iterator[tuple[str, Fact]]:
+    """Yield body mass index and mean arterial pressure, when what they rest on is known."""
+    weight, height = values.get("weight"), values.get("height")
+    if weight and height and height.value > 0:
+        yield "bmi", _together("bmi", weight.value / (height.value / 100.0) ** 2, weight)
+    systolic, diastolic = values.get("sbp"), values.get("dbp")
+    if systolic and diastolic and systolic.time == diastolic.time:
+        mean = (systolic.value + 2.0 * diastolic.value) / 3.0
+        yield "map", _together("map", mean, systolic)
+
+
+def _together(name: str, value: float, source: Fact) -> Fact:
+    unit = QUALITIES[name].unit
+    place = source.observation_id
+    return Fact(value, f"{value:.1f}", unit, place, source.effective, source.time)
+
+
+def _person(subject: Subject) -> Iterator[tuple[str, Fact]]:
+    if subject.age_years is not None:
+        years = int(subject.age_years)
+        yield "age", Fact(float(years), str(years), QUALITIES["age"].unit)
+    if subject.sex in ("male", "female"):
+        yield "sex", Fact(float(subject.sex == "female"), subject.sex, None)
