@@ -99,6 +99,15 @@ def test_calibration_and_position_figures_are_what_they_say() -> None:
     assert figures.auc(middle, figures.position_baseline(position, middle, fold)) > 0.9
 
 
+@pytest.mark.requirement("DX-IMG-06")
+def test_logits_far_from_their_middle_are_calibrated_too() -> None:
+    random = np.random.default_rng(3)
+    logits = random.normal(0.85, 1.9, 2156)
+    labels = (random.random(2156) < 1 / (1 + np.exp(-(1.2 * logits - 4.1)))).astype(np.int64)
+    scale, shift = figures.platt(logits, labels)
+    assert (scale, shift) == (pytest.approx(1.2, abs=0.2), pytest.approx(-4.1, abs=0.5))
+
+
 def test_operating_point_keeps_its_share() -> None:
     labels = np.array([1] * 10 + [0] * 10)
     chance = np.concatenate([np.linspace(0.1, 1, 10), np.linspace(0, 0.5, 10)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from services.imaging.haemorrhage.frame import COLUMNS, ROWS
 from services.imaging.haemorrhage.names import INPUT, MAP, PROBABILITY
 from training.haemorrhage.exported import VERSION, session
 from training.haemorrhage.network import ROOM, Backbone, Reader, measured
+from training.haemorrhage.pooled import LIMIT, Linear, pooled
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -85,15 +87,43 @@ model_warmup [
 """
 
 
-class Whole(nn.Module):
-    """Backbone, measures and the mean of several readers, each seeing both sides; calibrated."""
+@dataclass(frozen=True)
+class Mix:
+    """How the reader's and the layer's logits make a probability, for each of the 7 outputs."""
 
-    def __init__(self, readers: list[Reader], scale: list[float], shift: list[float]) -> None:
+    reader_spread: list[float]
+    layer_spread: list[float]
+    scale: list[float]
+    shift: list[float]
+
+
+class Layer(nn.Module):
+    """The linear layer on features of the whole slice."""
+
+    def __init__(self, linear: Linear) -> None:
+        super().__init__()
+        for name in ("middle", "spread", "weights"):
+            self.register_buffer(name, torch.from_numpy(getattr(linear, name)).float())
+
+    def forward(self, found: Tensor) -> Tensor:
+        """Return (n, 7) of features (n, POOLED)."""
+        scaled = ((found - self.middle) / self.spread).clamp(-LIMIT, LIMIT)
+        return scaled @ self.weights[:-1] + self.weights[-1]
+
+
+class Whole(nn.Module):
+    """Backbone, measures, the mean of several readers that each see both sides, and the layer.
+
+    Each part is divided by its spread over the folds; the sum is calibrated.
+    """
+
+    def __init__(self, readers: list[Reader], linear: Linear, mix: Mix) -> None:
         super().__init__()
         self.backbone = Backbone()
         self.readers = nn.ModuleList(readers)
-        self.register_buffer("scale", torch.tensor(scale))
-        self.register_buffer("shift", torch.tensor(shift))
+        self.layer = Layer(linear)
+        for name in ("reader_spread", "layer_spread", "scale", "shift"):
+            self.register_buffer(name, torch.tensor(getattr(mix, name)))
 
     def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities (n, 7) and maps (n, 6, 32, 28) of slices (n, 4, 256, 224)."""
@@ -111,14 +141,16 @@ class Whole(nn.Module):
             other, second = reader(*ways[1], cells.flip(3))
             logits, heat = logits + one + other, heat + first + second.flip(3)
         count = 2.0 * len(self.readers)
-        probability = torch.sigmoid(logits / count * self.scale + self.shift)
+        layer = self.layer(pooled(*ways[0], cells))
+        both = logits / count / self.reader_spread + layer / self.layer_spread
+        probability = torch.sigmoid(both * self.scale + self.shift)
         room = (cells[:, 1:2] > ROOM).float()
         return probability, torch.sigmoid(heat / count) * room
 
 
-def write(readers: list[Reader], scale: list[float], shift: list[float], folder: Path) -> None:
+def write(readers: list[Reader], linear: Linear, mix: Mix, folder: Path) -> None:
     """Write config.pbtxt and the ONNX file; check that it gives the network's numbers."""
-    model = Whole([reader.eval() for reader in readers], scale, shift).eval()
+    model = Whole([reader.eval() for reader in readers], linear, mix).eval()
     target = folder / VERSION / "model.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(1)

@@ -70,12 +70,20 @@ def calibration(labels: Ints, probability: Floats, bins: int = BINS) -> dict[str
 def platt(logits: Floats, labels: Ints, ridge: float = 1e-3) -> tuple[float, float]:
     """Return scale and shift of logits with the least cross-entropy, scale positive."""
     x = np.stack([logits, np.ones_like(logits)], 1)
-    weight = np.array([1.0, 0.0])
+    weight, wanted = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+
+    def loss(tried: Floats) -> float:
+        shown = x @ tried
+        missed = np.logaddexp(0.0, shown) - labels * shown
+        return float(missed.sum() + ridge * ((tried - wanted) ** 2).sum() / 2)
+
     for _ in range(100):
         chance = 1 / (1 + np.exp(-np.clip(x @ weight, -30, 30)))
-        slope = x.T @ (chance - labels) + ridge * (weight - [1.0, 0.0])
+        slope = x.T @ (chance - labels) + ridge * (weight - wanted)
         curve = (x * (chance * (1 - chance))[:, None]).T @ x + ridge * np.eye(2)
         step = np.linalg.solve(curve, slope)
+        while loss(weight - step) > loss(weight) and float(np.abs(step).max()) > 1e-9:
+            step = step / 2  # far from the best a whole step leads away from it
         weight = weight - step
         if float(np.abs(step).max()) < 1e-9:
             break

@@ -15,6 +15,8 @@ from torch.nn import functional
 FINE_BLOCKS, COARSE_BLOCKS = 5, 11
 """The backbone is cut after these blocks: 40 channels at 1/8, 112 channels at 1/16."""
 
+FINE_CHANNELS, COARSE_CHANNELS = 40, 112
+
 MEASURED = 14
 WIDTH = 48
 ROOM = 0.15
@@ -111,8 +113,8 @@ class Reader(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fine = _layer(80, 32)
-        self.coarse = _layer(224, 32)
+        self.fine = _layer(2 * FINE_CHANNELS, 32)
+        self.coarse = _layer(2 * COARSE_CHANNELS, 32)
         self.measured = _layer(2 * MEASURED, 16)
         self.drop = nn.Dropout2d(0.2)
         self.first = _layer(80, WIDTH, 3)

@@ -20,7 +20,7 @@ import torch
 from services.imaging.haemorrhage import brain
 from services.imaging.haemorrhage.frame import Frame
 from services.imaging.haemorrhage.names import MODEL
-from training.haemorrhage import data, export, features, figures, fit
+from training.haemorrhage import data, export, features, figures, fit, pooled
 from training.haemorrhage.network import MEASURED, ROOM, Reader, measured
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,24 +53,32 @@ def main() -> None:
     store = _stored(arguments.work, slices, frame_list, arguments.keep)
     stored = time.process_time()
     fold = data.folds(slices, FOLDS, FOLD_SEED)
-    readers, logits, maps = cross_validate(store, slices, fold, arguments.work, arguments.folds)
+    readers, read, maps = cross_validate(store, slices, fold, arguments.work, arguments.folds)
+    found = _pooled(arguments.work, store, arguments.keep)
+    layer = layer_across_folds(store, slices, found, fold, arguments.folds)
     fold = np.where(fold < arguments.folds, fold, -1)
     done = fold >= 0
+    spreads = [part[done].std(axis=0) for part in (read, layer)]
+    logits = read / spreads[0] + layer / spreads[1]
     scales = [figures.platt(logits[done, at], slices.labels[done, at]) for at in range(7)]
     np.savez(
         arguments.work / "out_of_fold.npz",
         logits=logits,
+        read=read,
+        layer=layer,
         maps=maps,
         fold=fold,
         scales=np.array(scales),
         cpu_s=np.array([stored - began, time.process_time() - stored]),
     )
-    export.write(
-        readers,
+    mix = export.Mix(
+        spreads[0].tolist(),
+        spreads[1].tolist(),
         [scale for scale, _ in scales],
         [shift for _, shift in scales],
-        arguments.models / MODEL,
     )
+    linear = pooled.fit(store, slices, found, np.arange(len(fold)))
+    export.write(readers, linear, mix, arguments.models / MODEL)
     print(f"CPU: {time.process_time() - began:.0f} s, of it features {stored - began:.0f} s")
 
 
@@ -90,6 +98,31 @@ def cross_validate(
         print(f"fold {number}: AUC per slice {value:.3f}", flush=True)
     room = np.asarray(store.measured[: len(fold), 1:2]) > ROOM
     return readers, logits, np.where(room, maps, np.float16(-12.0))
+
+
+def layer_across_folds(
+    store: features.Store,
+    slices: data.Slices,
+    found: pooled.Singles,
+    fold: npt.NDArray[np.int64],
+    count: int,
+) -> npt.NDArray[np.float64]:
+    """Return the linear layer's logits (n, 7) of patients new to it."""
+    logits = np.zeros((len(fold), 7))
+    for number in range(count):
+        linear = pooled.fit(store, slices, found, np.flatnonzero(fold != number))
+        logits[fold == number] = linear.logits(found[np.flatnonzero(fold == number)])
+    value = figures.auc(slices.labels[fold < count, 0], logits[fold < count, 0])
+    print(f"layer: AUC per slice {value:.3f}", flush=True)
+    return logits
+
+
+def _pooled(work: Path, store: features.Store, keep: bool) -> pooled.Singles:
+    """Return the features of whole slices; with `keep` as the work folder has them."""
+    path = work / "pooled.npy"
+    if not (keep and path.is_file()):
+        np.save(path, pooled.stored(store))
+    return np.asarray(np.load(path))
 
 
 def _kept(
