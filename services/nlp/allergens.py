@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from services.nlp import terms
 from services.nlp.found import Found, fits, of_match
+from services.nlp.headings import Section
 from services.nlp.phrases import Match
-from services.nlp.sections import Section
 from services.nlp.terms import Kind, Name
 from services.nlp.tokens import Token
 

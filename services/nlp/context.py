@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.nlp import chinese, english, triggers
-from services.nlp.tokens import Token, is_han
+from services.nlp.passages import is_chinese
+from services.nlp.tokens import Token
 
 
 class Certainty(Enum):
@@ -52,12 +53,6 @@ def assertions(tokens: Sequence[Token], mentions: Sequence[Range]) -> list[Asser
     marks = (chinese if is_chinese(tokens) else english).marks(tokens, taken)
     # The first token has what stands before the mention, the last what stands behind.
     return [_assertion(marks[each.first] | marks[each.last - 1], each.is_act) for each in mentions]
-
-
-def is_chinese(tokens: Sequence[Token]) -> bool:
-    """Tell whether a sentence is read by the Chinese rules: at least as much Han as words."""
-    han = sum(is_han(token.key[:1]) for token in tokens)
-    return han > 0 and han >= sum(token.key[:1].isalpha() for token in tokens) - han
 
 
 def _assertion(bits: int, is_act: bool) -> Assertion:

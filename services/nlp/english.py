@@ -51,7 +51,8 @@ BEGUN = frozenset(
 CLOSERS = frozenset(
     (
         "yesterday", "today", "now", "completely", "spontaneously", "on", "after", "with",
-        "following", "by", "this", "last", "overnight", "quickly", "without"
+        "following", "by", "this", "last", "overnight", "quickly", "without", "at", "in", "as",
+        "radiographically", "clinically", "again", "previously", "earlier", "before", "per"
     )
 )  # fmt: skip
 """What may follow a word that closes its clause ("vomiting stopped yesterday")."""

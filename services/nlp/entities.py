@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from services.nlp import allergens, terms, unlisted
+from services.nlp import allergens, measured, terms, unlisted
 from services.nlp.found import Found, fits, of_match
-from services.nlp.sections import Section
+from services.nlp.headings import Section
 from services.nlp.terms import Kind, Term
 from services.nlp.tokens import Token
 
@@ -37,6 +37,9 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
             found = _with_form(text, tokens, found) if term.kind is Kind.MEDICATION else found
             _cover(covered, [found])
             result.append(found)
+    complaints = list(measured.find(text, tokens, covered))
+    _cover(covered, complaints)
+    result += complaints
     result += unlisted.find(text, tokens, covered, section)
     return sorted(result, key=lambda each: each.start)
 

@@ -9,9 +9,9 @@ from dxmesh.nlp.v1 import note_findings_pb2 as pb
 
 from services.nlp import summary
 from services.nlp.context import Certainty
-from services.nlp.notes import Note
+from services.nlp.headings import Section
+from services.nlp.notes import Note, language_of
 from services.nlp.reading import Mention, Reading, read
-from services.nlp.sections import Section
 from services.nlp.terms import Kind
 
 SECTIONS = {section: getattr(pb, f"SECTION_{section.name}") for section in Section}
@@ -41,6 +41,8 @@ def _note(reading: Reading) -> pb.NoteText:
                 section=SECTIONS[each.section],
                 heading=note.text[each.heading_start : each.heading_end],
                 body=pb.Span(note_id=note.note_id, start=each.start, end=each.end),
+                within=each.within,
+                language=language_of(note.text[each.start : each.end]),
             )
             for each in reading.sections
         ],

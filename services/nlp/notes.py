@@ -6,14 +6,16 @@ One note that cannot be read does not keep the others from being read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput, MeshError, TooLarge
-from services.nlp.tokens import is_han
 
+HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 NOTE_CHARS_MAX = 1_000_000
 NOTES_MAX = 200
 
@@ -75,5 +77,5 @@ def _note(item: Any, fallback_id: str, taken: Mapping[str, Note]) -> Note:
 
 def language_of(text: str) -> str:
     """Return zh where at least one in ten letters is Chinese, else en."""
-    letters = sum(map(str.isalpha, text))
-    return "zh" if sum(map(is_han, text)) * 10 >= max(letters, 1) else "en"
+    han = len(HAN.findall(text))
+    return "zh" if han * 10 >= max(han + len(LATIN.findall(text)), 1) else "en"

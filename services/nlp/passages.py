@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from services.nlp.tokens import is_han
+from services.nlp.tokens import Token, is_han
 
 SENTENCE_CHARS_MAX = 2_000
 """A longer run without an end is cut: context that far apart means nothing."""
@@ -27,7 +27,12 @@ class Passage:
 
     start: int
     end: int
-    chinese: bool
+
+
+def is_chinese(tokens: Sequence[Token]) -> bool:
+    """Tell the language of a passage: Chinese where there is at least as much Han as words."""
+    han = sum(is_han(token.key[:1]) for token in tokens)
+    return han > 0 and han >= sum(token.key[:1].isalpha() for token in tokens) - han
 
 
 def passages(text: str, start: int = 0, end: int | None = None) -> Iterator[Passage]:
@@ -60,4 +65,4 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[Passage]:
         if not body:
             continue
         place = first + len(piece) - len(piece.lstrip())
-        yield Passage(place, place + len(body), any(map(is_han, body)))
+        yield Passage(place, place + len(body))

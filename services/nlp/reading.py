@@ -10,9 +10,10 @@ from services.nlp.context import Assertion, Certainty
 from services.nlp.doses import Dose
 from services.nlp.durations import Duration
 from services.nlp.found import Found
+from services.nlp.headings import Section
 from services.nlp.notes import Note
 from services.nlp.passages import passages
-from services.nlp.sections import Section, SectionText, sections
+from services.nlp.sections import SectionText, sections
 from services.nlp.terms import Kind, Term
 from services.nlp.tokens import Token, tokenize
 

@@ -1,38 +1,25 @@
 """Sections of a note, by the shape of their headings and by a table of names.
 
-A heading is (a) a name of the table, alone on its line, or before a colon at the start of a
-line or of a sentence, in brackets 【】 or after a number; or (b) by its shape alone: a short line
-in capitals, in 【】, or ending with a colon. What (b) finds under no name is `other`.
+A heading is (a) a name of the table, alone on its line, before a colon or a dash at the start of a
+line, before a colon at the start of a sentence, in brackets or after a number; or (b) by its
+shape alone: a short line in capitals, in 【】, or ending with a colon. What (b) finds is
+`UNSPECIFIED`, so that what stands under it is read as the note itself; but a line that ends with
+a colon, within a section, begins a part of it. Names of parts (心脏, "Lungs") take the section
+they stand in. A heading may come again.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 
-from services.nlp import tables
-from services.nlp.tokens import narrow
+from services.nlp import headings, terms
+from services.nlp.headings import HeadingName, Section
+from services.nlp.tokens import is_han, narrow, tokenize
 
 HEADING_CHARS_MAX = 60
-
-
-class Section(Enum):
-    """What a section is about."""
-
-    UNSPECIFIED = "unspecified"
-    CHIEF_COMPLAINT = "chief_complaint"
-    PRESENT_HISTORY = "present_history"
-    PAST_HISTORY = "past_history"
-    PERSONAL_HISTORY = "personal_history"
-    FAMILY_HISTORY = "family_history"
-    ALLERGIES = "allergies"
-    MEDICATIONS = "medications"
-    EXAMINATION = "examination"
-    INVESTIGATIONS = "investigations"
-    DIAGNOSIS = "diagnosis"
-    PLAN = "plan"
-    OTHER = "other"
+NAME_CHARS_MAX = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +31,13 @@ class SectionText:
     heading_end: int
     start: int
     end: int
+    within: bool = False
+    """It is a part of the section before it, whose kind it has."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Heading:
-    section: Section
+    name: HeadingName
     line: int
     """Where its bullet or number begins: there the section before it ends."""
     start: int
@@ -56,47 +45,33 @@ class _Heading:
     body: int
 
 
-def _fold(name: str) -> str:
-    return re.sub(r"\s+", "", name).casefold()
-
-
-def _spaced(name: str) -> str:
-    """Return a pattern for a name: "主 诉" and "PAST  MEDICAL HISTORY" are the same as without."""
-    if name.isascii():
-        return r"[ \t]{1,4}".join(re.escape(word) for word in name.split())
-    return r"[ \t\u3000]{0,4}".join(re.escape(character) for character in name)
-
-
-BY_NAME = {
-    _fold(name): Section(row["section"])
-    for row in tables.rows("headings")
-    for name in (*tables.names(row["names_zh"]), *tables.names(row["names_en"]))
-}
-_ALL = sorted(
-    (n for r in tables.rows("headings") for n in tables.names(r["names_zh"] + ";" + r["names_en"])),
-    key=len,
-    reverse=True,
+BRACKET = re.compile(r"\([^()]{0,30}\)$")
+LEAD = re.compile(
+    r"(?:[#>*=_\-•·●◆■▪ \t\u3000]|[(]?[0-9一二三四五六七八九十]{1,3}[.)、]|[IVX]{1,4}[.)][ \t])*+"
 )
-NAME_ZH = "|".join(_spaced(name) for name in _ALL if not name.isascii())
-NAME_EN = "|".join(_spaced(name) for name in _ALL if name.isascii())
-
-LEAD = r"(?:[#>*=\-•·●◆ \t\u3000]|[(]?[0-9一二三四五六七八九十]{1,3}[.)、])*+"
 """Bullets and numbers before a heading; possessive, so that no line of bullets is costly."""
-LINE_HEADING = re.compile(
-    rf"{LEAD}[【\[<*]{{0,3}}(?P<name>{NAME_ZH}|{NAME_EN})[】\]>*]{{0,3}}[ \t\u3000]{{0,4}}"
-    r"(?:(?P<colon>[:][ \t\u3000*]{0,4})|(?P<dash>-{1,2}[ \t]{1,4})|(?=$))",
-    re.IGNORECASE,
+BULLET = re.compile(r"[ \t\u3000]*[*\-•·●◆■▪]")
+OPENING, CLOSING = "【[<*〔〖『《{=_", "】]>*〕〗』》}=_#: \t\u3000-"
+BRACKETED = re.compile(
+    r"(?:【(?P<name>[^【】\[\]]{1,15})】|[\[<〔〖《](?P<known>[\u4e00-\u9fff]{2,8})[\]>〕〗》])"
+    r"[:]?[ \t\u3000]{0,4}"
 )
-BRACKETED = re.compile(rf"{LEAD}【(?P<name>[^【】\[\]]{{1,15}})】[:]?[ \t\u3000]{{0,4}}")
-"""Not [ ], which hold what stands for removed identity, such as [NAME]."""
-SPACED_ZH = re.compile(rf"{LEAD}(?P<name>{NAME_ZH})[ \t\u3000]{{1,8}}(?=\S)")
-INLINE_ZH = re.compile(rf"(?<=[。;；.！!?？ \t\u3000】])(?P<name>{NAME_ZH})[:][ \t\u3000]{{0,4}}")
-INLINE_EN = re.compile(
-    rf"(?<=[.;!?] |[.;!?]\t|  )(?P<name>(?=[A-Z])(?:{NAME_EN})):[ \t]{{0,4}}", re.IGNORECASE
+"""In [ ] a known name alone: they hold what stands for removed identity too, such as [NAME]."""
+DASH = re.compile(r"[ \t]{1,4}[-–—]{1,2}[ \t]|[-–—]{1,2}[ \t]{1,4}")
+SENTENCE_ENDS = "。;；.！!?？】"
+BARE_ZH = (
+    *("主诉", "现病史", "既往史", "个人史", "婚育史", "月经史", "家族史", "药物过敏史", "过敏史"),
+    *("体格检查", "辅助检查", "专科检查", "初步诊断", "入院诊断", "出院诊断"),
 )
-CAPITALS = re.compile(rf"{LEAD}(?P<name>[A-Z][A-Z /&,()'\-]{{3,59}}?)[ \t]{{0,4}}:?[ \t]{{0,4}}$")
-TITLE_COLON = re.compile(rf"{LEAD}(?P<name>[A-Z][A-Za-z /&'\-]{{2,40}}|[\u4e00-\u9fff]{{2,10}}):$")
+"""Names that need neither colon nor space before the text of their section."""
+NOT_BARE = frozenset("为是的中及和与、,。;;已可由系:者明")
+CAPITALS = re.compile(r"[A-Z][A-Z /&,()'\-]{3,59}?[ \t]{0,4}:?[ \t]{0,4}$")
+BEFORE_WORDS = re.compile(r"[A-Z]{2,}(?:[ ][A-Z]{2,}){0,5}(?=[ ]{1,4}[A-Z]?[a-z0-9])")
+TITLE_COLON = re.compile(r"(?:[A-Z][A-Za-z /&'\-]{2,40}|[\u4e00-\u9fff]{2,10}):$")
+SOAP_LETTERS_MIN = 3
 LINE = re.compile(r"[^\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+CAPITALS_SHARE_MAX = 0.6
+"""Where more of the letters are capitals, capitals make no heading."""
 
 
 def sections(text: str) -> list[SectionText]:
@@ -106,47 +81,177 @@ def sections(text: str) -> list[SectionText]:
     without the space around them. Linear time.
     """
     flat = narrow(text)
-    headings = [found for line in LINE.finditer(flat) for found in _in_line(flat, line)]
-    places = [_Heading(Section.UNSPECIFIED, 0, 0, 0, 0), *headings]
-    ends = [heading.line for heading in headings] + [len(text)]
-    result = [_section(text, heading, end) for heading, end in zip(places, ends, strict=True)]
+    shouts = _shouts(flat)
+    found = [each for line in LINE.finditer(flat) for each in _in_line(flat, line, shouts)]
+    # "P: 80" is a pulse but in a note that has S, O and A as well.
+    letters = {flat[each.start] for each in found if each.end - each.start == 1}
+    if len(letters) < SOAP_LETTERS_MIN:
+        found = [each for each in found if each.end - each.start != 1]
+    places = [_Heading(HeadingName(Section.UNSPECIFIED), 0, 0, 0, 0), *found]
+    ends = [heading.line for heading in found] + [len(text)]
+    result: list[SectionText] = []
+    current = Section.UNSPECIFIED
+    for heading, end in zip(places, ends, strict=True):
+        kind = heading.name.within
+        inside = kind == "part" and current is not Section.UNSPECIFIED
+        stop = _line_end(flat, heading.body, end) if kind == "line" else end
+        if kind == "line":
+            result.append(_section(text, heading, stop, heading.name.section, False))
+            if not text[stop:end].strip():
+                continue
+            heading = _Heading(heading.name, stop, stop, stop, stop)
+        elif not inside:
+            current = heading.name.section
+        result.append(_section(text, heading, end, current, inside))
     if result[0].start == result[0].end:
         del result[0]
     return result
 
 
-def _section(text: str, heading: _Heading, end: int) -> SectionText:
+def _line_end(flat: str, start: int, end: int) -> int:
+    return line.end() if (line := LINE.match(flat, start, end)) else start
+
+
+def _shouts(flat: str) -> bool:
+    capitals = sum(map(str.isupper, flat))
+    return capitals > CAPITALS_SHARE_MAX * (capitals + sum(map(str.islower, flat)))
+
+
+def _section(text: str, heading: _Heading, end: int, section: Section, within: bool) -> SectionText:
     body = text[heading.body : end]
     start = heading.body + len(body) - len(body.lstrip())
     stop = start + len(body.strip())
-    return SectionText(heading.section, heading.start, heading.end, start, stop)
+    return SectionText(section, heading.start, heading.end, start, stop, within)
 
 
-def _in_line(flat: str, line: re.Match[str]) -> list[_Heading]:
-    first = _at_start(flat, line.start(), line.end())
-    after = first.body if first else line.start()
-    found = [first] if first else []
-    if ":" in line.group():
-        pattern = INLINE_EN if line.group().isascii() else INLINE_ZH
-        found += [_of(match, match.end()) for match in pattern.finditer(flat, after, line.end())]
-    return found
+def _in_line(flat: str, line: re.Match[str], shouts: bool) -> Iterator[_Heading]:
+    start, end = line.span()
+    first = _at_start(flat, start, end, shouts)
+    if first:
+        yield first
+    after = first.body if first else start
+    colon = flat.find(":", after, end)
+    while colon >= 0:
+        if found := _before_colon(flat, after, colon, end):
+            yield found
+            after = found.body
+        colon = flat.find(":", max(colon + 1, after), end)
 
 
-def _at_start(flat: str, start: int, end: int) -> _Heading | None:
-    stripped_end = start + len(flat[start:end].rstrip())
-    for pattern in (LINE_HEADING, BRACKETED, SPACED_ZH):
-        if match := pattern.match(flat, start, stripped_end):
-            return _of(match, match.end())
-    if stripped_end - start > HEADING_CHARS_MAX:
+def _at_start(flat: str, start: int, end: int, shouts: bool) -> _Heading | None:
+    lead = LEAD.match(flat, start, end)
+    first = lead.end() if lead else start
+    end = start + len(flat[start:end].rstrip())
+    if bracketed := BRACKETED.match(flat, first, end):
+        group = "name" if bracketed["name"] else "known"
+        name = headings.BY_NAME.get(headings.fold(bracketed[group]))
+        if name or group == "name":
+            name = name or HeadingName(Section.UNSPECIFIED)
+            return _Heading(name, start, *bracketed.span(group), bracketed.end())
+    colon = flat.find(":", first, min(end, first + NAME_CHARS_MAX))
+    dash = DASH.search(flat, first, min(end, first + NAME_CHARS_MAX))
+    for stop, body in (
+        (colon, colon + 1),
+        (dash.start() if dash else -1, dash.end() if dash else -1),
+        (end if end - first <= HEADING_CHARS_MAX else -1, end),
+    ):
+        if stop >= 0 and (found := _named(flat, start, first, stop)):
+            return _with_body(found, flat, body, end)
+    return _spaced(flat, start, first, end) or _by_shape(flat, start, first, end, shouts)
+
+
+def _with_body(heading: _Heading, flat: str, body: int, end: int) -> _Heading:
+    while body < end and flat[body] in " \t\u3000*】]":
+        body += 1
+    return _Heading(heading.name, heading.line, heading.start, heading.end, body)
+
+
+def _named(flat: str, line: int, first: int, stop: int) -> _Heading | None:
+    """Return the heading whose name is flat[first:stop], but for brackets around it."""
+    while first < stop and flat[first] in OPENING:
+        first += 1
+    while stop > first and flat[stop - 1] in CLOSING:
+        stop -= 1
+    if not 0 < stop - first <= NAME_CHARS_MAX or flat[stop - 1] == ".":
         return None
-    for pattern in (CAPITALS, TITLE_COLON):
-        if match := pattern.match(flat, start, stripped_end):
-            return _of(match, match.end())
-    return None
+    written = flat[first:stop]
+    known = headings.known(written) or headings.known(BRACKET.sub("", written))
+    return _Heading(known, line, first, stop, stop) if known else None
 
 
-def _of(match: re.Match[str], body: int) -> _Heading:
-    name = match.group("name")
-    # Of a heading nobody foresaw, what stands under it may matter: it is read as the note itself.
-    section = BY_NAME.get(_fold(name), Section.UNSPECIFIED)
-    return _Heading(section, match.start(), match.start("name"), match.end("name"), body)
+def _before_colon(flat: str, after: int, colon: int, end: int) -> _Heading | None:
+    """Return the heading before a colon within a line: it begins a sentence there."""
+    least = max(after, colon - NAME_CHARS_MAX)
+    place = colon
+    while place > least and flat[place - 1] not in SENTENCE_ENDS:
+        place -= 1
+        if flat[place] == " " and flat[place - 1 : place] == " ":
+            break
+    begun = place > after and (flat[place - 1] in SENTENCE_ENDS or flat[place] == " ")
+    first = place
+    while first < colon and flat[first] in " \t\u3000":
+        first += 1
+    latin = flat[first : first + 1].isascii()
+    if not begun or (latin and (first == place or not flat[first].isupper())):
+        return _after_space(flat, least, colon, end)
+    found = _named(flat, first, first, colon)
+    return _with_body(found, flat, colon + 1, end) if found else None
+
+
+def _after_space(flat: str, least: int, colon: int, end: int) -> _Heading | None:
+    """Return a Chinese heading that a space alone parts from what precedes it."""
+    first = max(flat.rfind(" ", least, colon), flat.rfind("\t", least, colon)) + 1
+    if first <= least or not is_han(flat[first : first + 1]):
+        return None
+    found = _named(flat, first, first, colon)
+    return _with_body(found, flat, colon + 1, end) if found else None
+
+
+def _spaced(flat: str, line: int, first: int, end: int) -> _Heading | None:
+    """Return a heading that text follows on its line without a colon."""
+    if is_han(flat[first : first + 1]):
+        for name in BARE_ZH:
+            stop = first + len(name)
+            if flat.startswith(name, first) and flat[stop : stop + 1] not in NOT_BARE | {""}:
+                return _with_body(
+                    _Heading(headings.BY_NAME[name], line, first, stop, stop), flat, stop, end
+                )
+        stop = flat.find(" ", first, min(end, first + 12))
+        found = _named(flat, line, first, stop) if stop > 0 else None
+        return _with_body(found, flat, stop, end) if found else None
+    return _in_capitals(flat, line, first, end)
+
+
+def _in_capitals(flat: str, line: int, first: int, end: int) -> _Heading | None:
+    """Return a name in capitals that other words follow: "ALLERGIES None"."""
+    match = BEFORE_WORDS.match(flat, first, end)
+    if match is None or len(match.group()) < 6:  # "PE protocol CT" is none
+        return None
+    known = headings.known(match.group())
+    if known is None or known.within:
+        return None
+    heading = _Heading(known, line, first, match.end(), match.end())
+    return _with_body(heading, flat, match.end(), end)
+
+
+def _by_shape(flat: str, line: int, first: int, end: int, shouts: bool) -> _Heading | None:
+    if end - line > HEADING_CHARS_MAX or first >= end:
+        return None
+    written = flat[first:end]
+    closed = written.endswith(":")
+    if CAPITALS.match(written):
+        # A medicine in capitals, or a line of a note in capitals, is no heading.
+        if not closed and (shouts or BULLET.match(flat, line, end) or _is_mention(written)):
+            return None
+        name = HeadingName(Section.UNSPECIFIED)
+    elif TITLE_COLON.match(written):
+        name = HeadingName(Section.UNSPECIFIED, within="part")
+    else:
+        return None
+    stop = first + len(written.rstrip(": \t"))
+    return _Heading(name, line, first, stop, end)
+
+
+def _is_mention(written: str) -> bool:
+    found = terms.PROBLEMS_AND_MEDICATIONS.find(tokenize(written))
+    return any(match.value.term for match in found)

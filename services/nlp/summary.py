@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from services.nlp import tables
 from services.nlp.context import Certainty
+from services.nlp.headings import Section
 from services.nlp.reading import Mention, Reading
-from services.nlp.sections import Section
 from services.nlp.terms import Kind
 
 ITEMS_MAX = 12

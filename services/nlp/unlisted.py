@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from services.nlp.found import Found, of_tokens
-from services.nlp.sections import Section
+from services.nlp.headings import Section
 from services.nlp.terms import Kind
 from services.nlp.tokens import Token, narrow
 

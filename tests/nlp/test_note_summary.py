@@ -92,7 +92,7 @@ def test_what_is_planned_is_said_to_be_planned_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "language", "expected"),
     [
-        ("PASTMEDICALHX:\nAsthma.", "en", "The note mentions: Asthma."),
+        ("MISCELLANEOUS ITEMS:\nAsthma.", "en", "The note mentions: Asthma."),
         ("病程记录：\n患者今日仍有胸痛。", "zh", "病历提及：胸痛。"),
     ],
 )

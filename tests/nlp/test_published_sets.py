@@ -33,6 +33,7 @@ def test_negation_on_negex_sentences(evaluate: ModuleType) -> None:
     figures = evaluate.negation(DATA / "negex_dev.tsv", errors=False)
     assert figures["items"] > 780
     assert figures["f1"] >= 0.985
+    assert min(figures["f1_half_0"], figures["f1_half_1"]) >= 0.98
 
 
 @pytest.mark.requirement("DX-NLP-02")
@@ -40,3 +41,11 @@ def test_headings_of_visit_notes(evaluate: ModuleType) -> None:
     figures = evaluate.headings(DATA / "aci_dev.csv", errors=False)
     assert figures["items"] > 500
     assert figures["named"] >= 0.98
+
+
+@pytest.mark.requirement("DX-NLP-02")
+def test_headers_of_dialogue_notes(evaluate: ModuleType) -> None:
+    figures = evaluate.mts_headings(DATA / "mts_dev.csv", errors=False)
+    assert figures["items"] > 3_000
+    assert figures["right"] >= 0.98
+    assert figures["inner_found"] >= 0.9

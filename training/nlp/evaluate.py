@@ -1,16 +1,20 @@
 """Measures the note rules on public sentences and notes. Development figures.
 
 NegEx: each sentence marks one concept in capitals; negated or not, as the rules say of exactly
-that span. ACI-Bench: the heading lines of visit notes; each should be a section of the right
-kind. The sets are not in this repository (see the data's own licences).
+that span, on the whole set and on two halves by the SHA-256 of the sentence: errors are printed
+of half 0 alone. ACI-Bench: the heading lines of visit notes. MTS-Dialog: the header of each text,
+set before it in three forms, should be a section of the right kind, and the headings within the
+texts ("RESPIRATORY: Clear.") be found. The sets are not in this repository (see their licences).
 
-Run: python training/nlp/evaluate.py --negex negex_dev.tsv --notes aci_dev.csv [--errors]
+Run: python training/nlp/evaluate.py --negex negex_dev.tsv --notes aci_dev.csv --mts mts_dev.csv
+[--errors]
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import re
 import sys
@@ -20,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.nlp import context, sections
+from services.nlp.headings import Section
 from services.nlp.passages import passages
 from services.nlp.tokens import tokenize
 
@@ -74,20 +79,27 @@ def score(pairs: list[tuple[bool, bool]]) -> dict[str, float]:
     return {"items": len(pairs), "precision": precision, "recall": recall, "f1": f1}
 
 
+def half(sentence: str) -> int:
+    """Return which half a sentence is of."""
+    return hashlib.sha256(sentence.encode()).digest()[0] & 1
+
+
 def negation(path: Path, *, errors: bool) -> dict[str, float]:
-    """Return the score on a NegEx file; print what is wrong when asked."""
+    """Return the score on a NegEx file and the F1 of its halves; print what is wrong when asked."""
     pairs = []
+    halves: dict[int, list[tuple[bool, bool]]] = {0: [], 1: []}
     for case in negex(path):
         place = span(case)
         if place is None:
             continue
         found = is_negated(case.sentence, *place)
         pairs.append((case.negated, found))
-        if errors and found is not case.negated:
+        halves[half(case.sentence)].append((case.negated, found))
+        if errors and found is not case.negated and half(case.sentence) == 0:
             wanted = "negated" if case.negated else "affirmed"
             near = case.sentence[max(0, place[0] - 150) : place[1] + 100]
             print(case.number, wanted, "|", case.concept, "|", near, file=sys.stderr)
-    return score(pairs)
+    return score(pairs) | {f"f1_half_{key}": score(own)["f1"] for key, own in halves.items()}
 
 
 def headings(path: Path, *, errors: bool) -> dict[str, float]:
@@ -104,12 +116,54 @@ def headings(path: Path, *, errors: bool) -> dict[str, float]:
                 total += 1
                 section = starts.get(match.start(1))
                 found += section is not None
-                named += section not in (None, sections.Section.OTHER)
-                if section in (None, sections.Section.OTHER):
+                named += section not in (None, Section.OTHER)
+                if section in (None, Section.OTHER):
                     missed[match[1]] += 1
     if errors:
         print(missed.most_common(), file=sys.stderr)
     return {"items": total, "found": found / max(total, 1), "named": named / max(total, 1)}
+
+
+MTS = {
+    "FAM/SOCHX": "personal_history", "GENHX": "present_history", "PASTMEDICALHX": "past_history",
+    "CC": "chief_complaint", "PASTSURGICAL": "past_history", "ALLERGY": "allergies",
+    "ROS": "present_history", "MEDICATIONS": "medications", "ASSESSMENT": "diagnosis",
+    "EXAM": "examination", "DIAGNOSIS": "diagnosis", "DISPOSITION": "plan", "PLAN": "plan",
+    "EDCOURSE": "present_history", "IMMUNIZATIONS": "personal_history",
+    "IMAGING": "investigations", "GYNHX": "personal_history", "PROCEDURES": "investigations",
+    "OTHER_HISTORY": "past_history", "LABS": "investigations",
+}  # fmt: skip
+FORMS = ("{header}\n{text}", "{header}: {text}", "Some text before.\n{header}:\n{text}")
+INNER = re.compile(r"(?m)(?:^|(?<=[.;] ))(?P<name>[A-Z][A-Za-z /&,'\-]{1,40}):(?= )")
+
+
+def mts_headings(path: Path, *, errors: bool) -> dict[str, float]:
+    """Return the share of headers that become a section of their kind, and of inner ones found."""
+    total = right = inner = inner_found = 0
+    missed: Counter[str] = Counter()
+    with path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            header, body = row["section_header"], row["section_text"]
+            for form in FORMS:
+                note = form.format(header=header, text=body)
+                first = note.index(header)
+                found = {each.heading_start: each.section.value for each in sections.sections(note)}
+                total, right = total + 1, right + (found.get(first) == MTS[header])
+                if found.get(first) != MTS[header]:
+                    missed[header] += 1
+            starts = {each.heading_start for each in sections.sections(body)}
+            for match in INNER.finditer(body):
+                inner, inner_found = inner + 1, inner_found + (match.start("name") in starts)
+                if match.start("name") not in starts:
+                    missed["in text: " + match["name"]] += 1
+    if errors:
+        print(missed.most_common(), file=sys.stderr)
+    return {
+        "items": total,
+        "right": right / max(total, 1),
+        "inner_items": inner,
+        "inner_found": inner_found / max(inner, 1),
+    }
 
 
 def main() -> None:
@@ -117,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--negex", type=Path, help="NegEx sentences, tab-separated")
     parser.add_argument("--notes", type=Path, help="ACI-Bench notes, CSV")
+    parser.add_argument("--mts", type=Path, help="MTS-Dialog sections, CSV")
     parser.add_argument("--errors", action="store_true", help="print what is wrong")
     arguments = parser.parse_args()
     figures: dict[str, dict[str, float]] = {}
@@ -124,6 +179,8 @@ def main() -> None:
         figures["negation"] = negation(arguments.negex, errors=arguments.errors)
     if arguments.notes:
         figures["headings"] = headings(arguments.notes, errors=arguments.errors)
+    if arguments.mts:
+        figures["mts_headings"] = mts_headings(arguments.mts, errors=arguments.errors)
     print(json.dumps(figures, indent=1))
 
 

@@ -25,29 +25,29 @@ _sym_db = _symbol_database.Default()
 from dxmesh.event.v1 import refusal_pb2 as dxmesh_dot_event_dot_v1_dot_refusal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dxmesh/nlp/v1/note_findings.proto\x12\rdxmesh.nlp.v1\x1a\x1d\x64xmesh/event/v1/refusal.proto\"3\n\x04Span\x12\x0f\n\x07note_id\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x05\"j\n\x0bSectionText\x12\'\n\x07section\x18\x01 \x01(\x0e\x32\x16.dxmesh.nlp.v1.Section\x12\x0f\n\x07heading\x18\x02 \x01(\t\x12!\n\x04\x62ody\x18\x03 \x01(\x0b\x32\x13.dxmesh.nlp.v1.Span\"\xf1\x02\n\x06\x45ntity\x12\x11\n\tentity_id\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.dxmesh.nlp.v1.EntityKind\x12\x0c\n\x04text\x18\x03 \x01(\t\x12!\n\x04span\x18\x04 \x01(\x0b\x32\x13.dxmesh.nlp.v1.Span\x12\'\n\x07section\x18\x05 \x01(\x0e\x32\x16.dxmesh.nlp.v1.Section\x12+\n\tcertainty\x18\x06 \x01(\x0e\x32\x18.dxmesh.nlp.v1.Certainty\x12\x14\n\x0cother_person\x18\x07 \x01(\x08\x12\x12\n\nhistorical\x18\x08 \x01(\x08\x12\x12\n\ndisplay_en\x18\t \x01(\t\x12\x12\n\ndisplay_zh\x18\n \x01(\t\x12\x0c\n\x04\x63ode\x18\x0b \x01(\t\x12\x0c\n\x04\x64ose\x18\x0c \x01(\t\x12\x0f\n\x07planned\x18\r \x01(\x08\x12\x13\n\x0b\x63onditional\x18\x0e \x01(\x08\x12\x10\n\x08resolved\x18\x0f \x01(\x08\"n\n\x0fSummarySentence\x12\x0c\n\x04text\x18\x01 \x01(\t\x12$\n\x07sources\x18\x02 \x03(\x0b\x32\x13.dxmesh.nlp.v1.Span\x12\'\n\x07section\x18\x03 \x01(\x0e\x32\x16.dxmesh.nlp.v1.Section\"\x94\x01\n\x08NoteText\x12\x0f\n\x07note_id\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12,\n\x08sections\x18\x04 \x03(\x0b\x32\x1a.dxmesh.nlp.v1.SectionText\x12)\n\x07refusal\x18\x05 \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\"\x90\x01\n\x0cNoteFindings\x12&\n\x05notes\x18\x01 \x03(\x0b\x32\x17.dxmesh.nlp.v1.NoteText\x12\'\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\x15.dxmesh.nlp.v1.Entity\x12/\n\x07summary\x18\x03 \x03(\x0b\x32\x1e.dxmesh.nlp.v1.SummarySentence*\xd1\x02\n\x07Section\x12\x17\n\x13SECTION_UNSPECIFIED\x10\x00\x12\x1b\n\x17SECTION_CHIEF_COMPLAINT\x10\x01\x12\x1b\n\x17SECTION_PRESENT_HISTORY\x10\x02\x12\x18\n\x14SECTION_PAST_HISTORY\x10\x03\x12\x1c\n\x18SECTION_PERSONAL_HISTORY\x10\x04\x12\x1a\n\x16SECTION_FAMILY_HISTORY\x10\x05\x12\x15\n\x11SECTION_ALLERGIES\x10\x06\x12\x17\n\x13SECTION_MEDICATIONS\x10\x07\x12\x17\n\x13SECTION_EXAMINATION\x10\x08\x12\x1a\n\x16SECTION_INVESTIGATIONS\x10\t\x12\x15\n\x11SECTION_DIAGNOSIS\x10\n\x12\x10\n\x0cSECTION_PLAN\x10\x0b\x12\x11\n\rSECTION_OTHER\x10\x0c*w\n\nEntityKind\x12\x1b\n\x17\x45NTITY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTITY_KIND_PROBLEM\x10\x01\x12\x1a\n\x16\x45NTITY_KIND_MEDICATION\x10\x02\x12\x17\n\x13\x45NTITY_KIND_ALLERGY\x10\x03*n\n\tCertainty\x12\x19\n\x15\x43\x45RTAINTY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x45RTAINTY_AFFIRMED\x10\x01\x12\x15\n\x11\x43\x45RTAINTY_NEGATED\x10\x02\x12\x17\n\x13\x43\x45RTAINTY_UNCERTAIN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!dxmesh/nlp/v1/note_findings.proto\x12\rdxmesh.nlp.v1\x1a\x1d\x64xmesh/event/v1/refusal.proto\"3\n\x04Span\x12\x0f\n\x07note_id\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x05\"\x8c\x01\n\x0bSectionText\x12\'\n\x07section\x18\x01 \x01(\x0e\x32\x16.dxmesh.nlp.v1.Section\x12\x0f\n\x07heading\x18\x02 \x01(\t\x12!\n\x04\x62ody\x18\x03 \x01(\x0b\x32\x13.dxmesh.nlp.v1.Span\x12\x0e\n\x06within\x18\x04 \x01(\x08\x12\x10\n\x08language\x18\x05 \x01(\t\"\xf1\x02\n\x06\x45ntity\x12\x11\n\tentity_id\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.dxmesh.nlp.v1.EntityKind\x12\x0c\n\x04text\x18\x03 \x01(\t\x12!\n\x04span\x18\x04 \x01(\x0b\x32\x13.dxmesh.nlp.v1.Span\x12\'\n\x07section\x18\x05 \x01(\x0e\x32\x16.dxmesh.nlp.v1.Section\x12+\n\tcertainty\x18\x06 \x01(\x0e\x32\x18.dxmesh.nlp.v1.Certainty\x12\x14\n\x0cother_person\x18\x07 \x01(\x08\x12\x12\n\nhistorical\x18\x08 \x01(\x08\x12\x12\n\ndisplay_en\x18\t \x01(\t\x12\x12\n\ndisplay_zh\x18\n \x01(\t\x12\x0c\n\x04\x63ode\x18\x0b \x01(\t\x12\x0c\n\x04\x64ose\x18\x0c \x01(\t\x12\x0f\n\x07planned\x18\r \x01(\x08\x12\x13\n\x0b\x63onditional\x18\x0e \x01(\x08\x12\x10\n\x08resolved\x18\x0f \x01(\x08\"n\n\x0fSummarySentence\x12\x0c\n\x04text\x18\x01 \x01(\t\x12$\n\x07sources\x18\x02 \x03(\x0b\x32\x13.dxmesh.nlp.v1.Span\x12\'\n\x07section\x18\x03 \x01(\x0e\x32\x16.dxmesh.nlp.v1.Section\"\x94\x01\n\x08NoteText\x12\x0f\n\x07note_id\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12,\n\x08sections\x18\x04 \x03(\x0b\x32\x1a.dxmesh.nlp.v1.SectionText\x12)\n\x07refusal\x18\x05 \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\"\x90\x01\n\x0cNoteFindings\x12&\n\x05notes\x18\x01 \x03(\x0b\x32\x17.dxmesh.nlp.v1.NoteText\x12\'\n\x08\x65ntities\x18\x02 \x03(\x0b\x32\x15.dxmesh.nlp.v1.Entity\x12/\n\x07summary\x18\x03 \x03(\x0b\x32\x1e.dxmesh.nlp.v1.SummarySentence*\xd1\x02\n\x07Section\x12\x17\n\x13SECTION_UNSPECIFIED\x10\x00\x12\x1b\n\x17SECTION_CHIEF_COMPLAINT\x10\x01\x12\x1b\n\x17SECTION_PRESENT_HISTORY\x10\x02\x12\x18\n\x14SECTION_PAST_HISTORY\x10\x03\x12\x1c\n\x18SECTION_PERSONAL_HISTORY\x10\x04\x12\x1a\n\x16SECTION_FAMILY_HISTORY\x10\x05\x12\x15\n\x11SECTION_ALLERGIES\x10\x06\x12\x17\n\x13SECTION_MEDICATIONS\x10\x07\x12\x17\n\x13SECTION_EXAMINATION\x10\x08\x12\x1a\n\x16SECTION_INVESTIGATIONS\x10\t\x12\x15\n\x11SECTION_DIAGNOSIS\x10\n\x12\x10\n\x0cSECTION_PLAN\x10\x0b\x12\x11\n\rSECTION_OTHER\x10\x0c*w\n\nEntityKind\x12\x1b\n\x17\x45NTITY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTITY_KIND_PROBLEM\x10\x01\x12\x1a\n\x16\x45NTITY_KIND_MEDICATION\x10\x02\x12\x17\n\x13\x45NTITY_KIND_ALLERGY\x10\x03*n\n\tCertainty\x12\x19\n\x15\x43\x45RTAINTY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x45RTAINTY_AFFIRMED\x10\x01\x12\x15\n\x11\x43\x45RTAINTY_NEGATED\x10\x02\x12\x17\n\x13\x43\x45RTAINTY_UNCERTAIN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.nlp.v1.note_findings_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SECTION']._serialized_start=1027
-  _globals['_SECTION']._serialized_end=1364
-  _globals['_ENTITYKIND']._serialized_start=1366
-  _globals['_ENTITYKIND']._serialized_end=1485
-  _globals['_CERTAINTY']._serialized_start=1487
-  _globals['_CERTAINTY']._serialized_end=1597
+  _globals['_SECTION']._serialized_start=1062
+  _globals['_SECTION']._serialized_end=1399
+  _globals['_ENTITYKIND']._serialized_start=1401
+  _globals['_ENTITYKIND']._serialized_end=1520
+  _globals['_CERTAINTY']._serialized_start=1522
+  _globals['_CERTAINTY']._serialized_end=1632
   _globals['_SPAN']._serialized_start=83
   _globals['_SPAN']._serialized_end=134
-  _globals['_SECTIONTEXT']._serialized_start=136
-  _globals['_SECTIONTEXT']._serialized_end=242
-  _globals['_ENTITY']._serialized_start=245
-  _globals['_ENTITY']._serialized_end=614
-  _globals['_SUMMARYSENTENCE']._serialized_start=616
-  _globals['_SUMMARYSENTENCE']._serialized_end=726
-  _globals['_NOTETEXT']._serialized_start=729
-  _globals['_NOTETEXT']._serialized_end=877
-  _globals['_NOTEFINDINGS']._serialized_start=880
-  _globals['_NOTEFINDINGS']._serialized_end=1024
+  _globals['_SECTIONTEXT']._serialized_start=137
+  _globals['_SECTIONTEXT']._serialized_end=277
+  _globals['_ENTITY']._serialized_start=280
+  _globals['_ENTITY']._serialized_end=649
+  _globals['_SUMMARYSENTENCE']._serialized_start=651
+  _globals['_SUMMARYSENTENCE']._serialized_end=761
+  _globals['_NOTETEXT']._serialized_start=764
+  _globals['_NOTETEXT']._serialized_end=912
+  _globals['_NOTEFINDINGS']._serialized_start=915
+  _globals['_NOTEFINDINGS']._serialized_end=1059
 # @@protoc_insertion_point(module_scope)

@@ -179,10 +179,16 @@ class SectionText(_message.Message):
     SECTION_FIELD_NUMBER: _builtins.int
     HEADING_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
+    WITHIN_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     section: Global___Section.ValueType
     """Which."""
     heading: _builtins.str
     """Heading as written."""
+    within: _builtins.bool
+    """True for a part of the section before it ("Lungs" of the examination), whose kind it has."""
+    language: _builtins.str
+    """Language of the body, "zh" or "en": a note may change it."""
     @_builtins.property
     def body(self) -> Global___Span:
         """Body without the heading."""
@@ -193,10 +199,12 @@ class SectionText(_message.Message):
         section: Global___Section.ValueType = ...,
         heading: _builtins.str = ...,
         body: Global___Span | None = ...,
+        within: _builtins.bool = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "heading", b"heading", "section", b"section"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "heading", b"heading", "language", b"language", "section", b"section", "within", b"within"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
