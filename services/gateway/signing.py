@@ -28,6 +28,8 @@ PROFILES = "urn:dxmesh:fhir:StructureDefinition:"
 PARTICIPANTS = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 REVIEW_TAG = ("urn:dxmesh:review", "finding")
 """Tag of a resource that needs a verdict."""
+STATEMENTS = frozenset(("RiskAssessment", "DetectedIssue"))
+"""What rests on Observations and has no verdict of its own."""
 AGREE, DISAGREE, EDIT = "agree", "disagree", "edit"
 VERDICTS = (AGREE, DISAGREE, EDIT)
 
@@ -93,6 +95,8 @@ def sign(bundle: Mapping[str, Json], signature: Signature, findings: Mapping[str
             resource = _report(resource, signature, findings, rejected, codes_hold=codes_hold)
         elif resource["resourceType"] == "Observation":
             resource = _observation(resource, signature)
+        elif resource["resourceType"] in STATEMENTS:
+            resource = _statement(resource, rejected)
         entries.append({**entry, "resource": resource})
     entries += [{"resource": one} for one in new]
     entries.append({"resource": practitioner(signature)})
@@ -221,6 +225,13 @@ def _observation(observation: Mapping[str, Json], signature: Signature) -> Resou
     if verdict == EDIT:
         signed["note"] = [*notes, {**by, "text": words["note"].format(correction=correction)}]
     return signed
+
+
+def _statement(resource: Mapping[str, Json], rejected: set[str]) -> Resource:
+    """Return a RiskAssessment or DetectedIssue: it falls with an Observation it rests on."""
+    rests = [*resource.get("basis", []), *resource.get("implicated", [])]
+    fallen = any(each.get("reference") in rejected for each in rests)
+    return {**resource, "status": "entered-in-error" if fallen else "final"}
 
 
 def _verdict(resource: Mapping[str, Json], signature: Signature) -> tuple[str, str]:

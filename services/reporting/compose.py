@@ -44,6 +44,7 @@ def compose(draft: Draft) -> Composed:
     made = report.compose(draft, topics, _conclusion(draft, topics))
     resources: list[Json] = [made]
     resources += [each for topic in topics for each in topic.observations]
+    resources += [each for topic in topics for each in topic.statements]
     resources += [each for topic in topics for each in topic.media]
     resources += [each for topic in topics for each in topic.documents]
     resources += [each for topic in topics for each in topic.objects]

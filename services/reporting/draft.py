@@ -101,6 +101,8 @@ class Topic:
     """What one part adds to the report."""
 
     observations: list[Json] = field(default_factory=list)
+    statements: list[Json] = field(default_factory=list)
+    """RiskAssessments and DetectedIssues that rest on Observations of the part."""
     media: list[Json] = field(default_factory=list)
     documents: list[Json] = field(default_factory=list)
     """DocumentReferences and Binaries."""

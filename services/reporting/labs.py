@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
-from services.reporting import codes, scores
+from services.reporting import codes, risks, scores
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import (
     Json,
@@ -32,6 +32,7 @@ def compose(draft: Draft, part: Part, found: pb.LabFindings) -> Topic:
     topic.alerts += _flagged(draft, found, "critical", CRITICAL)
     topic.conclusion += _conclusion(draft, found)
     scores.compose(draft, part, found, made, topic)
+    risks.compose(draft, part, found, made, topic)
     return topic
 
 

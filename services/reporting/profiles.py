@@ -12,6 +12,8 @@ _BY_TYPE = {
     "Media": "key-image",
     "Device": "model",
     "Provenance": "provenance",
+    "RiskAssessment": "risk-assessment",
+    "DetectedIssue": "issue",
 }
 
 

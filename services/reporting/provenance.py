@@ -33,7 +33,9 @@ def of_part(draft: Draft, part: Part, topic: Topic, report: Json) -> list[Json]:
     made = []
     for model in part.models:
         own = topic.made_by.get(model.name, topic.observations)
-        targets = [reference(each) for each in (*own, *topic.media, *topic.objects)]
+        targets = [
+            reference(each) for each in (*own, *topic.statements, *topic.media, *topic.objects)
+        ]
         made.append(_provenance(draft, part, model, targets or [reference(report)]))
     return made
 

@@ -1,4 +1,4 @@
-"""Scores and risks of the laboratory part, each with the results it rests on."""
+"""Scores of the laboratory part, each with the results it rests on."""
 
 from __future__ import annotations
 
@@ -22,17 +22,13 @@ from services.reporting.words import listed, say, why
 def compose(
     draft: Draft, part: Part, found: pb.LabFindings, made: dict[str, Json], topic: Topic
 ) -> None:
-    """Add the scores and risks of a part; `made` maps a result's id to its Observation."""
+    """Add the scores of a part; `made` maps a result's id, then a score's too, to a Reference."""
     names = {each.observation_id: name_of(draft, each) for each in found.results}
     for score in found.scores:
         made[score.score_id] = topic.add(_score(draft, part, score, made, names))
     items = [_item(draft, score) for score in found.scores if score.value]
     if items:
         topic.conclusion.append(say(draft.language, "scores", items=listed(draft.language, items)))
-    for risk in found.risks:
-        topic.add(_risk(draft, part, risk, made))
-        sentence = _sentence(draft, risk)
-        topic.conclusion.append(say(draft.language, "risk-line", sentence=sentence))
 
 
 def _score(
@@ -103,25 +99,6 @@ def _input(draft: Draft, each: pb.ScoreInput, names: dict[str, str]) -> Json:
     return component
 
 
-def _risk(draft: Draft, part: Part, risk: pb.Risk, made: dict[str, Json]) -> Json:
-    observation = draft.observation(
-        part, f"risk-{risk.risk_id}", "category-laboratory", review=True
-    )
-    observation["code"] = {
-        "coding": [{"system": "urn:dxmesh:risk", "code": risk.risk_id}],
-        "text": say(draft.language, "risk-name"),
-    }
-    if risk.snomed_code:
-        observation["code"]["coding"].append({"system": codes.SNOMED, "code": risk.snomed_code})
-    observation["valueString"] = _sentence(draft, risk)
-    if risk.source:
-        observation["method"] = {"text": text(risk.source)}
-    evidence = [made[each] for each in risk.evidence_ids if each in made]
-    if evidence:
-        observation["derivedFrom"] = evidence
-    return observation
-
-
 def _item(draft: Draft, score: pb.Score) -> str:
     category = _category(draft, score)
     wrapped = say(draft.language, "score-category", category=category) if category else ""
@@ -137,7 +114,3 @@ def _name(draft: Draft, score: pb.Score) -> str:
 
 def _category(draft: Draft, score: pb.Score) -> str:
     return text(score.category_zh if draft.language == "zh" else score.category_en)
-
-
-def _sentence(draft: Draft, risk: pb.Risk) -> str:
-    return text(risk.text_zh if draft.language == "zh" else risk.text_en) or risk.risk_id

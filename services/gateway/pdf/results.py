@@ -27,11 +27,12 @@ def scores(bundle: Json, language: Language) -> list[Row]:
 
 
 def risks(bundle: Json, language: Language) -> list[Row]:
-    """Return the risks with their sources."""
+    """Return the risks, most pressing first, with what opposes them, what is next, the source."""
     return [
         {
             "text": str(each.get("valueString", "")),
             "source": str(each.get("method", {}).get("text", "")),
+            "notes": [str(n["text"]) for n in each.get("note", []) if "authorReference" not in n],
             "verdict": verdict(each, language),
             "remarks": remarks(each),
             "rejected": each.get("status") == "entered-in-error",

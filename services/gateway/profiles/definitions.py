@@ -31,6 +31,10 @@ _ORDER = {
     "DocumentReference": (
         "meta extension masterIdentifier identifier status type subject author content context"
     ),
+    "RiskAssessment": "meta status method code subject basis prediction mitigation",
+    "DetectedIssue": (
+        "meta status code severity patient implicated evidence detail reference mitigation"
+    ),
     "Media": "meta extension identifier status subject height width content",
     "Device": "identifier status deviceName type version",
     "Provenance": "meta extension target recorded reason activity agent entity",

@@ -1,0 +1,192 @@
+"""Risks of the laboratory part: an Observation each, and what says the same to programs.
+
+The Observation needs a physician's verdict and stands in the report. A condition that results
+make likely is a RiskAssessment beside it; a danger, a doubtful specimen or two rules that
+contradict each other are a DetectedIssue. Both rest on the Observation and on the evidence.
+
+Source: R4 RiskAssessment, DetectedIssue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dxmesh.labs.v1 import lab_findings_pb2 as pb
+
+from services.reporting import codes
+from services.reporting.draft import Draft, Part, Topic
+from services.reporting.elements import Json, text
+from services.reporting.words import say
+
+SYSTEM = "urn:dxmesh:risk"
+SHOWN_MAX = 8
+"""Lines of the conclusion; the others are in the list of risks."""
+SEVERITY = {pb.RISK_PRIORITY_URGENT: "high", pb.RISK_PRIORITY_IMPORTANT: "moderate"}
+
+
+def compose(
+    draft: Draft, part: Part, found: pb.LabFindings, made: Mapping[str, Json], topic: Topic
+) -> None:
+    """Add the risks of a part, most pressing first; `made` maps a result's id to a Reference."""
+    risks = sorted(found.risks, key=lambda risk: risk.priority or pb.RISK_PRIORITY_ROUTINE)
+    sentences = {risk.risk_id: _sentence(draft, risk) for risk in risks}
+    places: dict[str, Json] = {}
+    for risk in risks:
+        evidence = [made[each] for each in risk.evidence_ids if each in made]
+        observation = _observation(draft, part, risk, evidence, sentences)
+        places[risk.risk_id] = topic.add(observation)
+        basis = [places[risk.risk_id], *evidence]
+        if risk.kind == pb.RISK_KIND_RISK:
+            topic.statements.append(_assessment(draft, part, risk, basis))
+        elif risk.kind == pb.RISK_KIND_ISSUE:
+            topic.statements.append(_issue(draft, part, risk, basis))
+    topic.statements += _contradictions(draft, part, risks, places, sentences)
+    shown = [sentences[risk.risk_id] for risk in risks[:SHOWN_MAX]]
+    topic.conclusion += [say(draft.language, "risk-line", sentence=each) for each in shown]
+    if len(risks) > SHOWN_MAX:
+        topic.conclusion.append(say(draft.language, "risk-more", count=len(risks) - SHOWN_MAX))
+
+
+def _observation(
+    draft: Draft, part: Part, risk: pb.Risk, evidence: list[Json], sentences: Mapping[str, str]
+) -> Json:
+    made = draft.observation(part, f"risk-{risk.risk_id}", "category-laboratory", review=True)
+    made["code"] = _code(draft, risk)
+    made["valueString"] = _sentence(draft, risk)
+    if risk.source:
+        made["method"] = {"text": text(risk.source)}
+    if evidence:
+        made["derivedFrom"] = evidence
+    notes = _notes(draft, risk, sentences)
+    if notes:
+        made["note"] = [{"text": note} for note in notes]
+    components = _components(draft, risk)
+    if components:
+        made["component"] = components
+    return made
+
+
+def _components(draft: Draft, risk: pb.Risk) -> list[Json]:
+    """Return priority and strength of evidence, where the rule states them."""
+    return [
+        {
+            "code": {
+                "coding": [{"system": codes.COMPONENTS, "code": name}],
+                "text": say(draft.language, name),
+            },
+            "valueCodeableConcept": {
+                "coding": [{"system": codes.VALUES, "code": value}],
+                "text": say(draft.language, value),
+            },
+        }
+        for name, number in (("risk-priority", risk.priority), ("risk-strength", risk.strength))
+        if number and (value := f"{name}-{number}")
+    ]
+
+
+def _notes(draft: Draft, risk: pb.Risk, sentences: Mapping[str, str]) -> list[str]:
+    language = draft.language
+    others = [sentences[other] for other in risk.contradicts if other in sentences]
+    lines = [say(language, "risk-contradicts", sentence=each) for each in others]
+    lines += [say(language, "risk-against", sentence=each) for each in _against(draft, risk)]
+    if following := _next(draft, risk):
+        lines.append(say(language, "risk-next", sentence=following))
+    if risk.strength:
+        strength = say(language, f"risk-strength-{risk.strength}")
+        lines.append(say(language, "risk-evidence", strength=strength))
+    return lines
+
+
+def _assessment(draft: Draft, part: Part, risk: pb.Risk, basis: list[Json]) -> Json:
+    made = _statement(draft, part, "RiskAssessment", f"assessment-{risk.risk_id}")
+    made |= {"subject": draft.patient, "code": _code(draft, risk), "basis": basis}
+    prediction: Json = {"outcome": {"text": _sentence(draft, risk)}}
+    against = _against(draft, risk)
+    if against:
+        prediction["rationale"] = " ".join(
+            say(draft.language, "risk-against", sentence=each) for each in against
+        )
+    made["prediction"] = [prediction]
+    if risk.source:
+        made["method"] = {"text": text(risk.source)}
+    if following := _next(draft, risk):
+        made["mitigation"] = following
+    return made
+
+
+def _issue(draft: Draft, part: Part, risk: pb.Risk, basis: list[Json]) -> Json:
+    made = _statement(draft, part, "DetectedIssue", f"issue-{risk.risk_id}")
+    made |= {
+        "code": _code(draft, risk),
+        "severity": SEVERITY.get(risk.priority, "low"),
+        "patient": draft.patient,
+        "implicated": basis[:1],
+        "detail": _sentence(draft, risk),
+    }
+    if basis[1:]:
+        made["evidence"] = [{"detail": basis[1:]}]
+    if risk.source_url:
+        made["reference"] = risk.source_url
+    if following := _next(draft, risk):
+        made["mitigation"] = [{"action": {"text": following}}]
+    return made
+
+
+def _contradictions(
+    draft: Draft,
+    part: Part,
+    risks: Sequence[pb.Risk],
+    places: Mapping[str, Json],
+    sentences: Mapping[str, str],
+) -> list[Json]:
+    """Return one DetectedIssue for each pair of rules that say the opposite."""
+    pairs = sorted(
+        {
+            tuple(sorted((risk.risk_id, other)))
+            for risk in risks
+            for other in risk.contradicts
+            if other in places
+        }
+    )
+    issues = []
+    for one, other in pairs:
+        made = _statement(draft, part, "DetectedIssue", f"contradiction-{one}-{other}")
+        made |= {
+            "code": {"text": say(draft.language, "risk-contradiction")},
+            "severity": "moderate",
+            "patient": draft.patient,
+            "implicated": [places[one], places[other]],
+            "detail": f"{sentences[one]} {sentences[other]}",
+        }
+        issues.append(made)
+    return issues
+
+
+def _statement(draft: Draft, part: Part, kind: str, local: str) -> Json:
+    return {
+        "resourceType": kind,
+        "id": draft.id(part.part_id, local),
+        "meta": {"security": [codes.coding("aiast")]},
+        "status": "preliminary",
+    }
+
+
+def _code(draft: Draft, risk: pb.Risk) -> Json:
+    codings = [{"system": SYSTEM, "code": risk.risk_id}]
+    if risk.snomed_code:
+        codings.append({"system": codes.SNOMED, "code": risk.snomed_code})
+    return {"coding": codings, "text": say(draft.language, "risk-name")}
+
+
+def _against(draft: Draft, risk: pb.Risk) -> list[str]:
+    chinese = draft.language == "zh"
+    found = [text(each.text_zh if chinese else each.text_en) for each in risk.against]
+    return [each for each in found if each]
+
+
+def _next(draft: Draft, risk: pb.Risk) -> str:
+    return text(risk.next_zh if draft.language == "zh" else risk.next_en)
+
+
+def _sentence(draft: Draft, risk: pb.Risk) -> str:
+    return text(risk.text_zh if draft.language == "zh" else risk.text_en) or risk.risk_id
