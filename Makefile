@@ -97,6 +97,7 @@ settings: .tox/test/ready
 	@$(TOOLS) docs/make_capabilities.py
 	@$(TOOLS) docs/make_profiles.py
 	@$(TOOLS) docs/make_rules.py
+	@$(TOOLS) docs/make_scores.py
 	@$(TOOLS) charts/make_schema.py
 
 soak: .tox/test/ready .venv-triton/tried
