@@ -15,6 +15,7 @@ from services.labs import panel
 from services.labs.findings import findings
 from services.labs.rules import engine, examples, heading, schema
 from services.labs.rules.model import Rule
+from services.labs.scores import catalogue
 
 RULES = engine.default()
 BEFORE = frozenset(
@@ -130,16 +131,18 @@ def test_rules_that_contradict_show_both_sides() -> None:
         result("718-7", 101, "g/L"),
         result("2276-4", 9, "ug/L"),
     )
-    if "thalassaemia-trait" not in found:  # the Mentzer index is not among the scores yet
-        example = {"hgb": 101, "ferritin": 9, "mcv": 66, "score:mentzer": 10.8}
-        both = {r.risk_id: r for r in RULES.find(*examples.panel(example))}
-        assert both["thalassaemia-trait"].contradicts == ("iron-deficiency-anaemia",)
-        assert both["iron-deficiency-anaemia"].contradicts == ("thalassaemia-trait",)
-        shown = both["thalassaemia-trait"].against[0]
-        assert "9" in shown.text_en and shown.evidence_ids
-        return
     assert list(found["thalassaemia-trait"].contradicts) == ["iron-deficiency-anaemia"]
     assert list(found["iron-deficiency-anaemia"].contradicts) == ["thalassaemia-trait"]
+    shown = found["thalassaemia-trait"].against[0]
+    assert "9 ug/L" in shown.text_en and list(shown.evidence_ids) == ["2276-4"]
+
+
+@pytest.mark.requirement("DX-LAB-12")
+def test_every_score_that_a_rule_asks_for_exists() -> None:
+    asked_for = {name for rule in RULES.rules for name in rule.names}
+    asked_for |= {n for rule in RULES.rules for a in rule.against if a.when for n in a.when.names}
+    known = {f"score:{score_id}" for score_id in catalogue.CATALOGUE}
+    assert {name for name in asked_for if name.startswith("score:")} <= known
 
 
 @pytest.mark.requirement("DX-LAB-13")

@@ -74,6 +74,7 @@ async def test_the_feedback_names_the_model_that_made_the_finding(world: Any) ->
         "lung-nodule-scorer",
         "dxmesh-labs-rules",
         "dxmesh-labs-rules",
+        "dxmesh-labs-rules",
         "dxmesh-notes-rules",
     ]
 
@@ -164,6 +165,7 @@ async def test_every_finding_needs_one_usable_verdict(world: Any) -> None:
         "verdicts[3].correction",
         "verdicts[4].correction",
         "verdicts[5].finding_id",
+        "verdicts",
         "verdicts",
         "verdicts",
     ]

@@ -18,6 +18,7 @@ from services.labs.rules.model import Derived, Rule, Topic
 _PLACEHOLDER = re.compile(r"\{([a-z0-9:_-]+)\}")
 _ORDER = {name: rank for rank, name in enumerate(schema.PRIORITIES)}
 _GAS = frozenset({"ph", "pco2"})
+_LETTERS = {"male": "M", "female": "F"}
 _UNKNOWN = {"en": "(not measured)", "zh": "（未测）"}
 
 
@@ -74,10 +75,11 @@ class RuleSet:
         """Return what the rules say: urgent first, then in the order of the files."""
         facts, every = gather(results, scores, subject, self.derived)
         known = facts.names() | every.keys()
+        about, letter = _populations(subject), _LETTERS.get(subject.sex, "")
         candidates: dict[int, Rule] = {}
         for name in known:
             for number, rule, needs in self._anchored.get(name, ()):
-                if needs <= known and _is_about(rule, subject):
+                if rule.population in about and rule.sex in ("all", letter) and needs <= known:
                     candidates[number] = rule
         found = [
             (rule, risk)
@@ -158,19 +160,16 @@ def _any_names(rule: Rule, derived: Mapping[str, Derived]) -> list[str]:
     return list(found)
 
 
-def _is_about(rule: Rule, subject: Subject) -> bool:
-    """Tell whether the rule's source is about such a person."""
-    if rule.sex != "all" and {"male": "M", "female": "F"}.get(subject.sex) != rule.sex:
-        return False
-    if rule.population == "adult":
-        return subject.adult and not subject.pregnant
-    if rule.population == "adult-or-pregnant":
-        return subject.adult or bool(subject.pregnant)
-    if rule.population == "pregnant":
-        return bool(subject.pregnant)
-    if rule.population == "child":
-        return subject.age_years is not None and not subject.adult and not subject.pregnant
-    return True
+def _populations(subject: Subject) -> set[str]:
+    """Return the populations a person belongs to."""
+    found = {"any"}
+    if subject.pregnant:
+        found |= {"pregnant", "adult-or-pregnant"}
+    elif subject.adult:
+        found |= {"adult", "adult-or-pregnant"}
+    elif subject.age_years is not None:
+        found.add("child")
+    return found
 
 
 def _ask(rule: Rule, facts: Facts, every: Mapping[str, Sequence[Known]]) -> Risk | None:
@@ -201,7 +200,7 @@ def _of_one_value(rule: Rule, facts: Facts, name: str, values: Sequence[Known]) 
 
 def _risk(rule: Rule, facts: Facts) -> Risk | None:
     supporting = rule.when.supporting(facts)
-    times = facts.times(supporting)
+    times = facts.times(supporting) if len(rule.needs) != 1 else []
     if times and (max(times) - min(times)).total_seconds() > rule.within_hours * 3600:
         return None
     order = [name for name in rule.names if name in supporting]

@@ -70,15 +70,26 @@ class Facts:
     series: dict[str, list[Known]] = field(default_factory=dict)
     derived: Mapping[str, Derived] = field(default_factory=dict)
     gas: Reading | None = None
+    _numbers: dict[str, float | None] = field(default_factory=dict)
+    """What `number` has answered: rules ask the same again and again."""
 
     def number(self, name: str) -> float | None:
         """Return the value of a name; None: not known."""
+        if name in self._numbers:
+            return self._numbers[name]
+        value: float | None = None
         if name == "age":
-            return self.subject.age_years
-        if own := self.derived.get(name):
-            return own.quantity.value(self)
-        known = self.latest.get(name)
-        return known.number if known else None
+            value = self.subject.age_years
+        elif own := self.derived.get(name):
+            value = own.quantity.value(self)
+        elif known := self.latest.get(name):
+            value = known.number
+        self._numbers[name] = value
+        return value
+
+    def forget(self) -> None:
+        """Ask anew: the values have changed."""
+        self._numbers.clear()
 
     def of(self, function: str, name: str) -> float | None:
         """Return what a function of `expression` says of a name; None: not known."""
@@ -177,6 +188,7 @@ def gather(
             ids = (*used, score.score_id)
             facts.latest[f"score:{score.score_id}"] = Known(float(score.value), score.shown, ids)
     facts.gas = _gas(facts)
+    facts.forget()
     return facts, every
 
 
