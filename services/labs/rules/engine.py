@@ -200,7 +200,8 @@ def _of_one_value(rule: Rule, facts: Facts, name: str, values: Sequence[Known]) 
 
 def _risk(rule: Rule, facts: Facts) -> Risk | None:
     supporting = rule.when.supporting(facts)
-    times = facts.times(supporting) if len(rule.needs) != 1 else []
+    alone = len(supporting) == 1 and supporting <= facts.latest.keys()
+    times = [] if alone else facts.times(supporting)
     if times and (max(times) - min(times)).total_seconds() > rule.within_hours * 3600:
         return None
     order = [name for name in rule.names if name in supporting]
