@@ -51,11 +51,14 @@ def varied(
     generator: np.random.Generator,
     scale: float = 1.0,
     zooms: tuple[float, float] = (0.8, 1.35),
+    *,
+    loose: bool = False,
 ) -> View:
     """Return the radiograph turned, mirrored, scaled, moved and with other contrast.
 
     `zooms` are beside the largest size at which all of it fits; above 1 a part is shown.
-    Draws again, up to eight times, when no fracture of a fractured image is left.
+    Draws again, up to eight times, when no fracture of a fractured image is left. `loose`:
+    boxes grow when they are turned, as they did in the first steps of the shipped model.
     """
     rows, columns = shape(image, scale)
     fit = min(rows / image.shape[0], columns / image.shape[1])
@@ -66,7 +69,7 @@ def varied(
         shift = tuple((s + 12) * generator.uniform(-1, 1, 2).mean() for s in spare)
         mirrored = bool(generator.random() < 0.5)
         matrix = _matrix(image, rows, columns, zoom, angle, mirrored, (shift[1], shift[0]))
-        moved = _moved(boxes, matrix)
+        moved = _grown(boxes, matrix) if loose else _moved(boxes, matrix)
         inside = _clipped(moved, rows, columns)
         kept = _areas(inside) >= KEPT * _areas(moved)
         if not len(boxes) or kept.any():
@@ -125,6 +128,20 @@ def _warp(image: Grey, rows: int, columns: int, matrix: npt.NDArray[np.float64])
 
 
 def _moved(boxes: Floats, matrix: npt.NDArray[np.float64]) -> Floats:
+    """Return the upright boxes around the turned ellipses that the boxes hold.
+
+    A fracture fills its box as an ellipse does, not to the corners: the box around the turned
+    corners would grow with every turn, and the network would learn boxes that are too large.
+    """
+    if not len(boxes):
+        return boxes.reshape(0, 4)
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2 @ matrix[:2, :2].T + matrix[:2, 2]
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2
+    half = np.sqrt(half**2 @ (matrix[:2, :2] ** 2).T)
+    return np.concatenate([middle - half, middle + half], axis=1).astype(np.float32)
+
+
+def _grown(boxes: Floats, matrix: npt.NDArray[np.float64]) -> Floats:
     """Return the upright boxes around the turned ones, a little tighter when turned."""
     if not len(boxes):
         return boxes.reshape(0, 4)

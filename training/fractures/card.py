@@ -18,7 +18,7 @@ from training.fractures import baselines, export, page
 from training.fractures.data import Radiographs
 from training.fractures.groups import Split
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 WORDS = Path(__file__).with_name("card_words.json")
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "deploy" / "triton" / "models"

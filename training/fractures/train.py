@@ -29,12 +29,12 @@ from training.fractures.network import build
 
 SEED = 20261126
 BATCH = 8
-STAGES = ((0.72, 500), (0.86, 260), (0.86, 250))
+STAGES = ((0.72, 500), (0.86, 260), (0.86, 1240))
 """Scale of the canvas and steps at it."""
 
-SHIPPED = 897
-"""The shipped weights are those after this step, when the machine's time was over; the last
-stage would go on, and so would the losses' fall."""
+CHANGED, PLANNED = 897, 250
+"""The shipped run was changed after the first of these steps. Until then its last stage was
+planned as long as the second says, and boxes grew when training turned them."""
 
 HIGHEST = (None, 1.0, 0.7)
 LOWEST = 0.02
@@ -90,13 +90,20 @@ class Draw:
         self._upright = float(upright[rows].mean())
         self.queues: dict[tuple[bool, int], list[int]] = {key: [] for key in self._pools}
 
-    def __call__(self, scale: float) -> tuple[list[augment.Canvas], list[Floats], torch.Tensor]:
-        """Return canvases, their boxes, and flags."""
+    def __call__(
+        self, scale: float, *, loose: bool
+    ) -> tuple[list[augment.Canvas], list[Floats], torch.Tensor]:
+        """Return canvases, their boxes, and flags; `loose`: boxes as before `CHANGED`."""
         up = bool(self._generator.random() < self._upright)
         chosen = [self._next((up, broken)) for broken in (1, 0) for _ in range(BATCH // 2)]
         views = [
             augment.varied(
-                self._all.images[k], self._all.boxes[k], self._generator, scale, ZOOMS[scale]
+                self._all.images[k],
+                self._all.boxes[k],
+                self._generator,
+                scale,
+                ZOOMS[scale],
+                loose=loose,
             )
             for k in chosen
         ]
@@ -134,7 +141,7 @@ class Run:
 
     def learn(self, scale: float) -> list[float]:
         """Take one step; return the parts of its loss."""
-        canvases, boxes, flags = self.draw(scale)
+        canvases, boxes, flags = self.draw(scale, loose=self.step < CHANGED)
         loss, parts = losses.total(self.later(self.front(canvases)), boxes, flags)
         self.optimizer.zero_grad()
         loss.backward()
@@ -195,7 +202,9 @@ def rate_at(step: int) -> float:
     highest, count = HIGHEST[stage], STAGES[stage][1]
     if highest is None:
         return min(1.0, (step + 1) / 100)
-    done = (step - int(ends[stage]) + count) / count
+    first = int(ends[stage]) - count
+    last = stage == len(STAGES) - 1
+    done = (step - first) / (PLANNED if last and step <= CHANGED else count)
     return LOWEST + (highest - LOWEST) / 2 * (1 + math.cos(math.pi * done))
 
 
@@ -228,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=WORK)
-    parser.add_argument("--until", type=int, default=SHIPPED, help="stop after this step")
+    parser.add_argument("--until", type=int, default=sum(count for _, count in STAGES))
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
