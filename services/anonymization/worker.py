@@ -23,6 +23,7 @@ from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.anonymization import archive, files, submission
+from services.anonymization.denial import ConsentDenied, denied
 from services.anonymization.disposition import InstanceSetAside
 from services.anonymization.files import UnreadableInstance
 from services.anonymization.identity import Identities, Identity
@@ -34,7 +35,6 @@ from services.kernel.blobs import Blobs
 from services.kernel.bus import EventBus
 from services.kernel.errors import (
     Damaged,
-    Forbidden,
     KeyDestroyed,
     MeshError,
     NotFound,
@@ -58,10 +58,6 @@ class ConsentPeer(Protocol):
 
     async def check(self, request: CheckConsentRequest) -> CheckConsentResponse:
         """Return the decision; raises Unavailable while the service is away."""
-
-
-class ConsentDenied(Forbidden):
-    """The subject's consent does not permit the purpose any more."""
 
 
 class _SeriesEmpty(Exception):
@@ -117,7 +113,7 @@ class AnonymizationWorker:
         before = await self._kept(event)
         decision = await self._check(event, before or manifest)
         if not decision.permitted:
-            await self._stop(event, _denied(decision))
+            await self._refuse(event, denied(decision))
             await self._destroy_intake(event, manifest)
             return
         try:
@@ -147,10 +143,22 @@ class AnonymizationWorker:
         """Say that a case can never be de-identified, and why.
 
         Late images that cannot be are left out alone: the case has its report, and must keep it.
-        They wait in the intake, for as long as the dead letter can be sent again.
+        They wait in the intake while the dead letter can be sent again; then ingest destroys them.
         """
         if event.supplement:
             log.error("late images are given up, their case goes on: %s", error.reason)
+            telemetry.failure("anonymization.supplement", error.reason)
+            return
+        await self._stop(event, error)
+
+    async def _refuse(self, event: CaseReceived, error: ConsentDenied) -> None:
+        """Stop a case that consent does not permit; of late images only they are refused.
+
+        What the case had before was permitted when it was read, and its report is out; whether
+        a withdrawal ends an open case is decided by who hears of the withdrawal (ADR 0029).
+        """
+        if event.supplement:
+            log.warning("late images are refused, their case goes on: %s", error.reason)
             telemetry.failure("anonymization.supplement", error.reason)
             return
         await self._stop(event, error)
@@ -290,9 +298,3 @@ class AnonymizationWorker:
             scopes.pop(kept, None)
         for scope in (*scopes, event.manifest.scope):
             await self._intake.destroy(event.case.tenant, scope)
-
-
-def _denied(decision: CheckConsentResponse) -> ConsentDenied:
-    return ConsentDenied(
-        "the consent does not permit this purpose", reason=f"CONSENT_{decision.reason}"
-    )

@@ -20,7 +20,7 @@ from services.ingest import gathering, submission
 from services.ingest.gathering import AWAITED, Gathering, Source
 from services.ingest.limits import Defaults
 from services.ingest.store.cases import Draft, Outcome
-from services.ingest.store.late import Late
+from services.ingest.store.late import LATE_AT_ONCE, Late
 from services.ingest.store.relay import Relay
 from services.ingest.store.stores import Stores
 from services.ingest.store.waiting import FIRST, LOOKED_AT, Waiting
@@ -48,7 +48,7 @@ class Awaiting:
         self._relay = relay
         self._defaults = defaults
         self._now = now
-        self._place = FIRST
+        self._place = self._late_place = FIRST
 
     async def keep_looking(self, pause_s: float) -> None:
         """Look for as long as the process runs."""
@@ -66,7 +66,10 @@ class Awaiting:
         for each in found:
             gone += await self._one(each.tenant, each.case_id, self._advance(each))
         quiet_since = self._now() - timedelta(seconds=self._defaults.quiet_s)
-        for late in await self._late.all(quiet_since):
+        late_ones = await self._late.after(self._late_place, quiet_since, LATE_AT_ONCE)
+        full = len(late_ones) == LATE_AT_ONCE
+        self._late_place = late_ones[-1].place if full else FIRST
+        for late in late_ones:
             gone += await self._one(late.tenant, late.answer.case.case_id, self._supplement(late))
         return gone
 

@@ -11,7 +11,7 @@ from dxmesh.event.v1.case_stopped_pb2 import CaseStopped
 
 from services.ingest.store import CaseStore, Intake, Relay
 from services.kernel import subjects
-from services.kernel.bus import EventBus
+from services.kernel.bus import KEEP_S, EventBus
 from services.kernel.errors import MeshError
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,9 @@ ATTEMPT_S = 3600.0
 """Age from which a submission that was not accepted is given up; a call ends far sooner."""
 SETTLED_S = 60.0
 """Age from which another process is not at work on a scope any more."""
+GIVEN_UP_S = KEEP_S + 8 * 86_400.0
+"""Age from which nothing can finish what a case took: the bus has forgotten the event and its dead
+letter, and a case takes an upload a week after its newest instance at the latest."""
 BATCH = 200
 
 
@@ -57,7 +60,8 @@ class IngestWorker:
             await self._intake.destroy(tenant, upload.scope)
 
     async def sweep(self) -> int:
-        """Destroy uploads and submissions that no case took in time; forget finished ones.
+        """Destroy uploads and submissions that no case took in time, and what cases took and
+        gave up; forget finished ones.
 
         Returns how many scopes went.
         """
@@ -71,6 +75,8 @@ class IngestWorker:
                     gone += await self._destroy(tenant, scope)
         settled = now - timedelta(seconds=SETTLED_S)
         for tenant, scope in await uploads.closed(settled, BATCH):
+            gone += await self._destroy(tenant, scope)
+        for tenant, scope in await uploads.claimed(now - timedelta(seconds=GIVEN_UP_S), "", BATCH):
             gone += await self._destroy(tenant, scope)
         return gone + await self._forget_finished(settled)
 

@@ -96,3 +96,24 @@ async def test_late_images_that_are_given_up_leave_their_case_as_it_is(
     await mesh.store.get("demo", "case-1")
     await mesh.worker.handle(event)  # the dead letter, sent again
     assert len(mesh.bus.published(subjects.PART_IMAGING)) == 2
+
+
+@pytest.mark.requirement("DX-RCV-08")
+async def test_late_images_without_consent_are_destroyed_and_their_case_stays(
+    mesh: Mesh,
+    bundle: Callable[..., bytes],
+    ct_file: Callable[..., FileDataset],
+    as_bytes: Callable[[FileDataset], bytes],
+) -> None:
+    first, late = (as_bytes(ct_file(InstanceNumber=n)) for n in (1, 2))
+    await send(mesh, await mesh.receive(bundle(NOTE, []), [[first]]))
+    event = await mesh.receive_late([late])
+    mesh.consent.permitted = False
+    await send(mesh, event, "late")
+    (part,) = mesh.bus.published(subjects.PART_IMAGING)
+    assert len(await mesh.files_of(part.blobs[0])) == 1
+    await mesh.store.get("demo", "case-1")
+    assert mesh.bus.published(subjects.CASE_STOPPED) == []
+    assert len(mesh.bus.published(subjects.CASE_DEIDENTIFIED)) == 1
+    with pytest.raises(KeyDestroyed):
+        await mesh.intake.get("demo", event.manifest)

@@ -226,6 +226,19 @@ async def test_a_destruction_that_was_cut_short_is_finished(
 
 
 @pytest.mark.requirement("DX-ING-13")
+async def test_what_a_case_took_and_never_finished_is_destroyed_once_the_bus_forgot_it(
+    world: Any, ct: Maker, bundle: Maker
+) -> None:
+    await world.upload(ct())
+    await world.submit(bundle())
+    world.later(days=29)
+    assert await world.worker.sweep() == 0, "the dead letter can be sent again"
+    assert await manifest_of(world, 0)
+    world.later(days=10)
+    assert await world.worker.sweep() == 2 and not world.stored()
+
+
+@pytest.mark.requirement("DX-ING-13")
 async def test_rows_of_a_finished_case_are_forgotten(world: Any, ct: Maker, bundle: Maker) -> None:
     await world.upload(ct())
     answer = await world.submit(bundle())

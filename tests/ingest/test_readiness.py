@@ -242,3 +242,33 @@ async def test_what_comes_after_a_week_or_of_a_stopped_case_is_not_late(
     assert await world.awaiting.look() == 0
     await world.worker.stopped(CaseStopped(case=answer.case))
     assert len(received(world)) == 1
+
+
+@pytest.mark.requirement("DX-RCV-06")
+async def test_late_images_that_fail_do_not_hide_those_behind_them(
+    waiting_world: Any, ct: Maker, bundle: Maker, study: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = waiting_world
+    monkeypatch.setattr(looking, "LATE_AT_ONCE", 1)
+    for uid in ("1.2.9", "1.2.12"):
+        last = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1"}
+        await world.upload(ct(SOPInstanceUID=f"{uid}.1.1", **last))
+        await world.submit(bundle(study(uid), identifier={"value": uid}))
+    world.later(seconds=21)
+    assert await world.awaiting.look() == 2, "both begin as they are"
+    for uid in ("1.2.9", "1.2.12"):
+        last = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1"}
+        await world.upload(ct(SOPInstanceUID=f"{uid}.1.2", **last))
+        world.later(seconds=1)
+    world.later(seconds=21)
+    whole = world.intake.of_upload
+
+    async def of_upload(tenant: str, scope: str) -> Any:
+        found = await whole(tenant, scope)
+        if found[0].sop_instance_uid == "1.2.9.1.2":
+            raise RuntimeError("a store that lost it")
+        return found
+
+    monkeypatch.setattr(world.intake, "of_upload", of_upload)
+    assert [await world.awaiting.look() for _ in range(2)] == [0, 1]
+    assert received(world)[2].supplement == 1

@@ -8,14 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
-from sqlalchemy import Row, delete, exists, select, update
+from sqlalchemy import Row, delete, exists, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.ingest.store import cases
 from services.ingest.store.cases import Claim, Draft, Outcome
 from services.ingest.store.rows import microseconds
 from services.ingest.store.tables import CASES, INSTANCES, SCOPES, STUDIES, TAKEN, WAITING
+from services.ingest.store.waiting import Place
 from services.kernel.crypto import FieldCipher
+
+LATE_AT_ONCE = 50
+"""Late uploads that are looked at in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,12 @@ class Late:
     """Number of the supplement that it makes, from 1."""
     answer: SubmitCaseResponse
     """Of the case."""
+    touched_us: int
+
+    @property
+    def place(self) -> Place:
+        """Where it stands among those that are late."""
+        return self.touched_us, self.tenant, self.claim.scope
 
 
 class LateStore:
@@ -42,8 +52,11 @@ class LateStore:
         self._engine = engine
         self._cipher_for = cipher_for
 
-    async def all(self, untouched_since: datetime, limit: int = 50) -> list[Late]:
-        """Return open uploads that went quiet and hold an instance their case has not had."""
+    async def after(self, place: Place, untouched_since: datetime, limit: int) -> list[Late]:
+        """Return open uploads that went quiet and hold an instance their case has not had.
+
+        Those beyond a place, the one that is quiet longest first.
+        """
         new = exists().where(
             INSTANCES.c.tenant == SCOPES.c.tenant,
             INSTANCES.c.scope == SCOPES.c.scope,
@@ -60,13 +73,16 @@ class LateStore:
             WAITING.c.tenant == STUDIES.c.tenant, WAITING.c.case_id == STUDIES.c.case_id
         )
         of_case = (CASES.c.tenant == STUDIES.c.tenant) & (CASES.c.case_id == STUDIES.c.case_id)
+        order = SCOPES.c.touched_us, SCOPES.c.tenant, SCOPES.c.scope
+        of_upload = SCOPES.c.scope, SCOPES.c.changes, SCOPES.c.touched_us
         query = (
-            select(STUDIES, SCOPES.c.scope, SCOPES.c.changes, CASES.c.sealed.label("answer"))
+            select(STUDIES, *of_upload, CASES.c.sealed.label("answer"))
             .select_from(SCOPES)
             .join(STUDIES, of_study)
             .join(CASES, of_case)
             .where(SCOPES.c.is_open, SCOPES.c.touched_us <= microseconds(untouched_since))
-            .where(new, begun)
+            .where(new, begun, tuple_(*order) > tuple_(*place))
+            .order_by(*order)
             .limit(limit)
         )
         async with self._engine.connect() as connection:
@@ -108,4 +124,5 @@ class LateStore:
         uid = cipher.decrypt(row.sealed, cases.study_context(tenant, study_key)).decode()
         answer = cases.opened(row.answer, cipher, tenant, row.case_id)
         claim = Claim(row.scope, row.changes)
-        return Late(tenant, study_key, uid, claim, row.supplements + 1, answer)
+        number = row.supplements + 1
+        return Late(tenant, study_key, uid, claim, number, answer, row.touched_us)
