@@ -3,6 +3,8 @@
 The Observation needs a physician's verdict and stands in the report. A condition that results
 make likely is a RiskAssessment beside it; a danger, a doubtful specimen or two rules that
 contradict each other are a DetectedIssue. Both rest on the Observation and on the evidence.
+A RiskAssessment has no prediction: R4's ras-2, as validators read it, then asks for a probability,
+and no rule invents one.
 
 Source: R4 RiskAssessment, DetectedIssue.
 """
@@ -100,13 +102,8 @@ def _notes(draft: Draft, risk: pb.Risk, sentences: Mapping[str, str]) -> list[st
 def _assessment(draft: Draft, part: Part, risk: pb.Risk, basis: list[Json]) -> Json:
     made = _statement(draft, part, "RiskAssessment", f"assessment-{risk.risk_id}")
     made |= {"subject": draft.patient, "code": _code(draft, risk), "basis": basis}
-    prediction: Json = {"outcome": {"text": _sentence(draft, risk)}}
-    against = _against(draft, risk)
-    if against:
-        prediction["rationale"] = " ".join(
-            say(draft.language, "risk-against", sentence=each) for each in against
-        )
-    made["prediction"] = [prediction]
+    against = [say(draft.language, "risk-against", sentence=each) for each in _against(draft, risk)]
+    made["note"] = [{"text": each} for each in (_sentence(draft, risk), *against)]
     if risk.source:
         made["method"] = {"text": text(risk.source)}
     if following := _next(draft, risk):

@@ -83,7 +83,7 @@ def test_each_kind_becomes_its_resource_with_its_evidence(draft: Made, language:
     assert assessment["basis"] == [own, place]
     assert issue["evidence"] == [{"detail": [place]}] and issue["severity"] == "high"
     said = "然而" if language == "zh" else "But"
-    assert said in assessment["prediction"][0]["rationale"]
+    assert said in assessment["note"][1]["text"]
     assert any(said in note["text"] for note in observations(made)["r1"]["note"])
     [provenance] = of(made, "Provenance")
     assert {"reference": f"RiskAssessment/{assessment['id']}"} in provenance["target"]

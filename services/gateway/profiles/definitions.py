@@ -31,7 +31,7 @@ _ORDER = {
     "DocumentReference": (
         "meta extension masterIdentifier identifier status type subject author content context"
     ),
-    "RiskAssessment": "meta status method code subject basis prediction mitigation",
+    "RiskAssessment": "meta status method code subject basis prediction mitigation note",
     "DetectedIssue": (
         "meta status code severity patient implicated evidence detail reference mitigation"
     ),
