@@ -19,6 +19,7 @@ from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignRep
 from dxmesh.reporting.v1.reporting_service_pb2_grpc import ReportingServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.gateway.dicomweb import grouped
 from services.gateway.settings import Settings
 from services.kernel import fhir, rpc
 from services.kernel.errors import MeshError, Precondition
@@ -45,6 +46,10 @@ class GrpcPeers:
             name: rpc.connect(address, settings) for name, address in addresses.items() if address
         }
         self._ingest = IngestServiceStub(self._channels["ingest"])
+        self._store_files = self._channels["ingest"].unary_unary(  # takes what is encoded
+            f"/{ingest_pb.DESCRIPTOR.services_by_name['IngestService'].full_name}/StoreFiles",
+            response_deserializer=ingest_pb.StoreInstancesResponse.FromString,
+        )
         self._anonymization = AnonymizationServiceStub(self._channels["anonymization"])
         self._reporting = ReportingServiceStub(self._channels["reporting"])
         self._consent = ConsentServiceStub(self._channels["consent"])
@@ -98,13 +103,12 @@ class GrpcPeers:
             raise
 
     async def store_files(
-        self, tenant: str, files: Sequence[tuple[str, bytes]]
+        self, tenant: str, files: Sequence[grouped.File]
     ) -> ingest_pb.StoreInstancesResponse:
         """Hand several small DICOM files to ingest, each with its label; see the proto."""
-        request = ingest_pb.StoreFilesRequest(tenant=tenant)
-        for label, content in files:
-            request.files.add(label=label, content=content)
-        return await rpc.call(self._ingest.StoreFiles, request, timeout_s=self._upload_s)
+        return await rpc.call(
+            self._store_files, grouped.encoded(tenant, files), timeout_s=self._upload_s
+        )
 
     async def reidentify(self, tenant: str, case_id: str) -> anonymization_pb.ReidentifyResponse:
         """Ask anonymization for the identity behind a case."""

@@ -131,7 +131,7 @@ def connect(address: str, settings: MeshSettings) -> grpc.aio.Channel:
 
 async def call(
     method: Callable[..., Awaitable[ResponseT]],
-    request: Message | AsyncIterable[Message],
+    request: Message | bytes | AsyncIterable[Message],
     *,
     timeout_s: float,
 ) -> ResponseT:

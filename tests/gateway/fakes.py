@@ -11,11 +11,13 @@ from dxmesh.event.v1.case_ref_pb2 import PRIORITY_URGENT, CaseRef
 from dxmesh.imaging.v1.imaging_service_pb2 import ExplainCaseResponse, ListModelsResponse
 from dxmesh.ingest.v1.ingest_service_pb2 import (
     StoredInstance,
+    StoreFilesRequest,
     StoreInstancesResponse,
     SubmitCaseResponse,
 )
 from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
 
+from services.gateway.dicomweb.grouped import encoded
 from services.kernel.deadletters import DeadLetter
 from services.kernel.errors import Conflict, MeshError, NotFound
 from services.kernel.subjects import Topic
@@ -83,14 +85,14 @@ class FakePeers:
         return answer
 
     async def store_files(
-        self, tenant: str, files: Sequence[tuple[str, bytes]]
+        self, tenant: str, files: Sequence[tuple[str, Sequence[bytes]]]
     ) -> StoreInstancesResponse:
         async def whole(content: bytes) -> AsyncIterator[bytes]:
             yield content
 
         answer = StoreInstancesResponse()
-        for label, content in files:
-            each = await self.store(tenant, "application/dicom", label, whole(content))
+        for file in StoreFilesRequest.FromString(encoded(tenant, files)).files:
+            each = await self.store(tenant, "application/dicom", file.label, whole(file.content))
             answer.MergeFrom(each)
         return answer
 

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from dxmesh.ingest.v1.ingest_service_pb2 import StoreFilesRequest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.gateway.dicomweb.grouped import encoded
 from services.gateway.dicomweb.multipart import Multipart, boundary
 from services.gateway.fhir.outcome import UnsupportedMediaType
 from services.kernel.errors import Forbidden, InvalidInput, MeshError, Unavailable
@@ -140,6 +142,13 @@ async def test_a_peer_that_is_away_is_503_and_a_refusal_is_the_parts(world: Any)
     assert (await stow(world, body(GOOD))).status_code == 503
     world.peers.fails = Forbidden("no")
     assert (await stow(world, body(GOOD))).status_code == 409
+
+
+def test_a_group_is_encoded_as_protobuf_has_it() -> None:
+    files = [("胸部-1.dcm", [b"", b"a" * 130, b"b" * 20_000]), ("", []), ("x" * 300, [b"\0"])]
+    read = StoreFilesRequest.FromString(encoded("demo", files))
+    assert read.tenant == "demo"
+    assert [(f.label, f.content) for f in read.files] == [(n, b"".join(c)) for n, c in files]
 
 
 async def pieces(content: bytes, size: int) -> AsyncIterator[bytes]:

@@ -21,6 +21,7 @@ from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 from starlette.responses import Response
 
 from services.gateway.call import Call
+from services.gateway.dicomweb.grouped import File
 from services.gateway.dicomweb.multipart import Multipart, boundary
 from services.gateway.fhir.answers import media_ranges
 from services.gateway.fhir.outcome import UnsupportedMediaType
@@ -79,7 +80,7 @@ class Ahead:
     def __init__(self, call: Call, stowed: Stowed) -> None:
         self._call = call
         self._stowed = stowed
-        self._group: list[tuple[str, bytes]] = []
+        self._group: list[File] = []
         self._bytes = 0
         self._under_way: deque[tuple[list[str], asyncio.Task[StoreInstancesResponse]]] = deque()
 
@@ -111,7 +112,7 @@ class Ahead:
         if kind == DICOM and size <= GROUP_BYTES:
             if self._bytes + size > GROUP_BYTES or len(self._group) == GROUP_FILES:
                 await self._send_group()
-            self._group.append((label, b"".join(held)))
+            self._group.append((label, held))
             self._bytes += size
             return
         await self._send_group()
