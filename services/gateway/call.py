@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
@@ -57,6 +57,11 @@ class Peers(Protocol):
         study: str = "",
     ) -> StoreInstancesResponse:
         """Stream one DICOM file, ZIP archive or slide (with its study) to ingest."""
+
+    async def store_files(
+        self, tenant: str, files: Sequence[tuple[str, Sequence[bytes]]]
+    ) -> StoreInstancesResponse:
+        """Hand several small DICOM files to ingest, each with its label."""
 
     async def reidentify(self, tenant: str, case_id: str) -> ReidentifyResponse:
         """Ask anonymization for the identity behind a case."""

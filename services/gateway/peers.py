@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -46,6 +46,7 @@ class GrpcPeers:
             name: rpc.connect(address, settings) for name, address in addresses.items() if address
         }
         self._ingest = IngestServiceStub(self._channels["ingest"])
+        self._store_files: Callable[..., Awaitable[ingest_pb.StoreInstancesResponse]]
         self._store_files = self._channels["ingest"].unary_unary(  # takes what is encoded
             f"/{ingest_pb.DESCRIPTOR.services_by_name['IngestService'].full_name}/StoreFiles",
             response_deserializer=ingest_pb.StoreInstancesResponse.FromString,
