@@ -15,6 +15,7 @@ from services.cli import (
     demo,
     local,
     model_commands,
+    note_commands,
     score_commands,
     send,
 )
@@ -36,6 +37,7 @@ app.add_typer(model_app, name="models")
 app.add_typer(dead_app, name="dead")
 app.add_typer(client_commands.app, name="client")
 app.add_typer(score_commands.app, name="scores")
+app.add_typer(note_commands.app, name="notes")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Url = Annotated[str, typer.Option(help="Gateway address; its token is read from DX_TOKEN.")]

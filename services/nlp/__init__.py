@@ -1,7 +1,7 @@
 """Notes: reads clinical notes in Chinese and English: sections, mentions, negation, a summary.
 
 Analysis zone. Consumes `part.nlp`; publishes `finding.nlp`; answers `NlpService`; calls nobody.
-Pure: `notes tables tokens phrases passages sections terms found allergens unlisted entities
-doses durations triggers context english chinese reading summary findings`. Edges: `worker`,
-`service`.
+Pure: `notes tables tokens phrases passages headings sections terms acts found allergens measured
+unlisted entities doses durations triggers context english chinese reading summary findings desk`.
+Edges: `worker`, `service`.
 """

@@ -34,7 +34,8 @@ class HeadingName:
 
     section: Section
     within: str = ""
-    """`part`: it takes the section it stands in; `line`: it ends with its line."""
+    """`part`: it takes the section it stands in; `line`: it ends with its line; what stands under
+    `doubt` is only possible, under `watch` only to be watched for."""
 
 
 NOISE = re.compile(r"[\s'’.*_#\-]+")

@@ -59,7 +59,11 @@ def _note(item: Any, fallback_id: str, taken: Mapping[str, Note]) -> Note:
     note_id = own if isinstance(own, str) and own else fallback_id
     while note_id in taken:
         note_id += "-again"
-    text, stated = found.get("text"), found.get("language")
+    return note_of(found.get("text"), note_id, found.get("language"))
+
+
+def note_of(text: Any, note_id: str = "note-1", stated: Any = None) -> Note:
+    """Return a note of a text, refused where it is none, empty or too long."""
     language = stated if stated in ("zh", "en") else ""
     if not isinstance(text, str):
         error = InvalidInput("a note has no text", reason="NOTE_NOT_TEXT")

@@ -62,10 +62,11 @@ def _mentions(note: Note, found: Sequence[SectionText]) -> Iterator[Mention]:
     for section in found:
         for passage in passages(note.text, section.start, section.end):
             tokens = tokenize(note.text[passage.start : passage.end], passage.start)
-            yield from _in_sentence(note, tokens, section.section)
+            yield from _in_sentence(note, tokens, section)
 
 
-def _in_sentence(note: Note, tokens: Sequence[Token], section: Section) -> list[Mention]:
+def _in_sentence(note: Note, tokens: Sequence[Token], text: SectionText) -> list[Mention]:
+    section = text.section
     found = entities.find(note.text, tokens, section)
     if not found:
         return []
@@ -73,7 +74,7 @@ def _in_sentence(note: Note, tokens: Sequence[Token], section: Section) -> list[
     ends = [each.start for each in found[1:]] + [tokens[-1].end]
     return _with_reactions(
         [
-            _mention(note, each, in_section(each, what, section), section, end)
+            _mention(note, each, in_section(each, what, text), section, end)
             for each, what, end in zip(found, said, ends, strict=True)
         ]
     )
@@ -120,16 +121,21 @@ def _with_reactions(mentions: list[Mention]) -> list[Mention]:
     return result[::-1]
 
 
-def in_section(found: Found, said: Assertion, section: Section) -> Assertion:
+def in_section(found: Found, said: Assertion, text: SectionText) -> Assertion:
     """Return the assertion with what the section and the name themselves say."""
+    section = text.section
     chronic = found.term is not None and found.term.use in ("chronic", "history")
     reaction = found.kind is Kind.PROBLEM and section is Section.ALLERGIES
+    certainty = Certainty.NEGATED if found.denies else said.certainty
+    watched = text.mood == "watch" and certainty is Certainty.AFFIRMED
+    if text.mood and certainty is Certainty.AFFIRMED:
+        certainty = Certainty.UNCERTAIN
     return Assertion(
-        Certainty.NEGATED if found.denies else said.certainty,
+        certainty,
         historical=said.resolved or reaction or (said.historical and not chronic),
         other_person=said.other_person or section is Section.FAMILY_HISTORY,
         resolved=said.resolved,
-        hypothetical=said.hypothetical and not found.denies,
+        hypothetical=(said.hypothetical or watched) and not found.denies,
         planned=said.planned,
     )
 

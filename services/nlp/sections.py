@@ -33,6 +33,8 @@ class SectionText:
     end: int
     within: bool = False
     """It is a part of the section before it, whose kind it has."""
+    mood: str = ""
+    """`doubt` or `watch`, after its heading ("Differential", "Return precautions")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ def _section(text: str, heading: _Heading, end: int, section: Section, within: b
     body = text[heading.body : end]
     start = heading.body + len(body) - len(body.lstrip())
     stop = start + len(body.strip())
-    return SectionText(section, heading.start, heading.end, start, stop, within)
+    mood = heading.name.within if heading.name.within in ("doubt", "watch") else ""
+    return SectionText(section, heading.start, heading.end, start, stop, within, mood)
 
 
 def _in_line(flat: str, line: re.Match[str], shouts: bool) -> Iterator[_Heading]:

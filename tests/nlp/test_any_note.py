@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from dxmesh.nlp.v1 import note_findings_pb2 as pb
 from hypothesis import given, settings
@@ -11,8 +13,7 @@ from services.nlp.findings import findings
 from services.nlp.notes import Note
 from services.nlp.reading import MENTIONS_HARD_MAX, read
 
-MIB_CHARS = (1 << 20) // 3
-"""Chinese characters in one MiB of UTF-8."""
+NOTE_CHARS = 200_000
 PIECES = (
     *(
         "主诉：",
@@ -107,7 +108,7 @@ def test_any_text_is_read_and_every_span_fits(text: str, language: str, report: 
     assert pb.NoteFindings.FromString(found.SerializeToString()) == found
 
 
-ADVERSARIAL_CHARS = 40_000
+ADVERSARIAL_CHARS = 20_000
 UNITS = (
     *("*", "- ", "1.", "无", "？", '。"', "A ", "【", "：", "对", "(", ".", "无发热，", "青霉素、"),
     *("aspirin 5 mg ", "过敏", "a", "#", "一、", "abc ; ", "penicillin, ", "\n", "否认", "is "),
@@ -125,9 +126,51 @@ def test_no_text_keeps_the_reader_for_long(unit: str, before: str) -> None:
     assert read(Note("note-1", "zh", text)) is not None
 
 
+BOMBS = {
+    "denials": "否认发热、" * 10_000,
+    "english denials": "no fever, " * 10_000,
+    "conditions": "如出现胸痛，" * 4_000,
+    "closings": "曾患肺炎，已治愈，" * 3_000,
+    "colons": "a:" * 25_000,
+    "letters": "P:\n" * 15_000,
+    "headings": "主诉：" * 10_000,
+    "bare headings": "既往史\n" * 10_000,
+    "capitals": "AB " * 15_000,
+    "one word": "a" * 50_000,
+    "spaces": " " * 50_000 + "x",
+    "brackets": "[{(<【" * 8_000,
+    "weights": "体重" * 15_000 + "lost about " * 3_000,
+    "numbers": "体重1-2" * 8_000,
+    "relatives": "父亲" * 15_000,
+    "direction": "\u202e无发\u200f热\u2066，" * 5_000,
+    "emoji": "👨‍👩‍👧no fever🤒," * 3_000,
+    "nulls": "无\x00发\x00热，" * 5_000,
+}
+
+
 @pytest.mark.requirement("DX-NLP-08")
-def test_note_of_one_mebibyte_is_read_and_its_mentions_are_bounded() -> None:
+@pytest.mark.parametrize("name", BOMBS)
+@pytest.mark.timeout(120)
+def test_bad_input_takes_time_as_its_length(name: str) -> None:
+    """Four times as long takes less than ten times the time; its square would take sixteen."""
+    text = BOMBS[name]
+    short, whole = _seconds(text[: len(text) // 4]), _seconds(text)
+    assert whole < 10 * short + 0.3
+
+
+def _seconds(text: str) -> float:
+    before = time.process_time()
+    found = read(Note("note-1", "zh", text))
+    assert len(found.mentions) <= MENTIONS_HARD_MAX
+    return time.process_time() - before
+
+
+@pytest.mark.requirement("DX-NLP-08")
+def test_note_of_200000_characters_is_read_and_its_mentions_are_bounded() -> None:
     sample = "现病史：患者咳嗽3周，无发热、胸痛。用药史：氨氯地平片 5mg 每日一次。\n"
-    text = sample * (MIB_CHARS // len(sample))
+    text = sample * (NOTE_CHARS // len(sample)) + "诊断：肺癌待排。"
     found = read(Note("note-1", "zh", text))
     assert 0 < len(found.mentions) <= MENTIONS_HARD_MAX
+    assert found.mentions[-1].written == "肺癌"
+    for each in found.mentions:
+        assert text[each.start : each.end] == each.written

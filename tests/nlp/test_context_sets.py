@@ -86,6 +86,23 @@ def test_what_is_planned_or_conditional_is_never_affirmed(text: str, written: st
 
 
 @pytest.mark.parametrize(
+    ("text", "written", "is_watched"),
+    [
+        ("鉴别诊断：\n肺结核", "肺结核", False),
+        ("Differential Diagnosis:\n- pneumonia", "pneumonia", False),
+        ("Return precautions: chest pain", "chest pain", True),
+        ("注意事项：发热", "发热", True),
+    ],
+)
+def test_what_stands_under_a_heading_of_doubt_or_watch_is_not_there(
+    text: str, written: str, is_watched: bool
+) -> None:
+    said = the(text, written).said
+    assert said.certainty is Certainty.UNCERTAIN
+    assert said.hypothetical is is_watched
+
+
+@pytest.mark.parametrize(
     ("text", "written"),
     [
         ("拟行手术治疗胆囊结石。", "胆囊结石"),

@@ -77,7 +77,7 @@ def said(text: str, start: int, end: int) -> frozenset[str]:
                 places = sorted([*places, own], key=lambda each: each.first)
                 ranges = [reading.range_of(text, each) for each in places]
                 what = context.assertions(tokens, ranges)[places.index(own)]
-                return categories(reading.in_section(own, what, section.section))
+                return categories(reading.in_section(own, what, section))
     raise ValueError("no sentence holds the place")
 
 

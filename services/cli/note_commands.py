@@ -1,0 +1,123 @@
+"""`dxmesh notes read FILE`: what the rules read in a note, here, without a mesh.
+
+Services never import each other: the notes service answers as a process of its own, one request
+on stdin and one answer on stdout. The note does not leave this machine and is not stored.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from services.cli.answers import REFUSED, USAGE, CliError, put_json, put_line, put_rows
+from services.cli.mesh import ROOT
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+COMMAND = (sys.executable, "-m", "services.nlp.desk")
+TIMEOUT_S = 120.0
+NOTE_BYTES_MAX = 4 << 20
+BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+ENCODINGS = ("utf-8-sig", "gb18030")
+FLAGS = ("other_person", "historical", "planned", "conditional", "resolved")
+
+app = typer.Typer(no_args_is_help=True, help="Clinical notes, read here.")
+
+
+@app.callback()
+def notes() -> None:
+    """Clinical notes, read here."""
+
+
+@app.command()
+def read(
+    file: Annotated[Path, typer.Argument(help="A note as plain text, UTF-8 or GB18030.")],
+    language: Annotated[
+        str, typer.Option(help="Language of the summary: en or zh; that of the note by default.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Show sections, mentions with what is said of them, and the summary of a note."""
+    if language not in ("", "en", "zh"):
+        raise CliError("the language is en or zh", USAGE)
+    text = _text(file)
+    answer = ask({"text": text, "language": language})
+    if as_json:
+        put_json(answer)
+        return
+    for section in answer["sections"]:
+        heading = section["heading"] or "(no heading)"
+        place = f"{section['start']}-{section['end']}"
+        indent = "  " if section["within"] else ""
+        put_line(Text(f"{indent}{section['section']}: {heading} [{place}] {section['language']}"))
+    put_rows(("mention", "what", "said", "section", "place"), [_row(m) for m in answer["mentions"]])
+    for sentence in answer["summary"]:
+        put_line(Text(sentence["text"]))
+
+
+def _row(mention: Mapping[str, Any]) -> list[str]:
+    said = [mention["certainty"], *(f for f in FLAGS if mention[f])]
+    place = f"{mention['start']}-{mention['end']}"
+    written = " ".join((mention["text"] + " " + mention["dose"]).split())
+    return [written, mention["kind"], ", ".join(said), mention["section"], place]
+
+
+def _text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises
+    ------
+    CliError
+        It is not there, too large, or in none of the encodings.
+    """
+    try:
+        with path.open("rb") as source:
+            content = source.read(NOTE_BYTES_MAX + 1)
+    except OSError as error:
+        raise CliError(f"{path} cannot be read: {error.strerror}", USAGE) from error
+    if len(content) > NOTE_BYTES_MAX:
+        raise CliError(f"{path} has more than {NOTE_BYTES_MAX} bytes; give a part of it", USAGE)
+    marked = BYTE_ORDER_MARKS.get(content[:2])
+    for encoding in (marked,) if marked else ENCODINGS:
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise CliError(f"{path} is neither UTF-8 nor GB18030; save it as UTF-8", USAGE)
+
+
+def ask(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the notes service reads.
+
+    Raises
+    ------
+    CliError
+        It refuses, or cannot run here.
+    """
+    paths = (str(ROOT), str(ROOT / "protos" / "gen"), os.environ.get("PYTHONPATH", ""))
+    done = subprocess.run(
+        COMMAND,
+        input=json.dumps(request),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        message = "notes cannot be read here; install dxmesh[nlp]"
+        raise CliError(message, REFUSED) from None
+    if "error" in answer:
+        raise CliError(answer["error"], REFUSED)
+    return answer

@@ -1,0 +1,79 @@
+"""A note read by itself, outside a mesh: what `dxmesh notes read` shows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dxmesh.nlp.v1 import note_findings_pb2 as pb
+
+from services.kernel.errors import InvalidInput
+from services.nlp.findings import findings
+from services.nlp.notes import note_of
+
+LANGUAGES = ("zh", "en")
+FLAGS = ("other_person", "historical", "planned", "conditional", "resolved")
+
+
+def answer(request: Any) -> dict[str, Any]:
+    """Return sections, mentions and summary of `request["text"]`, offsets in code points.
+
+    `language` is that of the summary; that of the note where it is not stated.
+
+    Raises
+    ------
+    MeshError
+        The text cannot be read, or the request is of another form.
+    """
+    asked = request if isinstance(request, Mapping) else {}
+    note = note_of(asked.get("text"))
+    if note.refusal:
+        raise note.refusal
+    language = asked.get("language") or note.language
+    if language not in LANGUAGES:
+        raise InvalidInput("the language of the summary is zh or en", reason="LANGUAGE_UNKNOWN")
+    found = findings([note], language)
+    return {
+        "language": note.language,
+        "sections": [_section(each) for each in found.notes[0].sections],
+        "mentions": [_mention(each) for each in found.entities],
+        "summary": [
+            {
+                "text": each.text,
+                "section": _section_name(each.section),
+                "sources": [[span.start, span.end] for span in each.sources],
+            }
+            for each in found.summary
+        ],
+    }
+
+
+def _section(section: pb.SectionText) -> dict[str, Any]:
+    return {
+        "section": _section_name(section.section),
+        "heading": section.heading,
+        "within": section.within,
+        "language": section.language,
+        "start": section.body.start,
+        "end": section.body.end,
+    }
+
+
+def _mention(entity: pb.Entity) -> dict[str, Any]:
+    return {
+        "text": entity.text,
+        "start": entity.span.start,
+        "end": entity.span.end,
+        "kind": pb.EntityKind.Name(entity.kind).removeprefix("ENTITY_KIND_").lower(),
+        "section": _section_name(entity.section),
+        "certainty": pb.Certainty.Name(entity.certainty).removeprefix("CERTAINTY_").lower(),
+        **{flag: bool(getattr(entity, flag)) for flag in FLAGS},
+        "en": entity.display_en,
+        "zh": entity.display_zh,
+        "code": entity.code,
+        "dose": entity.dose,
+    }
+
+
+def _section_name(section: pb.Section.ValueType) -> str:
+    return pb.Section.Name(section).removeprefix("SECTION_").lower()
