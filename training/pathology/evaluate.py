@@ -28,6 +28,7 @@ MODELS = ROOT / "deploy" / "triton" / "models"
 WORDS = Path(__file__).with_name("card_words.json")
 THRESHOLDS = np.round(np.arange(0.25, 0.71, 0.05), 2)
 SEED_DEPTHS = (0.4, 0.5, 0.6, 0.7)
+VERSIONS = {export.NUCLEI: "1.0.0", export.LUNG: "1.1.0"}
 FEW = 0.01
 """Share of nuclei below which a tile counts as one with few."""
 
@@ -218,7 +219,7 @@ def write(models: Path, name: str, measured: dict[str, Any]) -> None:
     path = folder / "card.json"
     before = json.loads(path.read_text()) if path.is_file() else {}
     kept = {key: before[key] for key in ("cpu_s",) if key in before}
-    card = {"name": name, "version": "1.0.0", **words, "sha256": digest, **kept, **measured}
+    card = {"name": name, "version": VERSIONS[name], **words, "sha256": digest, **kept, **measured}
     path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
