@@ -24,6 +24,17 @@ def test_shrunk_regression_finds_the_direction_and_takes_soft_labels() -> None:
     assert np.abs(weak.weights[:-1]).max() < 0.1 * np.abs(found.weights[:-1]).max()
 
 
+def test_the_mean_of_fits_on_overlapping_features_is_one_fit() -> None:
+    random = np.random.default_rng(5)
+    features = random.normal(size=(300, 6)) * 3 + 2
+    wanted = (features[:, :2] > 2).astype(np.float64)
+    columns = [np.array([0, 1, 2, 3]), np.array([0, 1, 4, 5])]
+    fits = [ridge.fit(features[:, at], wanted, np.ones(300), 2.0) for at in columns]
+    apart = [one.logits(features[:, at]) for one, at in zip(fits, columns, strict=True)]
+    whole = ridge.mean(fits, columns, 6)
+    assert np.allclose(whole.logits(features), np.mean(apart, axis=0))
+
+
 def test_weights_decide_which_nodules_count() -> None:
     features = np.array([[0.0], [1.0], [0.0], [1.0]])
     wanted = np.array([[0.0], [1.0], [1.0], [0.0]])

@@ -32,10 +32,14 @@ class Backbone(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Return means, means of the middle, and maxima of the maps, (n, 696)."""
+        return self.seen(patches, self.margin, self.enlarged)
+
+    def seen(self, patches: Tensor, margin: int, enlarged: int) -> Tensor:
+        """Return the same with another margin cut off and another size of the rest."""
         shown = [((patches - low) / (high - low)).clamp(0.0, 1.0) for low, high in WINDOWS]
-        first, last = self.margin, patches.shape[-1] - self.margin
+        first, last = margin, patches.shape[-1] - margin
         middle = torch.cat(shown, 1)[:, :, first:last, first:last]
-        size = (self.enlarged, self.enlarged)
+        size = (enlarged, enlarged)
         large = functional.interpolate(middle, size=size, mode="bilinear", align_corners=False)
         maps, found = self.stem((large - 0.5) / 0.5), []
         for number, block in enumerate(self.blocks):

@@ -107,7 +107,7 @@ def impression(work: Work, models: Path) -> None:
     test = np.flatnonzero(nodules.fold == impressions.TEST)
     ratings, malignancy = export.ask(folder, shown[test].numpy(), ["ratings", "malignancy"])
     found = measured.impression(nodules, logits, points, test, ratings, malignancy)
-    card.write(folder, "1.0.0", found)
+    card.write(folder, VERSION, found)
 
 
 def main() -> None:

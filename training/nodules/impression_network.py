@@ -2,8 +2,8 @@
 
 Few nodules are rated and their ratings are noisy, so nothing deep is trained. The first eleven
 blocks of EfficientNet-Lite0 (ImageNet weights, Apache-2.0) look at the nodule through three
-windows; rings around its middle are measured in HU; one linear layer with strong shrinkage reads
-both.
+windows, wide and near; rings around its middle are measured in HU; linear layers with strong
+shrinkage read rings and each view, and their mean is one layer again.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ HIGHEST = (5, 5, 5, 6, 5, 5, 5, 5)
 SIDE, PIXEL_MM = 64, 0.7
 MARGIN, ENLARGED = 8, 112
 """The backbone sees the middle 48x48 pixels (34 mm), enlarged."""
+
+NEAR_MARGIN, NEAR_ENLARGED = 18, 96
+"""And again the middle 28x28 pixels (20 mm)."""
 
 RINGS, RAYS = 22, 32
 """Rings 0 to 21 mm from the middle, by the nearest pixel."""
@@ -95,15 +98,16 @@ class Rings(nn.Module):
 
 
 class Features(nn.Module):
-    """Takes patches (n, 1, 64, 64), HU; gives what the linear layer reads, (n, 838)."""
+    """Takes patches (n, 1, 64, 64), HU; gives what the linear layer reads, (n, 1534)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.backbone, self.rings = Backbone(MARGIN, ENLARGED), Rings()
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Return features, (n, 838)."""
-        return torch.cat([self.rings(patches), self.backbone(patches)], dim=1)
+        """Return features, (n, 1534): rings, the wide view, the near view."""
+        near = self.backbone.seen(patches, NEAR_MARGIN, NEAR_ENLARGED)
+        return torch.cat([self.rings(patches), self.backbone(patches), near], dim=1)
 
 
 class Impression(nn.Module):

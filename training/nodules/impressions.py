@@ -12,11 +12,14 @@ from torch import Tensor
 from training.nodules.impression_network import ATTITUDES, HIGHEST, RATINGS, Features
 from training.nodules.lidc import PATCH, Patches
 from training.nodules.outline_network import cut
-from training.nodules.ridge import Linear, fit
+from training.nodules.ridge import Linear, fit, mean
 
 SEED = 20261126
 FOLDS, TEST_SHARE = 5, 0.2
 TEST, LEFT_OUT = -1, -2
+WIDE, NEAR = slice(142, 838), slice(838, 1534)
+"""Columns of the two views; the rings come first."""
+
 SHRINKAGE = 300.0
 """Chosen over the folds among 100, 300 and 1000."""
 
@@ -29,7 +32,7 @@ class Nodules:
     """Features and ratings of all nodules."""
 
     features: Floats
-    """(nodules, attitudes, 838)."""
+    """(nodules, attitudes, 1534)."""
 
     ratings: Floats
     """(nodules, 8): means of the readers."""
@@ -68,7 +71,7 @@ def patches(known: Patches) -> Tensor:
 
 
 def features(shown: Tensor) -> npt.NDArray[np.float32]:
-    """Return the features of every attitude, (n, attitudes, 838)."""
+    """Return the features of every attitude, (n, attitudes, 1534)."""
     network = Features().eval()
     parts = []
     with torch.no_grad():
@@ -91,16 +94,26 @@ def gather(known: Patches, found: npt.NDArray[np.float32]) -> Nodules:
 
 
 def train(nodules: Nodules, rows: Ints) -> Linear:
-    """Return the fit on some nodules, each attitude of each, by the square root of its readers."""
+    """Return the mean of two fits: rings with the wide view, rings with the near one.
+
+    On each attitude of some nodules, weighted by the square root of their readers.
+    """
     attitudes = nodules.features.shape[1]
     wanted = ((nodules.ratings[rows] - 1) / (np.array(HIGHEST) - 1)).clip(0, 1)
     weight = np.sqrt(nodules.readers[rows]) / attitudes
-    return fit(
-        nodules.features[rows].reshape(len(rows) * attitudes, -1),
-        np.repeat(wanted, attitudes, axis=0),
-        np.repeat(weight, attitudes),
-        SHRINKAGE,
-    )
+    found = nodules.features[rows].reshape(len(rows) * attitudes, -1)
+    every = np.arange(found.shape[1])
+    views = [np.delete(every, np.s_[other]) for other in (NEAR, WIDE)]
+    fits = [
+        fit(
+            found[:, columns],
+            np.repeat(wanted, attitudes, axis=0),
+            np.repeat(weight, attitudes),
+            SHRINKAGE,
+        )
+        for columns in views
+    ]
+    return mean(fits, views, found.shape[1])
 
 
 def logits(linear: Linear, nodules: Nodules, rows: Ints) -> Floats:

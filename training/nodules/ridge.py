@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,20 @@ def fit(features: Floats, wanted: Floats, weight: Floats, shrinkage: float) -> L
     x = _standard(features, middle, spread)
     columns = [_solve(x, column, weight, shrinkage) for column in wanted.T]
     return Linear(middle, spread, np.stack(columns, axis=1))
+
+
+def mean(fits: Sequence[Linear], columns: Sequence[npt.NDArray[np.int64]], count: int) -> Linear:
+    """Return one regression on `count` features that gives the mean of the fits' logits.
+
+    columns : the features of each fit; one that several read is standardised alike in all
+    """
+    middle, spread = np.zeros(count), np.ones(count)
+    weights = np.zeros((count + 1, fits[0].weights.shape[1]))
+    for one, at in zip(fits, columns, strict=True):
+        middle[at], spread[at] = one.middle, one.spread
+        weights[at] += one.weights[:-1] / len(fits)
+        weights[-1] += one.weights[-1] / len(fits)
+    return Linear(middle, spread, weights)
 
 
 def _standard(features: Floats, middle: Floats, spread: Floats) -> Floats:
