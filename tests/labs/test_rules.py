@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -284,3 +285,14 @@ def test_the_page_of_the_rules_is_current() -> None:
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     assert made.PAGE.read_text("utf-8") == made.page(), "run python docs/make_rules.py"
+
+
+@pytest.mark.requirement("DX-LAB-14")
+def test_every_limit_of_a_condition_has_a_name() -> None:
+    bare = [
+        (rule.risk_id, leaf.text)
+        for rule in RULES.rules
+        for leaf in rule.when.leaves()
+        if re.search(r"[<>]=? [1-9][\d.]*$|^[1-9][\d.]* <", leaf.text) and "age" not in leaf.text
+    ]
+    assert not bare
