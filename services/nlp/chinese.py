@@ -140,7 +140,8 @@ class _Sentence:
                 state, brief = state & ~CERTAINTY, False
         # 否认：A、B: the colon stands right behind the word.
         open_end = last - 1 in self._by_last and self._by_last[last - 1].first >= first
-        return (state if reached or open_end else state & IF and state), person
+        lasting = state & PLANNED | (state & (HYPOTHETICAL | IF) if state & IF else 0)
+        return (state if reached or open_end else lasting), person
 
     def _is_taken(self, place: int, last: int) -> bool:
         return place < last and bool(self._taken[place])
@@ -187,8 +188,11 @@ class _Sentence:
             self.result[place] = triggers.joined(self.result[place], state)
             return state, left, True
         if key in JOINS:
-            # A doubt reaches over 或 alone: in 结节、肺癌待排 the nodule is there.
-            return (state if key in EITHER or not state & UNCERTAIN else 0), left, reached
+            # A doubt reaches over 或 alone: in 结节、肺癌待排 the nodule is there. 肝炎病史及接触史
+            # are the patient's and another's.
+            ends = state & UNCERTAIN and key not in EITHER
+            ends = ends or (state & OTHER_PERSON and key != "、")
+            return (0 if ends else state), left, reached
         if reached and key not in FILLERS:
             return 0, left, reached
         if not reached and key not in FILLERS:

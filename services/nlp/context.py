@@ -65,11 +65,14 @@ def _assertion(bits: int, is_act: bool) -> Assertion:
         certainty = Certainty.UNCERTAIN
     else:
         certainty = Certainty.NEGATED if denied else Certainty.AFFIRMED
+    # When a relative fell ill is a date, not that it is over.
+    over = bool(bits & triggers.HISTORICAL) and not (
+        bits & triggers.WEAK and bits & triggers.OTHER_PERSON
+    )
     return Assertion(
         certainty,
         # What was never there, or is not there yet, is not over.
-        historical=resolved
-        or (bool(bits & triggers.HISTORICAL) and not (denied or hypothetical or planned)),
+        historical=resolved or (over and not (denied or hypothetical or planned)),
         other_person=bool(bits & triggers.OTHER_PERSON),
         resolved=resolved and not hypothetical,
         hypothetical=hypothetical,
