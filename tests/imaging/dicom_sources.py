@@ -51,10 +51,12 @@ def nodule(number: int, volume: Volume, start: tuple[int, int, int], **changes: 
         tracking_uid=f"2.25.{7000 + number}",
     )
     finding.place.sop_instance_uid = volume.sop_uids[start[0] + 1]
+    finding.place.slice_index = start[0] + 1
     finding.place.box.CopyFrom(pb.PixelBox(left=start[2], top=start[1], right=9, bottom=9))
     finding.measures.extend(
         [
             measure("long-axis", 12.34, "mm"),
+            measure("short-axis", 6.1, "mm"),
             measure("volume", 812.2, "mm3"),
             measure("attenuation", 31.2, "[hnsf'U]"),
             measure("doubling-time", 120, "d"),
@@ -191,7 +193,7 @@ def slide(phantom: ModuleType, folder: Path) -> ReadSource:
     drawn = Annotations(
         HeatMap(heat, 100.0), Nuclei(centroids, [each + square for each in centroids], areas)
     )
-    source = SlideFiles(paths=tuple(files), format="dicom", sop_uids=(SLIDE,))
+    source = SlideFiles(paths=tuple(files), sop_uids=(SLIDE,))
     lesions = [Lesion(finding)]
     return read_source(source, files, lesions, answer, series="2.25.52", annotations=drawn)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,8 +16,9 @@ import pytest
 from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 from pydicom.sr import _concepts_dict
 
-from services.imaging.dicom_out import codes, write
-from services.imaging.reading import DicomObject, ReadSource
+from services.imaging.dicom_out import axes, codes, write
+from services.imaging.dicom_out.material import collect
+from services.imaging.reading import DicomObject, Lesion, ReadSource, measure
 
 REFERENCE = {"125605004", "82999001", "35486000", "21454007", "274100004", "24725-4", "11529-5"}
 """Codes that pydicom has no constant for; the project's FHIR reference confirms them."""
@@ -194,6 +196,70 @@ def test_the_report_measures_each_lesion_and_points_to_its_segment(
         for item in series.ReferencedSOPSequence
     }
     assert seg.sop_instance_uid in named and len(named) == 1 + 8
+
+
+def numbers(report: Any, name: str) -> list[Any]:
+    """Return every NUM of a concept that says from which coordinates it was inferred."""
+    return [
+        each
+        for sequence in report.iterall()
+        if sequence.keyword == "ContentSequence"
+        for each in sequence.value
+        if each.get("ValueType") == "NUM"
+        and each.ConceptNameCodeSequence[0].CodeMeaning == name
+        and any("GraphicType" in child for child in each.get("ContentSequence", []))
+    ]
+
+
+@pytest.mark.requirement("DX-OUT-03")
+def test_axes_and_the_number_of_findings_say_where_they_were_measured(
+    stack: Callable[..., Any],
+) -> None:
+    source = stack()
+    report = dataset(made(source)["SR"][0])
+    lengths = numbers(report, "Long axis") + numbers(report, "Short axis")
+    assert len(lengths) == 4
+    images = {lesion.finding.place.sop_instance_uid for lesion in source.reading.lesions}
+    spacing = np.array(source.source.spacing_mm[:0:-1])
+    for each in lengths:
+        [line] = each.ContentSequence
+        ends = np.array(line.GraphicData, float).reshape(-1, 2) * spacing
+        value = float(each.MeasuredValueSequence[0].NumericValue)
+        assert line.GraphicType == "POLYLINE" and line.RelationshipType == "INFERRED FROM"
+        assert np.linalg.norm(ends[1] - ends[0]) == pytest.approx(value, abs=0.01)
+        [image] = line.ContentSequence
+        assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID in images
+    [count] = numbers(report, "Number of lesions (observable entity)")
+    assert count.MeasuredValueSequence[0].NumericValue == 2
+    assert count.ContentSequence[0].GraphicType == "POINT"
+
+
+@pytest.mark.requirement("DX-OUT-03")
+def test_axes_lie_along_and_across_a_lesion_and_in_space_where_slices_were_put(
+    stack: Callable[..., Any],
+) -> None:
+    rows, columns = np.mgrid[0:40, 0:60]
+    turn = np.deg2rad(30)
+    along = (columns - 30) * np.cos(turn) + (rows - 20) * np.sin(turn)
+    across = (rows - 20) * np.cos(turn) - (columns - 30) * np.sin(turn)
+    finding = pb.Finding(measures=[measure("long-axis", 20, "mm"), measure("short-axis", 8, "mm")])
+    finding.place.slice_index = 8
+    oval = Lesion(finding, np.stack([(along / 20) ** 2 + (across / 8) ** 2 < 1]), (8, 100, 200))
+    ends = axes.lines(oval, (0.5, 0.5))
+    long, short = (np.diff(ends[name], axis=0)[0] for name in ("long-axis", "short-axis"))
+    assert np.degrees(np.arctan2(long[0], long[1])) % 180 == pytest.approx(30, abs=2)
+    assert float(long @ short) == pytest.approx(0, abs=1e-6)
+    for line in ends.values():
+        assert line.mean(axis=0) == pytest.approx([120, 230], abs=1)
+
+    source = stack()
+    moved = source.source.positions_mm + np.array([0.0, 3.0, 0.0])
+    put = replace(source.source, positions_mm=moved)
+    lesion = source.reading.lesions[0]
+    [series] = collect([source])
+    drawn = axes.of_lesion(series, put, lesion)
+    assert {each.ValueType for each in drawn.values()} == {"SCOORD3D"}
+    assert axes.of_lesion(series, object(), lesion) == {}
 
 
 @pytest.mark.requirement("DX-OUT-03")

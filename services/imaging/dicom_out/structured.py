@@ -2,14 +2,16 @@
 
 A group for every lesion (tracking identifiers, finding, site, measurements, qualitative
 evaluations, its segment or its box) and one for what each reading says of the series as a
-whole, so that "nothing found" is said too. Pure.
+whole, so that "nothing found" is said too. Axes say on which line they were measured, and the
+number of findings points to the surest: viewers draw graphics, and OHIF gives a report up at a
+group without any. Pure.
 
 Source: PS3.16 TID 1500, 1501, 1410, 1411; IHE AI Results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,7 @@ from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 from highdicom import sr
 from pydicom.dataset import Dataset
 
-from services.imaging.dicom_out import codes, stamp, uids
+from services.imaging.dicom_out import axes, codes, stamp, uids
 from services.imaging.dicom_out.material import Series
 from services.imaging.dicom_out.segmentation import Segmented
 from services.imaging.reading import Lesion, ReadSource
@@ -56,7 +58,8 @@ def report(series: Series, segmented: Sequence[Segmented]) -> sr.Comprehensive3D
     }
     groups: list[Group] = []
     for one in series.read:
-        groups += [_lesion(series, one, lesion, drawn) for lesion in one.reading.lesions]
+        for lesion in one.reading.lesions:
+            groups += _lesion(series, one, lesion, drawn)
         groups.append(_answer(series, one))
     images = _shown(series, drawn)
     content = sr.MeasurementReport(
@@ -121,19 +124,44 @@ def _describable(image: Dataset) -> Dataset:
     return bare
 
 
-def _lesion(series: Series, one: ReadSource, lesion: Lesion, drawn: Mapping[str, Drawn]) -> Group:
+def _lesion(
+    series: Series, one: ReadSource, lesion: Lesion, drawn: Mapping[str, Drawn]
+) -> list[Group]:
+    """Return a lesion's group, and one of the same tracking UID for axes that are drawn.
+
+    A group with a segment or a region defines them all by that; lines need a group without
+    (TID 1501).
+    """
     finding = lesion.finding
-    shared: dict[str, Any] = {
+    lines = axes.of_lesion(series, one.source, lesion)
+    named: dict[str, Any] = {
         "tracking_identifier": sr.TrackingIdentifier(finding.tracking_uid, finding.finding_id),
         "finding_category": codes.category(finding),
         "finding_type": codes.kind(finding),
         "algorithm_id": _algorithm(one),
-        "measurements": _measurements(finding),
-        "qualitative_evaluations": _evaluations(finding.qualities),
     }
     place = codes.place(finding)
     if place is not None:
-        shared["finding_sites"] = [sr.FindingSite(place, laterality=codes.side(finding))]
+        named["finding_sites"] = [sr.FindingSite(place, laterality=codes.side(finding))]
+    shared = named | {
+        "measurements": _measurements(finding, without=lines),
+        "qualitative_evaluations": _evaluations(finding.qualities),
+    }
+    groups: list[Group] = [_grouped(series, finding, shared, drawn)]
+    if lines:
+        measured = [
+            _measurement(m.name, m.value, m.unit, lines[m.name])
+            for m in finding.measures
+            if m.name in lines
+        ]
+        groups.append(sr.MeasurementsAndQualitativeEvaluations(measurements=measured, **named))
+    return groups
+
+
+def _grouped(
+    series: Series, finding: pb.Finding, shared: Mapping[str, Any], drawn: Mapping[str, Drawn]
+) -> Group:
+    """Return a lesion's group, by its segment or its box where it has one."""
     if where := drawn.get(finding.finding_id):
         return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
             referenced_segment=sr.ReferencedSegment(
@@ -182,6 +210,11 @@ def _answer(series: Series, one: ReadSource) -> Group:
     measured = [_measurement(m.name, m.value, m.unit) for m in answer.measures]
     if answer.HasField("probability"):
         measured.insert(0, _measurement("probability", answer.probability * 100, PERCENT))
+    if one.reading.lesions:
+        findings = [lesion.finding for lesion in one.reading.lesions]
+        surest = max(findings, key=lambda finding: finding.probability)
+        where = axes.middle(series, one.source, surest)
+        measured.append(_measurement("count", len(findings), "1", where))
     presence = []
     positive = bool(one.reading.lesions) or _suspected(answer)
     if positive or answer.looked_for:  # figures alone say nothing of it
@@ -217,9 +250,11 @@ def _algorithm(one: ReadSource) -> sr.AlgorithmIdentification | None:
     )
 
 
-def _measurements(finding: pb.Finding) -> list[sr.Measurement]:
+def _measurements(finding: pb.Finding, without: Collection[str]) -> list[sr.Measurement]:
     made = [_measurement("probability", finding.probability * 100, PERCENT)]
-    made += [_measurement(m.name, m.value, m.unit) for m in finding.measures]
+    made += [
+        _measurement(m.name, m.value, m.unit) for m in finding.measures if m.name not in without
+    ]
     for quality in finding.qualities:
         if quality.HasField("probability"):
             name = "malignancy" if quality.name == "malignancy" else f"{quality.name}-probability"
@@ -227,12 +262,15 @@ def _measurements(finding: pb.Finding) -> list[sr.Measurement]:
     return made
 
 
-def _measurement(name: str, value: float, ucum: str) -> sr.Measurement:
+def _measurement(
+    name: str, value: float, ucum: str, where: axes.Coordinates | None = None
+) -> sr.Measurement:
     return sr.Measurement(
         name=codes.concept(f"measure-{name}"),
         value=float(f"{value:.6g}"),
         unit=codes.unit(ucum),
         derivation=MEAN if name in ("attenuation", "mean-diameter") else None,
+        referenced_coordinates=[where] if where else None,
     )
 
 

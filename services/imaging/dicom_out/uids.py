@@ -13,7 +13,7 @@ from pydicom.uid import UID
 
 from services.imaging.reading import ReadSource
 
-RELEASE = "1"
+RELEASE = "2"
 """Raised when the same findings are written otherwise, since the same UID is the same content."""
 
 
