@@ -93,6 +93,20 @@ def test_the_box_follows_the_bright_spot_through_every_variation(
         assert view.canvas[inside].mean() > view.canvas[~inside].mean() + 0.1
 
 
+@given(st.floats(-180, 180), st.floats(0.5, 2), st.booleans(), st.floats(4, 60), st.floats(4, 60))
+def test_a_turned_box_holds_the_ellipse_and_no_more(
+    degrees: float, zoom: float, mirrored: bool, wide: float, high: float
+) -> None:
+    image = np.zeros((200, 200), np.uint8)
+    matrix = augment._matrix(image, 300, 260, zoom, degrees, mirrored, (3.0, -7.0))
+    around = np.linspace(0, 2 * np.pi, 721)
+    ellipse = [90, 120] + np.stack([np.cos(around) * wide, np.sin(around) * high], 1) / 2
+    turned = ellipse @ matrix[:2, :2].T + matrix[:2, 2]
+    box = np.array([[90 - wide / 2, 120 - high / 2, 90 + wide / 2, 120 + high / 2]], np.float32)
+    (moved,) = augment._moved(box, matrix)
+    assert moved == pytest.approx([*turned.min(0), *turned.max(0)], abs=0.05)
+
+
 def test_plain_view_keeps_the_picture() -> None:
     image = picture(3, 440, 340)
     view = augment.plain(image, np.array([[10, 20, 30, 60]], np.float32))
