@@ -47,18 +47,18 @@ def _evaluate(definition: Definition, facts: Facts) -> Score:
     used = [(wanted, facts.values.get(wanted.quality.name)) for wanted in definition.wanted]
     inputs = tuple(_input(wanted, fact) for wanted, fact in used if fact)
     if gaps:
-        made = Score(definition, inputs, gaps=tuple(gaps))
-        return listing.marked(made, ())
+        listed = listing.of_refused(definition, inputs, gaps)
+        return Score(definition, inputs, gaps=tuple(gaps), listed=listed)
     values = [_value(wanted, fact) for wanted, fact in used]
     value = float(definition.formula(*values)) * definition.scale
-    made = Score(
+    return Score(
         definition,
         inputs,
         value,
         _shown(value, definition.digits),
         _meaning(definition, value, values),
+        listed=listing.of_computed(definition, value, values),
     )
-    return listing.marked(made, values)
 
 
 def _shown(value: float, digits: int) -> str:
@@ -171,7 +171,7 @@ def _missing(quality: Quality, facts: Facts) -> NotComputed:
 def _stale(
     definition: Definition, quality: Quality, fact: Fact, as_of: datetime | None
 ) -> NotComputed | None:
-    if fact.time is None or as_of is None:
+    if fact.time is None or as_of is None or fact.time >= as_of:
         return None
     window = timedelta(hours=max(definition.fresh_h, quality.keep_h))
     if len(fact.effective) <= len("2026-01-01"):

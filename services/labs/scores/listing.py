@@ -11,29 +11,30 @@ disease are listed only when asked for. The limits in the conditions are the pro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import replace
 from operator import ge, gt, le, lt
 
-from services.labs.scores.model import Condition, Definition, Score, Value
+from services.labs.scores.model import Condition, Definition, Gap, Input, Value
 
 LACKING_MAX = 2
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
-def marked(score: Score, values: Sequence[Value]) -> Score:
-    """Return the score with `listed` set; `values` are what its formula took."""
-    conditions = score.definition.listed
-    if conditions is None:
-        return score
-    if score.value is None:
-        came = {each.name for each in score.inputs} | {
-            gap.quality.name for gap in score.gaps if gap.reason.reason != "MISSING_INPUT"
-        }
-        return replace(score, listed=not conditions and worth_trying(score.definition, came))
-    names = [wanted.quality.name for wanted in score.definition.wanted]
-    known = dict(zip(names, values, strict=True)) | {"value": score.value}
-    holds = not conditions or any(_holds(each, known) for each in conditions)
-    return replace(score, listed=holds)
+def of_computed(definition: Definition, value: float, values: Sequence[Value]) -> bool:
+    """Tell whether a report lists a computed score; `values` are what its formula took."""
+    conditions = definition.listed
+    if not conditions:
+        return conditions is not None
+    names = [wanted.quality.name for wanted in definition.wanted]
+    known = dict(zip(names, values, strict=True)) | {"value": value}
+    return any(_holds(each, known) for each in conditions)
+
+
+def of_refused(definition: Definition, inputs: Sequence[Input], gaps: Sequence[Gap]) -> bool:
+    """Tell whether a report lists a score that was not computed."""
+    came = {each.name for each in inputs} | {
+        gap.quality.name for gap in gaps if gap.reason.reason != "MISSING_INPUT"
+    }
+    return definition.listed == () and worth_trying(definition, came)
 
 
 def worth_trying(definition: Definition, known: Set[str]) -> bool:
