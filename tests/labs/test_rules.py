@@ -296,3 +296,33 @@ def test_every_limit_of_a_condition_has_a_name() -> None:
         if re.search(r"[<>]=? [1-9][\d.]*$|^[1-9][\d.]* <", leaf.text) and "age" not in leaf.text
     ]
     assert not bare
+
+
+@pytest.mark.requirement("DX-LAB-12")
+@pytest.mark.parametrize(
+    ("groups", "example", "holds"),
+    [
+        ('all = ["hgb < $low", "mcv < 80"]', {"hgb": 90, "mcv": 70}, True),
+        ('all = ["hgb < $low", "mcv < 80"]', {"hgb": 90}, False),
+        ('any = ["hgb < $low", "mcv < 80"]', {"hgb": 90}, True),
+        ('any = ["hgb < $low", "mcv < 80"]', {"hgb": 120}, False),
+        ('all = ["hgb < $low"]\nnot = ["crp > 5"]', {"hgb": 90, "crp": 1}, True),
+        ('all = ["hgb < $low"]\nnot = ["crp > 5"]', {"hgb": 90, "crp": 9}, False),
+        ('all = ["hgb < $low"]\nnot = ["crp > 5"]', {"hgb": 90}, False),
+        ('all = ["hgb < $low"]\nunless = ["crp > 5"]', {"hgb": 90, "crp": 1}, True),
+        ('all = ["hgb < $low"]\nunless = ["crp > 5"]', {"hgb": 90, "crp": 9}, False),
+        ('all = ["hgb < $low"]\nunless = ["crp > 5"]', {"hgb": 90}, True),
+        ('any = [{ all = ["hgb < $low", "mcv < 80"] }, "crp > 5"]', {"hgb": 90, "crp": 9}, True),
+        ('any = [{ all = ["hgb < $low"], not = ["mcv < 80"] }]', {"hgb": 90, "mcv": 70}, False),
+    ],
+)
+def test_groups_of_conditions(groups: str, example: dict[str, float], holds: bool) -> None:
+    topic = schema.read(TOPIC.replace('all = ["hgb < $low"]', groups), "t.toml")
+    found = engine.RuleSet([topic]).find(*examples.panel(example))
+    assert [risk.risk_id for risk in found] == (["r"] if holds else [])
+
+
+@pytest.mark.requirement("DX-LAB-12")
+def test_what_another_risk_covers_is_left_out() -> None:
+    found = asked(next(r for r in RULES.rules if r.risk_id == "hellp"), "positive")
+    assert "hellp" in found and "preeclampsia-organ" not in found
