@@ -72,9 +72,13 @@ def _lacks(draft: Draft, gap: pb.ScoreGap) -> str:
     reason = Refusal()
     reason.CopyFrom(gap.refusal)
     reason.facts.pop("input", None)  # it is named in words
-    name = text(gap.display_zh if draft.language == "zh" else gap.display_en)
-    words = why(draft.language, reason)
-    return say(draft.language, "with-facts", words=name or gap.name, facts=words)
+    because = reason.facts.pop("because", "")
+    name = text(gap.display_zh if draft.language == "zh" else gap.display_en) or gap.name
+    items = [why(draft.language, reason)]
+    if because:
+        items.append(why(draft.language, Refusal(reason=because, message=because)))
+    facts = listed(draft.language, items)
+    return say(draft.language, "with-facts", words=name, facts=facts)
 
 
 def _input(draft: Draft, each: pb.ScoreInput, names: dict[str, str]) -> Json:
