@@ -118,7 +118,8 @@ def _forward(
         word = tokens[place].key
         match = found.get(place)
         if match:
-            trigger, bits = match.value, match.value.forward
+            trigger = match.value
+            bits = 0 if trigger.begins and not _begins(tokens, place) else trigger.forward
             near = 0 < place + 1 - began <= SOFT_REACH
             if not (trigger.soft and state & triggers.NEGATED and began and near):
                 state = _ended(state, trigger)
@@ -146,6 +147,11 @@ def _forward(
             if not left:
                 state &= ~triggers.NEGATED
         place += 1
+
+
+def _begins(tokens: Sequence[Token], place: int) -> bool:
+    """Tell whether a token begins its sentence, but for a bullet, a number or "Plan:"."""
+    return all(not token.key.isalpha() or token.key == "plan" for token in tokens[:place][:6])
 
 
 def _ended(state: int, trigger: triggers.Trigger) -> int:
@@ -185,7 +191,9 @@ def _backward(
             turns = trigger.does & (triggers.STOP | triggers.TURN)
             if turns or trigger.forward & (triggers.CERTAINTY | triggers.HYPOTHETICAL):
                 state = 0
-            if bits and (not trigger.forward or _closes(tokens, match)):
+            if trigger.forward and not _closes(tokens, match):
+                bits = 0
+            if bits := bits | trigger.behind:
                 state, passed, joined = triggers.joined(state, bits), False, False
             place = match.first - 1
             continue

@@ -7,13 +7,14 @@ figures were looked at.
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from services.nlp import acts
+from services.nlp import acts, tables
 from services.nlp.context import Certainty
 from services.nlp.reading import Mention
 from services.nlp.terms import Kind
@@ -61,6 +62,13 @@ def test_chinese_set_is_large_balanced_and_names_each_mention_once(measure: Modu
     assert all(case.sentence.count(case.mention) == 1 for case in found)
     for category in measure.CATEGORIES:
         assert sum(category in case.expected for case in found) >= 40, category
+
+
+def test_no_brace_of_a_group_is_left_in_a_phrase() -> None:
+    for language in ("zh", "en"):
+        for row in tables.rows(f"triggers_{language}"):
+            assert not re.search(r"\{[^}]*\{", row["phrase"]), row["phrase"][:40]
+            assert row["phrase"].count("{") == row["phrase"].count("}")
 
 
 def the(text: str, written: str) -> Mention:
