@@ -31,6 +31,9 @@ class Flag(Enum):
     ABNORMAL = "A"
 
 
+_FLAGS = {-1: Flag.LOW, 0: Flag.NORMAL, 1: Flag.HIGH}
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One item of the part, interpreted as far as it can be."""
@@ -77,24 +80,27 @@ def interpret(
 
 
 def _interpret(item: Measured, subject: Subject, table: critical.Table) -> Result:
-    result = Result(item)
+    code, value, shown = None, None, ""
     try:
         if item.status in reasons.STATUSES or not item.status:
             raise reasons.NotFinal(item.status)
         if item.panel:
             raise reasons.Panel("it groups other results")
         if test := _test(item.loinc):
-            return _answered(replace(result, test=test), test)
+            return _answered(Result(item, test=test), test)
         code = _code(item.loinc)
-        result = replace(result, code=code)
         quantity = _number(item, code.analyte)
         value, shown = _canonical(quantity, code)
-        result = replace(result, canonical=value, shown=shown)
         found, missing = _range(item, quantity, code, subject)
     except NotInterpretable as reason:
-        return replace(result, reason=reason)
+        return Result(item, code, value, shown, reason=reason)
     limits = critical.limits_for(code.analyte.analyte_id, subject, table)
-    return _flagged(replace(result, range=found, reason=missing), value, limits)
+    if limits and (side := _beyond(value, limits.low, limits.high)):
+        flag = Flag.CRITICAL_LOW if side < 0 else Flag.CRITICAL_HIGH
+        return Result(item, code, value, shown, found, flag, limits.source)
+    if found is None:
+        return Result(item, code, value, shown, reason=missing)
+    return Result(item, code, value, shown, found, _FLAGS[_beyond(value, found.low, found.high)])
 
 
 def _test(loinc: Sequence[str]) -> qualitative.Test | None:
@@ -207,17 +213,6 @@ def _range(
         return ranges.built_in(code.analyte, subject), None
     except reasons.NoRange as missing:
         return None, missing
-
-
-def _flagged(result: Result, value: Decimal, limits: critical.Limits | None) -> Result:
-    """Return the result with its flag; critical limits go before the range."""
-    if limits and (side := _beyond(value, limits.low, limits.high)):
-        flag = Flag.CRITICAL_LOW if side < 0 else Flag.CRITICAL_HIGH
-        return replace(result, flag=flag, critical_source=limits.source, reason=None)
-    if result.range is None:
-        return result
-    side = _beyond(value, result.range.low, result.range.high)
-    return replace(result, flag={-1: Flag.LOW, 0: Flag.NORMAL, 1: Flag.HIGH}[side])
 
 
 def _beyond(value: Decimal, low: Decimal | None, high: Decimal | None) -> int:
