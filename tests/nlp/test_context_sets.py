@@ -117,12 +117,24 @@ def test_what_stands_under_a_heading_of_doubt_or_watch_is_not_there(
         ("We will start metformin for diabetes.", "diabetes"),
         ("继续口服阿司匹林。", "阿司匹林"),
         ("We will continue aspirin.", "aspirin"),
+        ("We will increase her lisinopril to 40 mg.", "lisinopril"),
+        ("Ibuprofen 800 mg twice daily as needed.", "Ibuprofen"),
+        ("Follow up with me for asthma.", "asthma"),
     ],
 )
 def test_disease_that_is_there_and_medicine_that_is_taken_are_not_planned(
     text: str, written: str
 ) -> None:
     assert the(text, written).said.certainty is Certainty.AFFIRMED
+
+
+def test_medicine_to_be_stopped_is_over_and_not_planned() -> None:
+    said = the("I advised the patient to discontinue ibuprofen.", "ibuprofen").said
+    assert (said.historical, said.planned) == (True, False)
+
+
+def test_what_is_not_apparent_is_denied() -> None:
+    assert the("Patient in no apparent distress.", "distress").said.certainty is Certainty.NEGATED
 
 
 @pytest.mark.parametrize(
