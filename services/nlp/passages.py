@@ -12,7 +12,7 @@ SENTENCE_CHARS_MAX = 2_000
 """A longer run without an end is cut: context that far apart means nothing."""
 
 END = re.compile(
-    r"[。！？!?；]+[”’」』）)\"']*"
+    r"(?:[。！？；]|[!?](?![A-Za-z]))+[”’」』）)\"']*"  # not of "?stroke"
     r"|;"
     r"|(?<!\b[A-Z])(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bvs)(?<!\.[A-Za-z])\.(?=\s|$)"
     r"|(?<=\.[A-Za-z])\.(?=\s{1,4}[A-Z]|$)"

@@ -120,6 +120,8 @@ def test_what_stands_under_a_heading_of_doubt_or_watch_is_not_there(
         ("We will increase her lisinopril to 40 mg.", "lisinopril"),
         ("Ibuprofen 800 mg twice daily as needed.", "Ibuprofen"),
         ("Follow up with me for asthma.", "asthma"),
+        ("Takes citalopram 10 mg once daily for depression.", "depression"),
+        ("His mother has described a cough.", "cough"),
     ],
 )
 def test_disease_that_is_there_and_medicine_that_is_taken_are_not_planned(
@@ -131,6 +133,11 @@ def test_disease_that_is_there_and_medicine_that_is_taken_are_not_planned(
 def test_medicine_to_be_stopped_is_over_and_not_planned() -> None:
     said = the("I advised the patient to discontinue ibuprofen.", "ibuprofen").said
     assert (said.historical, said.planned) == (True, False)
+
+
+def test_question_mark_right_before_a_name_doubts_that_name() -> None:
+    found = {each.written: each.said.certainty for each in mentions("Gout, ?stroke and fever.")}
+    assert (found["Gout"], found["stroke"]) == (Certainty.AFFIRMED, Certainty.UNCERTAIN)
 
 
 def test_what_is_not_apparent_is_denied() -> None:
