@@ -12,7 +12,7 @@ import pytest
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.kernel.errors import InvalidInput
-from services.labs import panel
+from services.labs import panel, worker
 from services.labs.findings import findings
 from services.labs.rules import engine, examples, heading, schema
 from services.labs.rules.model import Rule
@@ -244,6 +244,17 @@ def test_an_owner_replaces_a_threshold_by_name() -> None:
     for wrong in ("[electrolytes]\nk_sever = 6", "[no_topic]\nx = 1", "[a]\nb = 'c'", "= ="):
         with pytest.raises(InvalidInput):
             engine.load(heading.thresholds(wrong, "hospital.toml"))
+
+
+@pytest.mark.requirement("DX-LAB-14")
+def test_each_tenant_has_its_own_thresholds(tmp_path: Path) -> None:
+    (tmp_path / "north.toml").write_text("[electrolytes]\nk_severe = 6.2\n", "utf-8")
+    own = worker.read_rules(tmp_path)
+    assert set(own) == {"north"} and not worker.read_rules(None)
+    part = panel.LabPart(panel.Subject("male", 50.0), ())
+    assert not findings(part, rules=own["north"]).risks
+    topic = next(t for t in own["north"].topics if t.topic == "electrolytes")
+    assert topic.thresholds["k_severe"].value == 6.2
 
 
 @pytest.mark.requirement("DX-LAB-14")
