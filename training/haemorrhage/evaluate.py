@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "deploy" / "triton" / "models"
 PAGE = ROOT / "docs" / "imaging" / "haemorrhage.md"
 WORDS = Path(__file__).with_name("card_words.json")
-VERSION = "2.0.0"
+VERSION = "2.1.0"
 ECE_BINS = 10
 
 

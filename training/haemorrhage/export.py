@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from services.imaging.haemorrhage.frame import COLUMNS, ROWS
 from services.imaging.haemorrhage.names import INPUT, MAP, PROBABILITY
+from training.haemorrhage.dense import Dense
 from training.haemorrhage.exported import VERSION, session
 from training.haemorrhage.network import ROOM, Backbone, Reader, measured
 from training.haemorrhage.pooled import LIMIT, Linear, pooled
@@ -89,10 +90,11 @@ model_warmup [
 
 @dataclass(frozen=True)
 class Mix:
-    """How the reader's and the layer's logits make a probability, for each of the 7 outputs."""
+    """How the parts' logits make a probability, for each of the 7 outputs."""
 
-    reader_spread: list[float]
-    layer_spread: list[float]
+    spreads: list[list[float]]
+    """Of the reader, the layer and the dense networks."""
+
     scale: list[float]
     shift: list[float]
 
@@ -112,17 +114,17 @@ class Layer(nn.Module):
 
 
 class Whole(nn.Module):
-    """Backbone, measures, the mean of several readers that each see both sides, and the layer.
+    """Backbone, measures, the mean of several readers that each see both sides, layer, dense part.
 
     Each part is divided by its spread over the folds; the sum is calibrated.
     """
 
-    def __init__(self, readers: list[Reader], linear: Linear, mix: Mix) -> None:
+    def __init__(self, readers: list[Reader], linear: Linear, dense: Dense, mix: Mix) -> None:
         super().__init__()
         self.backbone = Backbone()
         self.readers = nn.ModuleList(readers)
-        self.layer = Layer(linear)
-        for name in ("reader_spread", "layer_spread", "scale", "shift"):
+        self.layer, self.dense = Layer(linear), dense
+        for name in ("spreads", "scale", "shift"):
             self.register_buffer(name, torch.tensor(getattr(mix, name)))
 
     def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,16 +143,17 @@ class Whole(nn.Module):
             other, second = reader(*ways[1], cells.flip(3))
             logits, heat = logits + one + other, heat + first + second.flip(3)
         count = 2.0 * len(self.readers)
-        layer = self.layer(pooled(*ways[0], cells))
-        both = logits / count / self.reader_spread + layer / self.layer_spread
-        probability = torch.sigmoid(both * self.scale + self.shift)
+        whole = pooled(*ways[0], cells)
+        parts = torch.stack([logits / count, self.layer(whole), self.dense(whole)], 1)
+        summed = (parts / self.spreads).sum(1)
+        probability = torch.sigmoid(summed * self.scale + self.shift)
         room = (cells[:, 1:2] > ROOM).float()
         return probability, torch.sigmoid(heat / count) * room
 
 
-def write(readers: list[Reader], linear: Linear, mix: Mix, folder: Path) -> None:
+def write(readers: list[Reader], linear: Linear, dense: Dense, mix: Mix, folder: Path) -> None:
     """Write config.pbtxt and the ONNX file; check that it gives the network's numbers."""
-    model = Whole([reader.eval() for reader in readers], linear, mix).eval()
+    model = Whole([reader.eval() for reader in readers], linear, dense, mix).eval()
     target = folder / VERSION / "model.onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(1)

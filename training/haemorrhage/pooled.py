@@ -78,23 +78,28 @@ def stored(store: Store, batch: int = 64) -> Singles:
     return made
 
 
+def weights(store: Store, slices: Slices, rows: Ints) -> tuple[Ints, Floats]:
+    """Return every entry of these slices, and how much it counts."""
+    held = np.flatnonzero(np.isin(store.row, rows))
+    row = store.row[held]
+    weight = np.where(slices.labels[row, 0] == 1, REAL_WEIGHT, 1.0)
+    weight *= np.where(held < len(slices.images), 1.0, VARIED_WEIGHT)
+    weight /= np.sqrt(np.bincount(slices.patient[row])[slices.patient[row]])
+    return held, np.asarray(weight / weight.mean())
+
+
 def fit(store: Store, slices: Slices, found: Singles, rows: Ints) -> Linear:
     """Return the layer with the least weighted squares on every entry of these slices."""
-    held = np.isin(store.row, rows)
-    row = store.row[held]
+    held, weight = weights(store, slices, rows)
     middle = found[held].mean(axis=0, dtype=np.float64)
     spread = found[held].std(axis=0, dtype=np.float64) + 1e-3
     seen = _standard(found[held], middle, spread)
-    weight = np.where(slices.labels[row, 0] == 1, REAL_WEIGHT, 1.0)
-    weight *= np.where(np.flatnonzero(held) < len(slices.images), 1.0, VARIED_WEIGHT)
-    weight /= np.sqrt(np.bincount(slices.patient[row])[slices.patient[row]])
-    weight /= weight.mean()
     shrunk = np.full(seen.shape[1], SHRINKAGE)
     shrunk[-1] = 1e-3
     weighted = seen * weight[:, None]
     wanted = np.asarray(store.labels[held], np.float64)
-    weights = np.linalg.solve(weighted.T @ seen + np.diag(shrunk), weighted.T @ wanted)
-    return Linear(middle, spread, weights)
+    solved = np.linalg.solve(weighted.T @ seen + np.diag(shrunk), weighted.T @ wanted)
+    return Linear(middle, spread, solved)
 
 
 def _both(maps: Tensor, mirrored: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from services.imaging.haemorrhage import brain
 from services.imaging.haemorrhage.frame import Frame
 from services.imaging.haemorrhage.names import MODEL
-from training.haemorrhage import data, export, features, figures, fit, pooled
+from training.haemorrhage import data, dense, export, features, figures, fit, pooled
 from training.haemorrhage.network import MEASURED, ROOM, Reader, measured
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,30 +55,34 @@ def main() -> None:
     fold = data.folds(slices, FOLDS, FOLD_SEED)
     readers, read, maps = cross_validate(store, slices, fold, arguments.work, arguments.folds)
     found = _pooled(arguments.work, store, arguments.keep)
-    layer = layer_across_folds(store, slices, found, fold, arguments.folds)
+    layer, networks = whole_across_folds(store, slices, found, fold, arguments.folds)
     fold = np.where(fold < arguments.folds, fold, -1)
     done = fold >= 0
-    spreads = [part[done].std(axis=0) for part in (read, layer)]
-    logits = read / spreads[0] + layer / spreads[1]
+    spreads = [part[done].std(axis=0) for part in (read, layer, networks)]
+    logits = read / spreads[0] + layer / spreads[1] + networks / spreads[2]
     scales = [figures.platt(logits[done, at], slices.labels[done, at]) for at in range(7)]
     np.savez(
         arguments.work / "out_of_fold.npz",
         logits=logits,
-        read=read,
-        layer=layer,
+        parts=np.stack([read, layer, networks]),
         maps=maps,
         fold=fold,
         scales=np.array(scales),
         cpu_s=np.array([stored - began, time.process_time() - stored]),
     )
     mix = export.Mix(
-        spreads[0].tolist(),
-        spreads[1].tolist(),
+        [part.tolist() for part in spreads],
         [scale for scale, _ in scales],
         [shift for _, shift in scales],
     )
-    linear = pooled.fit(store, slices, found, np.arange(len(fold)))
-    export.write(readers, linear, mix, arguments.models / MODEL)
+    every = np.arange(len(fold))
+    export.write(
+        readers,
+        pooled.fit(store, slices, found, every),
+        _dense(store, slices, found, every),
+        mix,
+        arguments.models / MODEL,
+    )
     print(f"CPU: {time.process_time() - began:.0f} s, of it features {stored - began:.0f} s")
 
 
@@ -100,21 +104,36 @@ def cross_validate(
     return readers, logits, np.where(room, maps, np.float16(-12.0))
 
 
-def layer_across_folds(
+def whole_across_folds(
     store: features.Store,
     slices: data.Slices,
     found: pooled.Singles,
     fold: npt.NDArray[np.int64],
     count: int,
-) -> npt.NDArray[np.float64]:
-    """Return the linear layer's logits (n, 7) of patients new to it."""
-    logits = np.zeros((len(fold), 7))
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return logits (n, 7) of patients new to the linear layer and to the dense networks."""
+    layer, networks = np.zeros((len(fold), 7)), np.zeros((len(fold), 7))
     for number in range(count):
-        linear = pooled.fit(store, slices, found, np.flatnonzero(fold != number))
-        logits[fold == number] = linear.logits(found[np.flatnonzero(fold == number)])
-    value = figures.auc(slices.labels[fold < count, 0], logits[fold < count, 0])
-    print(f"layer: AUC per slice {value:.3f}", flush=True)
-    return logits
+        others, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        layer[held] = pooled.fit(store, slices, found, others).logits(found[held])
+        trained = _dense(store, slices, found, others)
+        with torch.no_grad():
+            networks[held] = trained(torch.from_numpy(found[held])).numpy()
+    for name, part in (("layer", layer), ("dense", networks)):
+        value = figures.auc(slices.labels[fold < count, 0], part[fold < count, 0])
+        print(f"{name}: AUC per slice {value:.3f}", flush=True)
+    return layer, networks
+
+
+def _dense(
+    store: features.Store,
+    slices: data.Slices,
+    found: pooled.Singles,
+    rows: npt.NDArray[np.int64],
+) -> dense.Dense:
+    """Return the dense networks trained on these slices' entries."""
+    held, weight = pooled.weights(store, slices, rows)
+    return dense.train(found[held], np.asarray(store.labels[held], np.float64), weight)
 
 
 def _pooled(work: Path, store: features.Store, keep: bool) -> pooled.Singles:
