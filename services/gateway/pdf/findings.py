@@ -88,7 +88,9 @@ def _measured(observation: Json) -> list[str]:
         beside = SAID_BESIDE.intersection(codes(part["code"])) and not (either and not lines)
         if "valueQuantity" not in part or beside or _is_chance(part):
             continue
-        within = next((e["valueRange"] for e in part.get("extension", []) if "valueRange" in e), {})
+        within: Json = next(
+            (e["valueRange"] for e in part.get("extension", []) if "valueRange" in e), {}
+        )
         ends = f" ({written(within['low'])}–{written(within['high'])})" if within else ""
         lines.append(f"{_name(part)} {shown(part['valueQuantity'])}{ends}")
     return lines

@@ -11,6 +11,7 @@ from typing import Any
 
 from services.gateway.fhir.submission import describe
 from services.gateway.signing import REVIEW_TAG
+from services.gateway.web.facts import NOT_DETECTED, PRESENT, facts_of, quantity
 from services.gateway.web.laboratory import Result, laboratory
 from services.gateway.web.notes import Note, Sentence, notes
 
@@ -19,7 +20,6 @@ Json = Mapping[str, Any]
 EXTENSION = "urn:dxmesh:fhir:StructureDefinition:"
 BLOBS = "urn:dxmesh:blob"
 CRITICAL = frozenset({"HH", "LL"})
-NOT_DETECTED, PRESENT = "260415000", "52101004"
 ACTIONABLE_1 = "RID49480"
 """RadLex: ACR actionable finding category 1."""
 
@@ -200,15 +200,6 @@ def extensions(resource: Json, name: str) -> list[Json]:
     return [e for e in resource.get("extension", []) if e.get("url") == EXTENSION + name]
 
 
-def quantity(value: Json) -> str:
-    """Return a Quantity as people write it, digit for digit."""
-    number = value.get("value", "")
-    written = getattr(number, "written", number)
-    unit = value.get("unit", value.get("code", ""))
-    unit = "" if unit == "1" else unit
-    return f"{value.get('comparator', '')}{written} {unit}".strip()
-
-
 def _finding(
     number: int, resource: Json, devices: Mapping[str, tuple[str, str]], images: list[Image]
 ) -> Finding:
@@ -229,7 +220,7 @@ def _finding(
         kind=_kind(resource),
         title=_title(resource),
         text=" ".join(note["text"] for note in resource.get("note", [])),
-        facts=_facts(resource) if _kind(resource) == "imaging" else [],
+        facts=facts_of(resource) if _kind(resource) == "imaging" else [],
         model_name=name,
         model_version=version,
         image=drawn_on,
@@ -259,23 +250,6 @@ def _title(resource: Json) -> str:
     if kind == "notes":
         return name
     return str(value or name)
-
-
-def _facts(resource: Json) -> list[tuple[str, str]]:
-    facts: list[tuple[str, str]] = []
-    for component in resource.get("component", []):
-        concept = component.get("valueCodeableConcept", {})
-        code = component.get("code", {})
-        name = code.get("text") or next((c.get("display") for c in code.get("coding", [])), "")
-        if {NOT_DETECTED, PRESENT} & {str(c.get("code")) for c in concept.get("coding", [])}:
-            continue  # the title says so
-        coded = next((c.get("display") for c in concept.get("coding", [])), "")
-        value = concept.get("text") or coded
-        if "valueQuantity" in component:
-            value = quantity(component["valueQuantity"])
-        if name and value:
-            facts.append((str(name), str(value)))
-    return facts
 
 
 def is_urgent(resource: Json) -> bool:

@@ -55,7 +55,7 @@ async def cases(call: Call, found: Sequence[Case]) -> list[Case]:
     ]
 
 
-async def bundle(call: Call, content: Json) -> Json:
+async def bundle(call: Call, content: dict[str, Any]) -> dict[str, Any]:
     """Return a composed version without what may not be shown of it.
 
     Key images are pictures of the studies: they go where one of those may not be seen.
