@@ -2,5 +2,5 @@
 
 Analysis zone. Consumes `part.labs`; publishes `finding.labs`; answers `LabsService`; calls
 nobody. Pure: `tables analytes units reasons panel lenient ranges critical qualitative interpret
-scores acid_base acid_base_gaps rules findings`. Edges: `worker`, `service`.
+scores blood_gas blood_gas_gaps rules findings`. Edges: `worker`, `service`.
 """

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from services.labs import acid_base
-from services.labs.acid_base_gaps import Gas, Reading
+from services.labs import blood_gas
+from services.labs.blood_gas_gaps import Gas, Reading
 from services.labs.interpret import Flag, Result
 from services.labs.panel import Subject
 from services.labs.rules.model import Derived
@@ -221,7 +221,7 @@ def _gas(facts: Facts) -> Reading | None:
         return None
     named = ("hco3", "na", "cl", "albumin", "glucose", "urea", "osmolality")
     near = {name: _near(facts, name, "ph") for name in named}
-    return acid_base.read(Gas(ph, pco2, **near))
+    return blood_gas.read(Gas(ph, pco2, **near))
 
 
 GAS_APART_H = 6.0

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.labs import acid_base
-from services.labs.acid_base_gaps import Gas
+from services.labs import blood_gas
+from services.labs.blood_gas_gaps import Gas
 
 DISORDERS = frozenset(
     ("metabolic-acidosis", "metabolic-alkalosis", "respiratory-acidosis", "respiratory-alkalosis")
@@ -35,28 +35,28 @@ DISORDERS = frozenset(
     ],
 )
 def test_disorders_are_named(gas: Gas, disorders: set[str], more: set[str]) -> None:
-    found = acid_base.read(gas).findings
+    found = blood_gas.read(gas).findings
     assert found & DISORDERS == disorders
     assert more <= found
 
 
 @pytest.mark.requirement("DX-LAB-15")
 def test_values_that_do_not_fit_together_are_not_interpreted() -> None:
-    found = acid_base.read(Gas(7.30, 80, 10))
+    found = blood_gas.read(Gas(7.30, 80, 10))
     assert found.findings == {"inconsistent"} and "Henderson" in found.text_en
 
 
 @pytest.mark.requirement("DX-LAB-15")
 def test_low_albumin_hides_a_gap() -> None:
-    hidden = acid_base.read(Gas(7.30, 31, 15, 138, 108))
-    shown = acid_base.read(Gas(7.30, 31, 15, 138, 108, albumin=20))
+    hidden = blood_gas.read(Gas(7.30, 31, 15, 138, 108))
+    shown = blood_gas.read(Gas(7.30, 31, 15, 138, 108, albumin=20))
     assert "high-gap-acidosis" not in hidden.findings
     assert "high-gap-acidosis" in shown.findings and "albumin" in shown.used
 
 
 @pytest.mark.requirement("DX-LAB-15")
 def test_a_high_osmolal_gap_is_said() -> None:
-    found = acid_base.read(Gas(7.10, 18, 5.5, 140, 100, glucose=6, urea=5, osmolality=340))
+    found = blood_gas.read(Gas(7.10, 18, 5.5, 140, 100, glucose=6, urea=5, osmolality=340))
     assert "osmolal-gap" in found.findings and "49" in found.text_en
 
 
@@ -70,11 +70,11 @@ def test_a_high_osmolal_gap_is_said() -> None:
 def test_no_values_crash_the_reading(
     ph: float, pco2: float, hco3: float | None, na: float | None, cl: float | None
 ) -> None:
-    found = acid_base.read(Gas(ph, pco2, hco3, na, cl))
+    found = blood_gas.read(Gas(ph, pco2, hco3, na, cl))
     assert len(found.steps_en) == len(found.steps_zh)
 
 
 @given(st.floats(6.8, 7.8), st.floats(10, 120))
 def test_a_computed_bicarbonate_always_fits(ph: float, pco2: float) -> None:
-    hco3 = acid_base.bicarbonate(ph, pco2)
-    assert "inconsistent" not in acid_base.read(Gas(ph, pco2, hco3)).findings
+    hco3 = blood_gas.bicarbonate(ph, pco2)
+    assert "inconsistent" not in blood_gas.read(Gas(ph, pco2, hco3)).findings

@@ -2,14 +2,14 @@
 
 Source: Berend K, de Vries APJ, Gans ROB. Physiological approach to assessment of acid-base
 disturbances. N Engl J Med 2014;371:1434, https://doi.org/10.1056/NEJMra1003327. The gaps are
-in `acid_base_gaps`.
+in `blood_gas_gaps`.
 """
 
 from __future__ import annotations
 
 from math import log10
 
-from services.labs.acid_base_gaps import Gas, Reading, read_gaps
+from services.labs.blood_gas_gaps import Gas, Reading, read_gaps
 
 PH = (7.35, 7.45)
 PCO2 = (35.0, 45.0)
