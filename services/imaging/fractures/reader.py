@@ -8,7 +8,7 @@ from typing import Any
 
 from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 
-from services.imaging.fractures import characterise, detect, prepare, quality
+from services.imaging.fractures import characterise, detect, prepare, quality, sites
 from services.imaging.fractures.detect import Seen
 from services.imaging.reading import Ask, Context, Reading, statement
 from services.imaging.reading import quality as property_of
@@ -55,7 +55,7 @@ class FractureReader:
             function=self.function,
             probability=seen.probability,
             operating_point=points.image,  # that of `probability`; boxes are chosen already
-            qualities=_qualities(seen),
+            qualities=_qualities(radiograph, seen),
             statements=_statements(source, seen, len(lesions), points, context, card),
             looked_for=[FRACTURE_OF_BONE],
         )
@@ -71,8 +71,13 @@ def operating_points(card: Mapping[str, Any], options: Mapping[str, Any]) -> Poi
     )
 
 
-def _qualities(seen: Seen) -> list[pb.Quality]:
-    parts = characterise.parts(seen)
+def _qualities(radiograph: Radiograph, seen: Seen) -> list[pb.Quality]:
+    """Return what the image shows; its part of the body only where the header states none.
+
+    The header's is the site of the finding, and `fractures-part-differs` says when the network
+    sees another: two names of a part side by side would leave the reader to choose.
+    """
+    parts = {} if sites.stated(radiograph.body_part) else characterise.parts(seen)
     shown = [property_of("body-part", part, chance) for part, chance in parts.items()]
     return shown + characterise.hardware(seen)
 
