@@ -55,7 +55,7 @@ class FractureReader:
             function=self.function,
             probability=seen.probability,
             operating_point=points.image,  # that of `probability`; boxes are chosen already
-            qualities=_qualities(radiograph, seen),
+            qualities=_qualities(source, seen),
             statements=_statements(source, seen, len(lesions), points, context, card),
             looked_for=[FRACTURE_OF_BONE],
         )
