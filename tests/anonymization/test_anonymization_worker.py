@@ -139,7 +139,7 @@ async def test_way_back_knows_uids_references_and_the_true_dates(
     ct_file: Callable[..., FileDataset],
     as_bytes: Callable[[FileDataset], bytes],
 ) -> None:
-    image = ct_file(FrameOfReferenceUID="1.2.3.77")
+    image = ct_file(FrameOfReferenceUID="1.2.3.77", ContentTime="101112.5")
     await send(mesh, await mesh.receive(bundle(NOTE, [POTASSIUM]), [[as_bytes(image)]]))
     identity = await mesh.store.get("demo", "case-1")
     (imaging,) = mesh.bus.published(subjects.PART_IMAGING)
