@@ -20,6 +20,10 @@ diagnosis: each says what results make likely, what argues against it, and what 
 {rules} rules in {topics} topics, each with an example that fits and one that does not, which the
 tests run.
 
+**Not yet checked:** statements, thresholds and most citations were written from knowledge of the
+sources; few of the sources were opened, and no clinician has reviewed them. A hospital's own
+specialists have to before it relies on them.
+
 ## How a rule is written
 
 | field | meaning |

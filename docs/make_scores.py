@@ -44,6 +44,9 @@ Made from `services/labs/data/scores/*.toml` and `score_inputs.tsv` by `python d
 {count} scores. dxmesh is not a certified medical device: each is for reference only, and a physician
 judges whether it applies.
 
+**Not yet checked:** the formulas are held to published or recomputed pairs, but most papers and links were
+cited from knowledge and not opened; the origin of each pair stands in `tests/labs/score_pairs.json`.
+
 ## How a score is computed
 
 - Each input is the **newest usable result**; several that times do not tell apart are not chosen from.
