@@ -12,7 +12,11 @@ from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
 from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 from dxmesh.imaging.v1.imaging_service_pb2 import ExplainCaseResponse, ListModelsResponse
-from dxmesh.ingest.v1.ingest_service_pb2 import StoreInstancesResponse, SubmitCaseResponse
+from dxmesh.ingest.v1.ingest_service_pb2 import (
+    StoreFilesResponse,
+    StoreInstancesResponse,
+    SubmitCaseResponse,
+)
 from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -60,7 +64,7 @@ class Peers(Protocol):
 
     async def store_files(
         self, tenant: str, files: Sequence[tuple[str, Sequence[bytes]]]
-    ) -> StoreInstancesResponse:
+    ) -> StoreFilesResponse:
         """Hand several small DICOM files to ingest, each with its label."""
 
     async def reidentify(self, tenant: str, case_id: str) -> ReidentifyResponse:

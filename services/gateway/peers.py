@@ -46,10 +46,10 @@ class GrpcPeers:
             name: rpc.connect(address, settings) for name, address in addresses.items() if address
         }
         self._ingest = IngestServiceStub(self._channels["ingest"])
-        self._store_files: Callable[..., Awaitable[ingest_pb.StoreInstancesResponse]]
+        self._store_files: Callable[..., Awaitable[ingest_pb.StoreFilesResponse]]
         self._store_files = self._channels["ingest"].unary_unary(  # takes what is encoded
             f"/{ingest_pb.DESCRIPTOR.services_by_name['IngestService'].full_name}/StoreFiles",
-            response_deserializer=ingest_pb.StoreInstancesResponse.FromString,
+            response_deserializer=ingest_pb.StoreFilesResponse.FromString,
         )
         self._anonymization = AnonymizationServiceStub(self._channels["anonymization"])
         self._reporting = ReportingServiceStub(self._channels["reporting"])
@@ -105,7 +105,7 @@ class GrpcPeers:
 
     async def store_files(
         self, tenant: str, files: Sequence[grouped.File]
-    ) -> ingest_pb.StoreInstancesResponse:
+    ) -> ingest_pb.StoreFilesResponse:
         """Hand several small DICOM files to ingest, each with its label; see the proto."""
         return await rpc.call(
             self._store_files, grouped.encoded(tenant, files), timeout_s=self._upload_s

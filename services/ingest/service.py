@@ -71,12 +71,12 @@ class IngestService(rpc_pb.IngestServiceServicer):
 
     async def StoreFiles(
         self, request: pb.StoreFilesRequest, context: object
-    ) -> pb.StoreInstancesResponse:
+    ) -> pb.StoreFilesResponse:
         """Keep small DICOM files together; each refused one is named."""
         tenant = checked(request.tenant)
         if not 0 < len(request.files) <= FILES_MAX:
             raise InvalidInput(f"1 to {FILES_MAX} files are needed", reason="FILES")
-        answer = pb.StoreInstancesResponse()
+        answer = pb.StoreFilesResponse()
         limit = self._settings.instance_bytes_max
         labels = [each.label for each in request.files]
         with telemetry.step("ingest.store"):
@@ -182,7 +182,9 @@ def _fill(pieces: Iterable[bytes], spool: Spool) -> None:
     spool.finish()
 
 
-def _refuse(answer: pb.StoreInstancesResponse, source: str, error: MeshError) -> None:
+def _refuse(
+    answer: pb.StoreInstancesResponse | pb.StoreFilesResponse, source: str, error: MeshError
+) -> None:
     name = source if len(source) <= SOURCE_CHARS_MAX else f"…{source[-SOURCE_CHARS_MAX + 1 :]}"
     plain = "".join(char if char.isprintable() else "\ufffd" for char in name)
     answer.problems.append(IntakeProblem(source=plain, reason=error.reason, message=error.message))

@@ -12,6 +12,7 @@ from dxmesh.imaging.v1.imaging_service_pb2 import ExplainCaseResponse, ListModel
 from dxmesh.ingest.v1.ingest_service_pb2 import (
     StoredInstance,
     StoreFilesRequest,
+    StoreFilesResponse,
     StoreInstancesResponse,
     SubmitCaseResponse,
 )
@@ -86,14 +87,15 @@ class FakePeers:
 
     async def store_files(
         self, tenant: str, files: Sequence[tuple[str, Sequence[bytes]]]
-    ) -> StoreInstancesResponse:
+    ) -> StoreFilesResponse:
         async def whole(content: bytes) -> AsyncIterator[bytes]:
             yield content
 
-        answer = StoreInstancesResponse()
+        answer = StoreFilesResponse()
         for file in StoreFilesRequest.FromString(encoded(tenant, files)).files:
             each = await self.store(tenant, "application/dicom", file.label, whole(file.content))
-            answer.MergeFrom(each)
+            answer.stored.extend(each.stored)
+            answer.problems.extend(each.problems)
         return answer
 
     async def reidentify(self, tenant: str, case_id: str) -> ReidentifyResponse:

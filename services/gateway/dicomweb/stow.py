@@ -16,7 +16,11 @@ from types import TracebackType
 from typing import Any
 
 import orjson
-from dxmesh.ingest.v1.ingest_service_pb2 import StoredInstance, StoreInstancesResponse
+from dxmesh.ingest.v1.ingest_service_pb2 import (
+    StoredInstance,
+    StoreFilesResponse,
+    StoreInstancesResponse,
+)
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 from starlette.responses import Response
 
@@ -27,6 +31,9 @@ from services.gateway.fhir.answers import media_ranges
 from services.gateway.fhir.outcome import UnsupportedMediaType
 from services.kernel import fhir, rpc
 from services.kernel.errors import InvalidInput, MeshError, TooLarge, Violation
+
+Kept = StoreInstancesResponse | StoreFilesResponse
+"""What ingest says of a part alone, and of a group."""
 
 DICOM, DICOM_JSON = "application/dicom", "application/dicom+json"
 KINDS = {
@@ -59,7 +66,7 @@ class Stowed:
         problem = IntakeProblem(source=label, reason=error.reason, message=error.message)
         self.problems.append(problem)
 
-    def take(self, answer: StoreInstancesResponse) -> None:
+    def take(self, answer: Kept) -> None:
         """Note what ingest stored; an instance of another study is not of this request."""
         self.problems.extend(answer.problems)
         for instance in answer.stored:
@@ -82,7 +89,7 @@ class Ahead:
         self._stowed = stowed
         self._group: list[File] = []
         self._bytes = 0
-        self._under_way: deque[tuple[list[str], asyncio.Task[StoreInstancesResponse]]] = deque()
+        self._under_way: deque[tuple[list[str], asyncio.Task[Kept]]] = deque()
 
     async def __aenter__(self) -> Ahead:
         return self
@@ -129,9 +136,7 @@ class Ahead:
             sending = self._call.gateway.peers.store_files(self._call.tenant, group)
             await self._send([label for label, _ in group], sending)
 
-    async def _send(
-        self, labels: list[str], sending: Coroutine[Any, Any, StoreInstancesResponse]
-    ) -> None:
+    async def _send(self, labels: list[str], sending: Coroutine[Any, Any, Kept]) -> None:
         self._under_way.append((labels, asyncio.ensure_future(sending)))
         await self._settle(AT_ONCE - 1)
 

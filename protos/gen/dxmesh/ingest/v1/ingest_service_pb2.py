@@ -27,7 +27,7 @@ from dxmesh.ingest.v1 import intake_manifest_pb2 as dxmesh_dot_ingest_dot_v1_dot
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dxmesh/ingest/v1/ingest_service.proto\x12\x10\x64xmesh.ingest.v1\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a&dxmesh/ingest/v1/intake_manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\rContentHeader\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x04 \x01(\t\"c\n\x15StoreInstancesRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.dxmesh.ingest.v1.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"R\n\x11StoreFilesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12-\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1e.dxmesh.ingest.v1.InstanceFile\".\n\x0cInstanceFile\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\x9d\x01\n\x0eStoredInstance\x12\x1a\n\x12study_instance_uid\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x15\n\rsop_class_uid\x18\x03 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x04 \x01(\t\x12\x11\n\tduplicate\x18\x05 \x01(\x08\x12\x0e\n\x06source\x18\x06 \x01(\t\"}\n\x16StoreInstancesResponse\x12\x30\n\x06stored\x18\x01 \x03(\x0b\x32 .dxmesh.ingest.v1.StoredInstance\x12\x31\n\x08problems\x18\x02 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\"_\n\x11SubmitCaseRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.dxmesh.ingest.v1.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xca\x01\n\x12SubmitCaseResponse\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x13\n\x0bsubject_key\x18\x03 \x01(\t\x12\x31\n\x08problems\x18\x04 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\x12\x31\n\raccepted_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xae\x02\n\rIngestService\x12\x65\n\x0eStoreInstances\x12\'.dxmesh.ingest.v1.StoreInstancesRequest\x1a(.dxmesh.ingest.v1.StoreInstancesResponse(\x01\x12[\n\nStoreFiles\x12#.dxmesh.ingest.v1.StoreFilesRequest\x1a(.dxmesh.ingest.v1.StoreInstancesResponse\x12Y\n\nSubmitCase\x12#.dxmesh.ingest.v1.SubmitCaseRequest\x1a$.dxmesh.ingest.v1.SubmitCaseResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dxmesh/ingest/v1/ingest_service.proto\x12\x10\x64xmesh.ingest.v1\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a&dxmesh/ingest/v1/intake_manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\rContentHeader\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x04 \x01(\t\"c\n\x15StoreInstancesRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.dxmesh.ingest.v1.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"R\n\x11StoreFilesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12-\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1e.dxmesh.ingest.v1.InstanceFile\".\n\x0cInstanceFile\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\x9d\x01\n\x0eStoredInstance\x12\x1a\n\x12study_instance_uid\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x15\n\rsop_class_uid\x18\x03 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x04 \x01(\t\x12\x11\n\tduplicate\x18\x05 \x01(\x08\x12\x0e\n\x06source\x18\x06 \x01(\t\"y\n\x12StoreFilesResponse\x12\x30\n\x06stored\x18\x01 \x03(\x0b\x32 .dxmesh.ingest.v1.StoredInstance\x12\x31\n\x08problems\x18\x02 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\"}\n\x16StoreInstancesResponse\x12\x30\n\x06stored\x18\x01 \x03(\x0b\x32 .dxmesh.ingest.v1.StoredInstance\x12\x31\n\x08problems\x18\x02 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\"_\n\x11SubmitCaseRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.dxmesh.ingest.v1.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xca\x01\n\x12SubmitCaseResponse\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x13\n\x0bsubject_key\x18\x03 \x01(\t\x12\x31\n\x08problems\x18\x04 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\x12\x31\n\raccepted_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xaa\x02\n\rIngestService\x12\x65\n\x0eStoreInstances\x12\'.dxmesh.ingest.v1.StoreInstancesRequest\x1a(.dxmesh.ingest.v1.StoreInstancesResponse(\x01\x12W\n\nStoreFiles\x12#.dxmesh.ingest.v1.StoreFilesRequest\x1a$.dxmesh.ingest.v1.StoreFilesResponse\x12Y\n\nSubmitCase\x12#.dxmesh.ingest.v1.SubmitCaseRequest\x1a$.dxmesh.ingest.v1.SubmitCaseResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,12 +44,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTANCEFILE']._serialized_end=491
   _globals['_STOREDINSTANCE']._serialized_start=494
   _globals['_STOREDINSTANCE']._serialized_end=651
-  _globals['_STOREINSTANCESRESPONSE']._serialized_start=653
-  _globals['_STOREINSTANCESRESPONSE']._serialized_end=778
-  _globals['_SUBMITCASEREQUEST']._serialized_start=780
-  _globals['_SUBMITCASEREQUEST']._serialized_end=875
-  _globals['_SUBMITCASERESPONSE']._serialized_start=878
-  _globals['_SUBMITCASERESPONSE']._serialized_end=1080
-  _globals['_INGESTSERVICE']._serialized_start=1083
-  _globals['_INGESTSERVICE']._serialized_end=1385
+  _globals['_STOREFILESRESPONSE']._serialized_start=653
+  _globals['_STOREFILESRESPONSE']._serialized_end=774
+  _globals['_STOREINSTANCESRESPONSE']._serialized_start=776
+  _globals['_STOREINSTANCESRESPONSE']._serialized_end=901
+  _globals['_SUBMITCASEREQUEST']._serialized_start=903
+  _globals['_SUBMITCASEREQUEST']._serialized_end=998
+  _globals['_SUBMITCASERESPONSE']._serialized_start=1001
+  _globals['_SUBMITCASERESPONSE']._serialized_end=1203
+  _globals['_INGESTSERVICE']._serialized_start=1206
+  _globals['_INGESTSERVICE']._serialized_end=1504
 # @@protoc_insertion_point(module_scope)

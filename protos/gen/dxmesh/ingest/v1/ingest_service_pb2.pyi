@@ -182,6 +182,36 @@ class StoredInstance(_message.Message):
 Global___StoredInstance: _TypeAlias = StoredInstance  # noqa: Y015
 
 @_typing.final
+class StoreFilesResponse(_message.Message):
+    """StoreFilesResponse says what was kept of a group and what was refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORED_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stored(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredInstance]:
+        """Kept."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[_intake_manifest_pb2.IntakeProblem]:
+        """Refused, by label."""
+
+    def __init__(
+        self,
+        *,
+        stored: _abc.Iterable[Global___StoredInstance] | None = ...,
+        problems: _abc.Iterable[_intake_manifest_pb2.IntakeProblem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["problems", b"problems", "stored", b"stored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreFilesResponse: _TypeAlias = StoreFilesResponse  # noqa: Y015
+
+@_typing.final
 class StoreInstancesResponse(_message.Message):
     """StoreInstancesResponse says what was kept and what was refused."""
 

@@ -43,7 +43,7 @@ class IngestServiceStub:
         self.StoreFiles = channel.unary_unary(
                 '/dxmesh.ingest.v1.IngestService/StoreFiles',
                 request_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreFilesRequest.SerializeToString,
-                response_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesResponse.FromString,
+                response_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreFilesResponse.FromString,
                 _registered_method=True)
         self.SubmitCase = channel.stream_unary(
                 '/dxmesh.ingest.v1.IngestService/SubmitCase',
@@ -91,7 +91,7 @@ def add_IngestServiceServicer_to_server(servicer, server):
             'StoreFiles': grpc.unary_unary_rpc_method_handler(
                     servicer.StoreFiles,
                     request_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreFilesRequest.FromString,
-                    response_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesResponse.SerializeToString,
+                    response_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreFilesResponse.SerializeToString,
             ),
             'SubmitCase': grpc.stream_unary_rpc_method_handler(
                     servicer.SubmitCase,
@@ -153,7 +153,7 @@ class IngestService:
             target,
             '/dxmesh.ingest.v1.IngestService/StoreFiles',
             dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreFilesRequest.SerializeToString,
-            dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreInstancesResponse.FromString,
+            dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.StoreFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,7 +37,7 @@ class IngestServiceStub:
     """StoreInstances keeps one DICOM file, or the files of one ZIP archive, until a
     case refers to them. First message: header; then the content in chunks.
     """
-    StoreFiles: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.StoreFilesRequest, _ingest_service_pb2.StoreInstancesResponse]
+    StoreFiles: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.StoreFilesRequest, _ingest_service_pb2.StoreFilesResponse]
     """StoreFiles keeps several DICOM files that fit one message together. A file that
     is refused is named by its label and leaves the others.
     """
@@ -55,7 +55,7 @@ class IngestServiceAsyncStub(IngestServiceStub):
     """StoreInstances keeps one DICOM file, or the files of one ZIP archive, until a
     case refers to them. First message: header; then the content in chunks.
     """
-    StoreFiles: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.StoreFilesRequest, _ingest_service_pb2.StoreInstancesResponse]  # type: ignore[assignment]
+    StoreFiles: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.StoreFilesRequest, _ingest_service_pb2.StoreFilesResponse]  # type: ignore[assignment]
     """StoreFiles keeps several DICOM files that fit one message together. A file that
     is refused is named by its label and leaves the others.
     """
@@ -82,7 +82,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _ingest_service_pb2.StoreFilesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_ingest_service_pb2.StoreInstancesResponse, _abc.Awaitable[_ingest_service_pb2.StoreInstancesResponse]]:
+    ) -> _typing.Union[_ingest_service_pb2.StoreFilesResponse, _abc.Awaitable[_ingest_service_pb2.StoreFilesResponse]]:
         """StoreFiles keeps several DICOM files that fit one message together. A file that
         is refused is named by its label and leaves the others.
         """
