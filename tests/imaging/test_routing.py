@@ -70,7 +70,7 @@ def headers(table: str) -> rules.RuleBook:
         (CHEST, volume(), "nodules"),
         (HEAD, volume(28, (5.0, 0.5, 0.5)), "haemorrhage"),
         (HAND, radiograph(), "fractures"),
-        (Facts(modality="SM"), SlideFiles(paths=(Path("x"),), format="dicom"), "pathology"),
+        (Facts(modality="SM"), SlideFiles(paths=(Path("x"),)), "pathology"),
     ],
 )
 def test_each_kind_of_image_has_its_one_reading(facts: Facts, source: object, reader: str) -> None:

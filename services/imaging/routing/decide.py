@@ -37,6 +37,9 @@ REASONS = {
 }
 """Reason of a "no" by the fact that made it, where the rule names none."""
 
+SHOWN_BY = {"even": ("smallest_gap_mm", "largest_gap_mm")}
+"""The numbers behind a yes or no, which say more than it does."""
+
 SIGNED = frozenset(("tilt_degrees", "lean_degrees"))
 """Angles whose size alone counts."""
 
@@ -124,9 +127,9 @@ def _refused(condition: Condition, said: Mapping[str, Known]) -> NotTaken:
     value = said.get(fact)
     shown = ", ".join(value) if isinstance(value, tuple) else value
     words = fact.removesuffix("_mm").replace("_", " ")
+    behind = {name: said[name] for name in SHOWN_BY.get(fact, ()) if said.get(name) is not None}
     return NotTaken(
         condition.message or f"the {words} of the series is not what this reading takes",
         condition.reason or REASONS.get(fact, f"{fact.upper()}_OUT_OF_RANGE"),
-        **{fact: "not stated" if shown is None else shown},
-        **condition.wanted(),
+        **behind or {fact: "not stated" if shown is None else shown, **condition.wanted()},
     )

@@ -19,14 +19,14 @@ TEXTS = frozenset(
     (
         *("source", "modality", "body_part", "view", "laterality", "kernel", "phase", "sex"),
         *("manufacturer", "model", "image_type", "description", "patient_position", "photometric"),
-        *("orientation", "unlike", "pixel_mm_from", "format"),
+        *("orientation", "unlike", "pixel_mm_from"),
     )
 )
 NUMBERS = frozenset(
     (
         *("age_years", "slices", "spacing_mm", "pixel_mm", "thickness_mm", "extent_mm"),
         *("tilt_degrees", "lean_degrees", "rows", "columns", "kvp", "exposure_mas"),
-        *("clipped_share", "bits_stored", "files"),
+        *("clipped_share", "bits_stored", "files", "smallest_gap_mm", "largest_gap_mm"),
     )
 )
 FLAGS = frozenset(("contrast", "even", "lossy", "burned_in_text"))
@@ -70,6 +70,8 @@ def _of_volume(volume: Volume) -> Mapping[str, Known]:
         "pixel_mm": volume.spacing_mm[2],
         "extent_mm": float(volume.slice_mm().sum()),
         "orientation": _orientation(volume),
+        "smallest_gap_mm": min(volume.gaps_mm, default=None),
+        "largest_gap_mm": max(volume.gaps_mm, default=None),
     }
 
 
