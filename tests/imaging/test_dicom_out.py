@@ -253,12 +253,14 @@ def test_axes_lie_along_and_across_a_lesion_and_in_space_where_slices_were_put(
         assert line.mean(axis=0) == pytest.approx([120, 230], abs=1)
 
     source = stack()
-    moved = source.source.positions_mm + np.array([0.0, 3.0, 0.0])
-    put = replace(source.source, positions_mm=moved)
+    offsets = np.full((len(source.source.hu), 2), [3.0, -2.0])
+    straight = replace(source.source, offsets_px=offsets)
     lesion = source.reading.lesions[0]
     [series] = collect([source])
-    drawn = axes.of_lesion(series, put, lesion)
-    assert {each.ValueType for each in drawn.values()} == {"SCOORD3D"}
+    drawn = axes.of_lesion(series, straight, lesion)
+    for name, plain in axes.of_lesion(series, source.source, lesion).items():
+        away = np.subtract(drawn[name].GraphicData, plain.GraphicData)  # column, row
+        assert away == pytest.approx([2.0, -3.0] * 2)
     assert axes.of_lesion(series, object(), lesion) == {}
 
 

@@ -2,7 +2,8 @@
 
 A viewer such as OHIF draws a measurement only where it says from which coordinates it was
 inferred (PS3.16 TID 320). Direction and middle come from the mask on the slice that shows the
-finding best, lengths are those that were measured. Pure.
+finding best, lengths are those that were measured. A straightened slice is its image moved
+within its plane, so a line on it lies on the image by that way less. Pure.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 from highdicom import sr
-from pydicom.dataset import Dataset
 from scipy.spatial import ConvexHull, QhullError
 
 from services.imaging.dicom_out.material import Series
-from services.imaging.dicom_out.segmentation import APART_MM
 from services.imaging.reading import Lesion
 from services.imaging.series.volume import Volume
 
@@ -24,25 +23,30 @@ CENTRE = 0.5
 """SCOORD counts from the corner of the first pixel, indices from its middle."""
 
 Floats = npt.NDArray[np.float64]
-Coordinates = sr.CoordinatesForMeasurement | sr.CoordinatesForMeasurement3D
 
 
-def of_lesion(series: Series, source: object, lesion: Lesion) -> dict[str, Coordinates]:
+def of_lesion(
+    series: Series, source: object, lesion: Lesion
+) -> dict[str, sr.CoordinatesForMeasurement]:
     """Return the line of each axis that was measured; none where no mask shows it."""
     if not isinstance(source, Volume):
         return {}
     ends = lines(lesion, (source.spacing_mm[1], source.spacing_mm[2]))
-    drawn = {name: _drawn(series, source, lesion.finding, line) for name, line in ends.items()}
+    moved = np.array(source.on_image(lesion.finding.place.slice_index))
+    drawn = {name: _drawn(series, lesion.finding, line - moved) for name, line in ends.items()}
     return {name: line for name, line in drawn.items() if line is not None}
 
 
-def middle(series: Series, source: object, finding: pb.Finding) -> Coordinates | None:
-    """Return the middle of a finding's box as a point; None on a slide, or without its image."""
+def middle(series: Series, finding: pb.Finding) -> sr.CoordinatesForMeasurement | None:
+    """Return the middle of a finding's box as a point; None on a slide, or without its image.
+
+    The box is in pixels of the stored image, on a straightened stack too.
+    """
     box = finding.place.box
     point = np.array([[(box.top + box.bottom) / 2, (box.left + box.right) / 2]]) - CENTRE
     if series.is_slide:
         return None
-    return _drawn(series, source, finding, point)
+    return _drawn(series, finding, point)
 
 
 def lines(lesion: Lesion, pixel_mm: tuple[float, float]) -> dict[str, Floats]:
@@ -101,36 +105,18 @@ def _widest(forth: Floats, aside: Floats, step: float) -> float:
     return max(widths, key=lambda n: (widths[n], -abs(n))) * step
 
 
-def _drawn(series: Series, source: object, finding: pb.Finding, line: Floats) -> Coordinates | None:
-    """Return a point or line on the finding's image, or in space where its slice was resampled."""
-    kind = "POINT" if len(line) == 1 else "POLYLINE"
+def _drawn(
+    series: Series, finding: pb.Finding, line: Floats
+) -> sr.CoordinatesForMeasurement | None:
+    """Return a point or line, in middles of the image's pixels, on the finding's image."""
     image = series.headers.get(finding.place.sop_instance_uid)
     if image is None:
         return None
-    if isinstance(source, Volume) and _resampled(source, finding, image):
-        frame_of_reference = str(image.get("FrameOfReferenceUID") or "")
-        if not frame_of_reference:
-            return None
-        slices = np.full((len(line), 1), float(finding.place.slice_index))
-        return sr.CoordinatesForMeasurement3D(
-            graphic_type=kind,
-            graphic_data=source.to_patient(np.hstack([slices, line])),
-            frame_of_reference_uid=frame_of_reference,
-        )
     frames = [finding.place.frame] if finding.place.frame else None
     return sr.CoordinatesForMeasurement(
-        graphic_type=kind,
+        graphic_type="POINT" if len(line) == 1 else "POLYLINE",
         graphic_data=line[:, ::-1] + CENTRE,
         source_image=sr.SourceImageForRegion(
             str(image.SOPClassUID), str(image.SOPInstanceUID), referenced_frame_numbers=frames
         ),
     )
-
-
-def _resampled(volume: Volume, finding: pb.Finding, image: Dataset) -> bool:
-    """Tell whether a slice does not lie where its image lies."""
-    number = finding.place.slice_index
-    stated = image.get("ImagePositionPatient")
-    if stated is None or not len(volume.positions_mm) or number >= len(volume.positions_mm):
-        return False
-    return bool(np.abs(volume.positions_mm[number] - np.array(stated, float)).max() > APART_MM)

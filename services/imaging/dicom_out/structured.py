@@ -213,7 +213,7 @@ def _answer(series: Series, one: ReadSource) -> Group:
     if one.reading.lesions:
         findings = [lesion.finding for lesion in one.reading.lesions]
         surest = max(findings, key=lambda finding: finding.probability)
-        where = axes.middle(series, one.source, surest)
+        where = axes.middle(series, surest)
         measured.append(_measurement("count", len(findings), "1", where))
     presence = []
     positive = bool(one.reading.lesions) or _suspected(answer)
@@ -263,7 +263,7 @@ def _measurements(finding: pb.Finding, without: Collection[str]) -> list[sr.Meas
 
 
 def _measurement(
-    name: str, value: float, ucum: str, where: axes.Coordinates | None = None
+    name: str, value: float, ucum: str, where: sr.CoordinatesForMeasurement | None = None
 ) -> sr.Measurement:
     return sr.Measurement(
         name=codes.concept(f"measure-{name}"),
