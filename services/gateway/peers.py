@@ -25,6 +25,8 @@ from services.kernel import fhir, rpc
 from services.kernel.errors import MeshError, Precondition
 
 HEALTH_S = 2.0
+GROUPS_AT_ONCE = 16
+"""Groups of small files under way to ingest from this process: each is up to 4 MiB, twice."""
 
 
 class GrpcPeers:
@@ -46,6 +48,7 @@ class GrpcPeers:
             name: rpc.connect(address, settings) for name, address in addresses.items() if address
         }
         self._ingest = IngestServiceStub(self._channels["ingest"])
+        self._groups = asyncio.Semaphore(GROUPS_AT_ONCE)
         self._store_files: Callable[..., Awaitable[ingest_pb.StoreFilesResponse]]
         self._store_files = self._channels["ingest"].unary_unary(  # takes what is encoded
             f"/{ingest_pb.DESCRIPTOR.services_by_name['IngestService'].full_name}/StoreFiles",
@@ -107,9 +110,9 @@ class GrpcPeers:
         self, tenant: str, files: Sequence[grouped.File]
     ) -> ingest_pb.StoreFilesResponse:
         """Hand several small DICOM files to ingest, each with its label; see the proto."""
-        return await rpc.call(
-            self._store_files, grouped.encoded(tenant, files), timeout_s=self._upload_s
-        )
+        async with self._groups:
+            encoded = grouped.encoded(tenant, files)
+            return await rpc.call(self._store_files, encoded, timeout_s=self._upload_s)
 
     async def reidentify(self, tenant: str, case_id: str) -> anonymization_pb.ReidentifyResponse:
         """Ask anonymization for the identity behind a case."""

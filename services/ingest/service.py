@@ -89,7 +89,7 @@ class IngestService(rpc_pb.IngestServiceServicer):
         for label, each in zip(labels, read, strict=True):
             outcome = next(kept) if isinstance(each, Arrived) else each
             if isinstance(outcome, pb.StoredInstance):
-                outcome.source = label
+                outcome.source = _plain(label)
                 answer.stored.append(outcome)
             else:
                 _refuse(answer, label, outcome)
@@ -156,7 +156,7 @@ class IngestService(rpc_pb.IngestServiceServicer):
             whole = spool.in_memory()
             content = spool if whole is None else whole
             kept = await self._intake.keep(tenant, Arrived(header, spool.sha256, content))
-            kept.source = label
+            kept.source = _plain(label)
             answer.stored.append(kept)
         except (UnusableInstance, OtherContent) as error:
             _refuse(answer, label, error)
@@ -185,9 +185,14 @@ def _fill(pieces: Iterable[bytes], spool: Spool) -> None:
 def _refuse(
     answer: pb.StoreInstancesResponse | pb.StoreFilesResponse, source: str, error: MeshError
 ) -> None:
+    problem = IntakeProblem(source=_plain(source), reason=error.reason, message=error.message)
+    answer.problems.append(problem)
+
+
+def _plain(source: str) -> str:
+    """Return a file's name for an answer: its end, printable; thousands must fit one message."""
     name = source if len(source) <= SOURCE_CHARS_MAX else f"…{source[-SOURCE_CHARS_MAX + 1 :]}"
-    plain = "".join(char if char.isprintable() else "\ufffd" for char in name)
-    answer.problems.append(IntakeProblem(source=plain, reason=error.reason, message=error.message))
+    return "".join(char if char.isprintable() else "\ufffd" for char in name)
 
 
 async def _header(messages: AsyncIterator[Message], kinds: tuple[str, ...]) -> pb.ContentHeader:

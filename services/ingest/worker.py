@@ -20,9 +20,10 @@ ATTEMPT_S = 3600.0
 """Age from which a submission that was not accepted is given up; a call ends far sooner."""
 SETTLED_S = 60.0
 """Age from which another process is not at work on a scope any more."""
-GIVEN_UP_S = KEEP_S + 8 * 86_400.0
-"""Age from which nothing can finish what a case took: the bus has forgotten the event and its dead
-letter, and a case takes an upload a week after its newest instance at the latest."""
+GIVEN_UP_S = 2 * KEEP_S + 8 * 86_400.0
+"""Age from which nothing can finish what a case took: the bus has forgotten the event and the dead
+letter, which may be laid when the event's own time ends; and a case takes an upload a week after
+its newest instance at the latest."""
 BATCH = 200
 
 
