@@ -229,7 +229,8 @@ def _observation(observation: Mapping[str, Json], signature: Signature) -> Resou
 
 def _statement(resource: Mapping[str, Json], rejected: set[str]) -> Resource:
     """Return a RiskAssessment or DetectedIssue: it falls with an Observation it rests on."""
-    rests = [*resource.get("basis", []), *resource.get("implicated", [])]
+    evidence = [each for shown in resource.get("evidence", []) for each in shown.get("detail", [])]
+    rests = [*resource.get("basis", []), *resource.get("implicated", []), *evidence]
     fallen = any(each.get("reference") in rejected for each in rests)
     return {**resource, "status": "entered-in-error" if fallen else "final"}
 

@@ -314,6 +314,14 @@ def test_a_shifted_midline_without_blood_alerts_and_marks_no_blood(
     assert (counts["findings"], counts["critical"]) == (0, 1)
 
 
+@pytest.mark.requirement("DX-OUT-16")
+def test_what_is_urgent_without_a_place_is_not_hidden_by_what_is_marked(composed: Make) -> None:
+    page = reading.read(fhir.parse(fhir.dump(composed("en").bundle)))
+    marked = replace(page.findings[0], urgent=True, image=0, absent=False, title="Blood")
+    shift = replace(marked, image=-1, absent=True, title="Shift", facts=[])
+    assert replace(page, findings=[marked, shift]).urgent == ["Blood", "Shift"]
+
+
 @pytest.mark.requirement("DX-OUT-17")
 def test_the_text_has_the_order_of_a_radiology_report(composed: Make) -> None:
     lines = conclusion(composed("zh"))

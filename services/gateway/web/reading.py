@@ -90,9 +90,12 @@ class Reading:
 
     @property
     def urgent(self) -> list[str]:
-        """What is urgent on images, in a line each: what is marked, else what is measured."""
+        """What is urgent on images, in a line each: what is marked, else what is measured.
+
+        What has no place, such as a shifted midline without blood, is hidden by nothing marked.
+        """
         found = [each for each in self.findings if each.urgent]
-        placed = [each for each in found if each.image >= 0] or found
+        placed = [each for each in found if each.image >= 0 or each.absent] or found
         return [
             " · ".join([*(" ".join(fact) for fact in each.facts), each.title])
             if each.absent
