@@ -32,9 +32,9 @@ specialists have to before it relies on them.
 | `kind` | {kinds}: what the values are by definition; what they make likely; a danger, a doubtful specimen or results that do not fit together |
 | `priority` | {priorities} |
 | `strength` | {strengths}: how strongly the source supports it |
-| `population`, `sex` | whom the source is about: {populations}; adult means 18 and older and not pregnant |
+| `population`, `sex` | whom the source is about: {populations}; adult means 18 and older and not pregnant; adult-or-pregnant, for emergencies, also holds for somebody whose age is not stated, and then says so |
 | `all`, `any`, `not`, `unless` | conditions; `not` must be known not to hold, `unless` only stops the rule when it is known to hold; groups nest |
-| `value` | what `{{value}}` shows; `{{name}}` shows any other input |
+| `value` | what `{{value}}` shows, of several names the first that is known; `{{name}}` shows any other input |
 | `en`, `zh`, `next_en`, `next_zh` | the statement and what to check next |
 | `against` | what argues against it: always, or `when` a condition holds |
 | `contradicts` | rules that say the opposite: when both hold, both are shown and each names the other |

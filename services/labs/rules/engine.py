@@ -51,6 +51,11 @@ class Risk:
     contradicts: tuple[str, ...] = ()
 
 
+_AGE_NOT_STATED = Counterpoint(
+    "Age is not stated: judged by the limits of adults.", "年龄未注明：按成人界值判断。"
+)
+
+
 class RuleSet:
     """Rules of every topic, indexed by the inputs they need."""
 
@@ -86,6 +91,8 @@ class RuleSet:
             for _, rule in sorted(candidates.items())
             if (risk := _ask(rule, facts, every))
         ]
+        if subject.age_years is None and not subject.pregnant:
+            found = [(rule, _of_unknown_age(rule, risk)) for rule, risk in found]
         return _settled(found)
 
     def _weight(self, name: str) -> tuple[int, str]:
@@ -161,15 +168,28 @@ def _any_names(rule: Rule, derived: Mapping[str, Derived]) -> list[str]:
 
 
 def _populations(subject: Subject) -> set[str]:
-    """Return the populations a person belongs to."""
+    """Return the populations a person belongs to.
+
+    Somebody whose age is not stated is held to the emergencies of adults too, as to the critical
+    limits: a missed emergency costs more than a false one. The risk then says so.
+    """
     found = {"any"}
     if subject.pregnant:
         found |= {"pregnant", "adult-or-pregnant"}
     elif subject.adult:
         found |= {"adult", "adult-or-pregnant"}
-    elif subject.age_years is not None:
+    elif subject.age_years is None:
+        found.add("adult-or-pregnant")
+    else:
         found.add("child")
     return found
+
+
+def _of_unknown_age(rule: Rule, risk: Risk) -> Risk:
+    """Return the risk with the caveat that it is judged by the limits of adults."""
+    if rule.population != "adult-or-pregnant":
+        return risk
+    return replace(risk, against=(*risk.against, _AGE_NOT_STATED))
 
 
 def _ask(rule: Rule, facts: Facts, every: Mapping[str, Sequence[Known]]) -> Risk | None:
@@ -250,7 +270,8 @@ def _filled(text: str, rule: Rule, facts: Facts, language: str) -> str:
         if name == "gas":
             gas = facts.gas
             return (gas.text_zh if language == "zh" else gas.text_en) if gas else ""
-        return facts.shown(rule.value if name == "value" else name) or _UNKNOWN[language]
+        names = rule.value if name == "value" else (name,)
+        return next((s for each in names if (s := facts.shown(each))), _UNKNOWN[language])
 
     return _PLACEHOLDER.sub(value, text)
 

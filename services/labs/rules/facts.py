@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from services.labs import blood_gas
+from services.labs import blood_gas, ranges
 from services.labs.blood_gas_gaps import Gas, Reading
 from services.labs.interpret import Flag, Result
 from services.labs.panel import Subject
+from services.labs.reasons import NoRange
 from services.labs.rules.model import Derived
 
 DAY_H = 24.0
@@ -173,7 +174,7 @@ def gather(
     for result in results:
         name = result.name
         if name and (known := _of_result(result)):
-            every.setdefault(name, []).append(known)
+            every.setdefault(name, []).append(_limited(known, result, subject))
     facts = Facts(subject, derived=derived)
     for name, values in every.items():
         if len(values) == 1:
@@ -196,7 +197,8 @@ def _of_result(result: Result) -> Known | None:
     ids = (result.measured.observation_id,)
     time = _when(result.measured.effective)
     if result.answer:
-        return Known(None, result.measured.text, ids, state=result.answer.answer.value, time=time)
+        grade = float(result.answer.grade) if result.answer.grade else None
+        return Known(grade, result.measured.text, ids, state=result.answer.answer.value, time=time)
     if result.canonical is None:
         return None
     flag = result.flag
@@ -213,6 +215,27 @@ def _of_result(result: Result) -> Known | None:
         lln=None if low is None else float(low),
         time=time,
     )
+
+
+NOMINAL_AGE = 40.0
+"""Years; inside every adult range of the built-in table."""
+
+
+def _limited(known: Known, result: Result, subject: Subject) -> Known:
+    """Return the value with the limits of adults when nothing else says any.
+
+    In pregnancy and without an age no built-in range holds, so nothing is flagged by one; an
+    emergency told by a multiple of the limit must not be missed for that.
+    """
+    stated = subject.age_years is not None and not subject.pregnant
+    if stated or result.analyte is None or known.uln is not None or known.lln is not None:
+        return known
+    try:
+        limits = ranges.built_in(result.analyte, Subject(subject.sex, NOMINAL_AGE))
+    except NoRange:
+        return known
+    low, high = (None if end is None else float(end) for end in (limits.low, limits.high))
+    return replace(known, uln=high, lln=low)
 
 
 def _gas(facts: Facts) -> Reading | None:

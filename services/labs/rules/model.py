@@ -138,8 +138,8 @@ class Rule:
     population: str
     sex: str
     when: When
-    value: str
-    """The name that {value} shows."""
+    value: tuple[str, ...]
+    """The names of which {value} shows the first that is known."""
     text_en: str
     text_zh: str
     next_en: str

@@ -141,6 +141,10 @@ def _rule(check: Check, entry: Json, context: _Context) -> Rule:
     when = _when(check, {g: entry[g] for g in GROUPS if g in entry}, context, "")
     names = _in_order(when)
     value = entry.get("value", next((n for n in names if n not in WORDS), ""))
+    values = tuple(value) if isinstance(value, list) else (value,)
+    for name in values:
+        if not context.knows(str(name)):
+            check.say("value", f"{name} is nothing that can be shown")
     _placeholders(check, entry, context)
     return Rule(
         risk_id=text_at(check, entry, "id") if "id" in entry else "",
@@ -151,7 +155,7 @@ def _rule(check: Check, entry: Json, context: _Context) -> Rule:
         population=entry.get("population", "adult"),
         sex=entry.get("sex", "all"),
         when=when,
-        value=value,
+        value=values,
         text_en=str(entry.get("en", "")),
         text_zh=str(entry.get("zh", "")),
         next_en=str(entry.get("next_en", "")),
