@@ -31,7 +31,7 @@ from services.labs.rules import engine, heading
 log = logging.getLogger(__name__)
 
 RULES = "dxmesh-labs-rules"
-RULES_VERSION = "2.0.0"
+RULES_VERSION = "2.1.0"
 """Raise it when code or tables change what a result says."""
 
 
