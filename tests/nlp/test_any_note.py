@@ -152,10 +152,13 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 @pytest.mark.timeout(120)
 def test_bad_input_takes_time_as_its_length(name: str) -> None:
-    """Four times as long takes less than ten times the time; its square would take sixteen."""
+    """Four times as long takes less than ten times the time; its square would take sixteen.
+
+    A busy machine can spoil one measurement, so one of three has to hold.
+    """
     text = BOMBS[name]
-    short, whole = _seconds(text[: len(text) // 4]), _seconds(text)
-    assert whole < 10 * short + 0.3
+    tries = ((_seconds(text[: len(text) // 4]), _seconds(text)) for _ in range(3))
+    assert any(whole < 10 * short + 0.3 for short, whole in tries)
 
 
 def _seconds(text: str) -> float:
