@@ -6,10 +6,6 @@ on stdin and one answer on stdout. The note does not leave this machine and is n
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,13 +13,12 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from services.cli.answers import REFUSED, USAGE, CliError, put_json, put_line, put_rows
-from services.cli.mesh import ROOT
+from services.cli import aside
+from services.cli.answers import USAGE, CliError, put_json, put_line, put_rows
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
-COMMAND = (sys.executable, "-m", "services.nlp.desk")
-TIMEOUT_S = 120.0
+DESK = "services.nlp.desk"
 NOTE_BYTES_MAX = 4 << 20
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 ENCODINGS = ("utf-8-sig", "gb18030")
@@ -49,7 +44,7 @@ def read(
     if language not in ("", "en", "zh"):
         raise CliError("the language is en or zh", USAGE)
     text = _text(file)
-    answer = ask({"text": text, "language": language})
+    answer = aside.ask(DESK, {"text": text, "language": language}, extra="nlp")
     if as_json:
         put_json(answer)
         return
@@ -92,32 +87,3 @@ def _text(path: Path) -> str:
         except UnicodeDecodeError:
             continue
     raise CliError(f"{path} is neither UTF-8 nor GB18030; save it as UTF-8", USAGE)
-
-
-def ask(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the notes service reads.
-
-    Raises
-    ------
-    CliError
-        It refuses, or cannot run here.
-    """
-    paths = (str(ROOT), str(ROOT / "protos" / "gen"), os.environ.get("PYTHONPATH", ""))
-    done = subprocess.run(
-        COMMAND,
-        input=json.dumps(request),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        message = "notes cannot be read here; install dxmesh[nlp]"
-        raise CliError(message, REFUSED) from None
-    if "error" in answer:
-        raise CliError(answer["error"], REFUSED)
-    return answer

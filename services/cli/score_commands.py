@@ -6,10 +6,6 @@ own, one request on stdin and one answer on stdout.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,16 +13,15 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from services.cli import aside
 from services.cli.answers import DONE, REFUSED, USAGE, CliError, put_json, put_line, put_rows
-from services.cli.mesh import ROOT
 from services.kernel import fhir
 from services.kernel.errors import MeshError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Language = Annotated[str, typer.Option(help="Language of names and meanings: en or zh.")]
 
-COMMAND = (sys.executable, "-m", "services.labs.scores")
-TIMEOUT_S = 60.0
+DESK = "services.labs.scores"
 AGAIN = "name scores and values, for example: fib-4 age=62 'ast=71 U/L' alt=62 plt=132"
 
 app = typer.Typer(no_args_is_help=True, help="Clinical scores: what they need, and computed here.")
@@ -35,7 +30,7 @@ app = typer.Typer(no_args_is_help=True, help="Clinical scores: what they need, a
 @app.command("list")
 def list_scores(language: Language = "en", as_json: Json = False) -> None:
     """List every score with its inputs."""
-    answer = ask({"do": "list"})
+    answer = aside.ask(DESK, {"do": "list"}, extra="labs", code=USAGE)
     if as_json:
         put_json(answer)
         return
@@ -53,7 +48,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show what a score needs, what its values mean, and where it comes from."""
-    answer = ask({"do": "show", "score": score})
+    answer = aside.ask(DESK, {"do": "show", "score": score}, extra="labs", code=USAGE)
     if as_json:
         put_json(answer)
         return
@@ -87,7 +82,7 @@ def compute(
     request = {"do": "compute", **_asked(items or ()), "panel": _panel(file) if file else ""}
     if not request["scores"] and not request["values"] and not file:
         raise CliError("there is nothing to compute", USAGE, details=[AGAIN])
-    answer = ask(request)
+    answer = aside.ask(DESK, request, extra="labs", code=USAGE)
     if as_json:
         put_json(answer)
     else:
@@ -95,36 +90,6 @@ def compute(
             _show(found, _language(language))
     done = any(found["value"] for found in answer["scores"])
     raise typer.Exit(DONE if done else REFUSED)
-
-
-def ask(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the scores answer.
-
-    Raises
-    ------
-    CliError
-        They refuse, or cannot run here.
-    """
-    paths = (str(ROOT), str(ROOT / "protos" / "gen"), os.environ.get("PYTHONPATH", ""))
-    done = subprocess.run(
-        COMMAND,
-        input=json.dumps(request),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        last = done.stderr.strip().splitlines()[-1:]
-        message = "the scores cannot run here; install dxmesh[labs]"
-        raise CliError(message, REFUSED, details=last) from None
-    if "error" in answer:
-        raise CliError(answer["error"], USAGE, details=answer["details"])
-    return answer
 
 
 def _asked(items: Sequence[str]) -> dict[str, Any]:

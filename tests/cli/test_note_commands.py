@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.cli import note_commands
+from services.cli import aside, note_commands
 from services.cli.answers import REFUSED, USAGE, CliError
 
 pytestmark = pytest.mark.requirement("DX-NLP-14")
@@ -35,7 +35,7 @@ def test_lines_for_a_person_hold_what_is_said(
         "mentions": [mention | flags | {"start": 0, "end": 5, "dose": ""}],
         "summary": [{"text": "Nothing planned."}],
     }
-    monkeypatch.setattr(note_commands, "ask", lambda request: answer)
+    monkeypatch.setattr(aside, "ask", lambda *_, **__: answer)
     path = tmp_path / "note.txt"
     path.write_text("cough", "utf-8")
     note_commands.read(path, "", as_json=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.cli import score_commands
+from services.cli import aside, score_commands
 from services.cli.answers import CliError
 from services.kernel.errors import MeshError
 from services.labs.scores import desk
@@ -22,13 +22,13 @@ LIVER = ("age=62", "ast=71 U/L", "alt=62@2026-11-20", "plt=132")
 def here(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     """Answer in this process: the process of its own is run once, below."""
 
-    def ask(request: dict[str, object]) -> dict[str, object]:
+    def ask(_: str, request: dict[str, object], **__: str) -> dict[str, object]:
         try:
             return desk.answer(json.loads(json.dumps(request)))
         except MeshError as error:
             raise CliError(error.message, 2) from error
 
-    monkeypatch.setattr(score_commands, "ask", ask)
+    monkeypatch.setattr(aside, "ask", ask)
     return CliRunner()
 
 
@@ -79,3 +79,9 @@ def test_files_of_several_shapes_are_read(here: CliRunner, tmp_path: Path, shape
     path.write_text("{}")
     refused = here.invoke(score_commands.app, ["compute", "--file", str(path)])
     assert isinstance(refused.exception, CliError)
+
+
+def test_what_cannot_run_here_says_what_to_install() -> None:
+    with pytest.raises(CliError) as refused:
+        aside.ask("services.no_such_module", {}, extra="labs")
+    assert "dxmesh[labs]" in str(refused.value)
