@@ -40,6 +40,8 @@ class Case:
     sentence: str
     mention: str
     expected: frozenset[str]
+    group: str = ""
+    """What its sentence is an example of, where the set says so."""
 
     @property
     def half(self) -> str:
@@ -48,11 +50,12 @@ class Case:
 
 
 def cases(path: Path) -> Iterator[Case]:
-    """Yield the rows of a set."""
+    """Yield the rows of a set; in a sentence \\n is the end of a line."""
     lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
     for line in lines[1:]:
-        sentence, mention, expected = line.split("\t")
-        yield Case(sentence, mention, frozenset(expected.split("+")))
+        sentence, mention, expected, *group = line.split("\t")
+        text = sentence.replace("\\n", "\n")
+        yield Case(text, mention, frozenset(expected.split("+")), *group)
 
 
 def said(text: str, start: int, end: int) -> frozenset[str]:
