@@ -140,6 +140,42 @@ CERTAINTY_UNCERTAIN: Certainty.ValueType  # 3
 """Suspected or not excluded."""
 Global___Certainty: _TypeAlias = Certainty  # noqa: Y015
 
+class _ContradictionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContradictionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContradictionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTRADICTION_KIND_UNSPECIFIED: _ContradictionKind.ValueType  # 0
+    """Never valid."""
+    CONTRADICTION_KIND_SIDE: _ContradictionKind.ValueType  # 1
+    """Left in one place and right in another."""
+    CONTRADICTION_KIND_ALLERGY: _ContradictionKind.ValueType  # 2
+    """An allergy that is denied and listed."""
+    CONTRADICTION_KIND_PROBLEM: _ContradictionKind.ValueType  # 3
+    """A disease that is denied and listed."""
+    CONTRADICTION_KIND_SEX: _ContradictionKind.ValueType  # 4
+    """What a man or a woman cannot have."""
+    CONTRADICTION_KIND_DATES: _ContradictionKind.ValueType  # 5
+    """Dates out of order, such as a discharge before the admission."""
+
+class ContradictionKind(_ContradictionKind, metaclass=_ContradictionKindEnumTypeWrapper):
+    """ContradictionKind is what about a record does not fit together."""
+
+CONTRADICTION_KIND_UNSPECIFIED: ContradictionKind.ValueType  # 0
+"""Never valid."""
+CONTRADICTION_KIND_SIDE: ContradictionKind.ValueType  # 1
+"""Left in one place and right in another."""
+CONTRADICTION_KIND_ALLERGY: ContradictionKind.ValueType  # 2
+"""An allergy that is denied and listed."""
+CONTRADICTION_KIND_PROBLEM: ContradictionKind.ValueType  # 3
+"""A disease that is denied and listed."""
+CONTRADICTION_KIND_SEX: ContradictionKind.ValueType  # 4
+"""What a man or a woman cannot have."""
+CONTRADICTION_KIND_DATES: ContradictionKind.ValueType  # 5
+"""Dates out of order, such as a discharge before the admission."""
+Global___ContradictionKind: _TypeAlias = ContradictionKind  # noqa: Y015
+
 @_typing.final
 class Span(_message.Message):
     """Span is a half-open range of Unicode code points in a note's text."""
@@ -367,6 +403,52 @@ class NoteText(_message.Message):
 Global___NoteText: _TypeAlias = NoteText  # noqa: Y015
 
 @_typing.final
+class Contradiction(_message.Message):
+    """Contradiction is one pair of statements of the record that exclude each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTRADICTION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TEXT_EN_FIELD_NUMBER: _builtins.int
+    TEXT_ZH_FIELD_NUMBER: _builtins.int
+    SPANS_FIELD_NUMBER: _builtins.int
+    ENTITY_IDS_FIELD_NUMBER: _builtins.int
+    contradiction_id: _builtins.str
+    """Id within the part, for example "contradiction-1"."""
+    kind: Global___ContradictionKind.ValueType
+    """What does not fit together."""
+    text_en: _builtins.str
+    """Sentence in English that quotes both statements."""
+    text_zh: _builtins.str
+    """Sentence in Chinese."""
+    @_builtins.property
+    def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Span]:
+        """Where the statements stand, in the order in which the sentence names them; 2 at least."""
+
+    @_builtins.property
+    def entity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Mentions that are among them."""
+
+    def __init__(
+        self,
+        *,
+        contradiction_id: _builtins.str = ...,
+        kind: Global___ContradictionKind.ValueType = ...,
+        text_en: _builtins.str = ...,
+        text_zh: _builtins.str = ...,
+        spans: _abc.Iterable[Global___Span] | None = ...,
+        entity_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contradiction_id", b"contradiction_id", "entity_ids", b"entity_ids", "kind", b"kind", "spans", b"spans", "text_en", b"text_en", "text_zh", b"text_zh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contradiction: _TypeAlias = Contradiction  # noqa: Y015
+
+@_typing.final
 class NoteFindings(_message.Message):
     """NoteFindings is the result of one notes part."""
 
@@ -375,6 +457,7 @@ class NoteFindings(_message.Message):
     NOTES_FIELD_NUMBER: _builtins.int
     ENTITIES_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
+    CONTRADICTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NoteText]:
         """Notes."""
@@ -387,16 +470,21 @@ class NoteFindings(_message.Message):
     def summary(self) -> _containers.RepeatedCompositeFieldContainer[Global___SummarySentence]:
         """Summary."""
 
+    @_builtins.property
+    def contradictions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contradiction]:
+        """What does not fit together within the record."""
+
     def __init__(
         self,
         *,
         notes: _abc.Iterable[Global___NoteText] | None = ...,
         entities: _abc.Iterable[Global___Entity] | None = ...,
         summary: _abc.Iterable[Global___SummarySentence] | None = ...,
+        contradictions: _abc.Iterable[Global___Contradiction] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities", "notes", b"notes", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contradictions", b"contradictions", "entities", b"entities", "notes", b"notes", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
