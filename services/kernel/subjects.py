@@ -15,6 +15,7 @@ from dxmesh.event.v1 import (
     case_ref_pb2,
     case_stopped_pb2,
     consent_withdrawn_pb2,
+    critical_found_pb2,
     feedback_given_pb2,
     finding_ready_pb2,
     part_ready_pb2,
@@ -77,6 +78,7 @@ PART_NLP = Topic("part.nlp", ANALYSIS_STREAM, part_ready_pb2.PartReady)
 FINDING_IMAGING = Topic("finding.imaging", ANALYSIS_STREAM, finding_ready_pb2.FindingReady)
 FINDING_LABS = Topic("finding.labs", ANALYSIS_STREAM, finding_ready_pb2.FindingReady)
 FINDING_NLP = Topic("finding.nlp", ANALYSIS_STREAM, finding_ready_pb2.FindingReady)
+FINDING_CRITICAL = Topic("finding.critical", ANALYSIS_STREAM, critical_found_pb2.CriticalFound)
 REPORT_COMPOSED = Topic("report.composed", ANALYSIS_STREAM, report_composed_pb2.ReportComposed)
 REPORT_SIGNED = Topic("report.signed", ANALYSIS_STREAM, report_signed_pb2.ReportSigned, False)
 FEEDBACK_GIVEN = Topic("feedback.given", FEEDBACK_STREAM, feedback_given_pb2.FeedbackGiven, False)
@@ -94,6 +96,7 @@ TOPICS = (
     PART_LABS,
     PART_NLP,
     *FINDINGS,
+    FINDING_CRITICAL,
     REPORT_COMPOSED,
     REPORT_SIGNED,
     FEEDBACK_GIVEN,
@@ -119,8 +122,8 @@ PUBLISHES: dict[str, tuple[Topic, ...]] = {
     "ingest": (CASE_RECEIVED,),
     "consent": (CONSENT_WITHDRAWN,),
     "anonymization": (CASE_DEIDENTIFIED, CASE_STOPPED, PART_IMAGING, PART_LABS, PART_NLP),
-    "imaging": (FINDING_IMAGING,),
-    "labs": (FINDING_LABS,),
+    "imaging": (FINDING_IMAGING, FINDING_CRITICAL),
+    "labs": (FINDING_LABS, FINDING_CRITICAL),
     "nlp": (FINDING_NLP,),
     "reporting": (REPORT_COMPOSED, REPORT_SIGNED, FEEDBACK_GIVEN),
 }
@@ -132,6 +135,7 @@ CONSUMES: dict[str, tuple[Topic, ...]] = {
         CASE_DEIDENTIFIED,
         CASE_STOPPED,
         *FINDINGS,
+        FINDING_CRITICAL,
         REPORT_COMPOSED,
         REPORT_SIGNED,
     ),
