@@ -60,6 +60,78 @@ FLAG_ABNORMAL: Flag.ValueType  # 6
 """A, abnormal without a direction."""
 Global___Flag: _TypeAlias = Flag  # noqa: Y015
 
+class _ValueKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ValueKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VALUE_KIND_UNSPECIFIED: _ValueKind.ValueType  # 0
+    """Not said, or there is no value."""
+    VALUE_KIND_NUMBER: _ValueKind.ValueType  # 1
+    """One number."""
+    VALUE_KIND_LIMIT: _ValueKind.ValueType  # 2
+    """A limit: the value lies beyond a number."""
+    VALUE_KIND_RANGE: _ValueKind.ValueType  # 3
+    """A range between two numbers."""
+    VALUE_KIND_TITRE: _ValueKind.ValueType  # 4
+    """A dilution, for example 1:80."""
+    VALUE_KIND_ORDINAL: _ValueKind.ValueType  # 5
+    """An answer: negative, trace, 2+."""
+    VALUE_KIND_CODED: _ValueKind.ValueType  # 6
+    """A code."""
+    VALUE_KIND_TEXT: _ValueKind.ValueType  # 7
+    """A text."""
+
+class ValueKind(_ValueKind, metaclass=_ValueKindEnumTypeWrapper):
+    """ValueKind is what a value is."""
+
+VALUE_KIND_UNSPECIFIED: ValueKind.ValueType  # 0
+"""Not said, or there is no value."""
+VALUE_KIND_NUMBER: ValueKind.ValueType  # 1
+"""One number."""
+VALUE_KIND_LIMIT: ValueKind.ValueType  # 2
+"""A limit: the value lies beyond a number."""
+VALUE_KIND_RANGE: ValueKind.ValueType  # 3
+"""A range between two numbers."""
+VALUE_KIND_TITRE: ValueKind.ValueType  # 4
+"""A dilution, for example 1:80."""
+VALUE_KIND_ORDINAL: ValueKind.ValueType  # 5
+"""An answer: negative, trace, 2+."""
+VALUE_KIND_CODED: ValueKind.ValueType  # 6
+"""A code."""
+VALUE_KIND_TEXT: ValueKind.ValueType  # 7
+"""A text."""
+Global___ValueKind: _TypeAlias = ValueKind  # noqa: Y015
+
+class _MatchedBy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MatchedByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MatchedBy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MATCHED_BY_UNSPECIFIED: _MatchedBy.ValueType  # 0
+    """It was not found."""
+    MATCHED_BY_LOINC: _MatchedBy.ValueType  # 1
+    """By its LOINC code."""
+    MATCHED_BY_TENANT: _MatchedBy.ValueType  # 2
+    """By the tenant's own table."""
+    MATCHED_BY_NAME: _MatchedBy.ValueType  # 3
+    """By name, specimen and unit."""
+
+class MatchedBy(_MatchedBy, metaclass=_MatchedByEnumTypeWrapper):
+    """MatchedBy is how a result's analyte was found."""
+
+MATCHED_BY_UNSPECIFIED: MatchedBy.ValueType  # 0
+"""It was not found."""
+MATCHED_BY_LOINC: MatchedBy.ValueType  # 1
+"""By its LOINC code."""
+MATCHED_BY_TENANT: MatchedBy.ValueType  # 2
+"""By the tenant's own table."""
+MATCHED_BY_NAME: MatchedBy.ValueType  # 3
+"""By name, specimen and unit."""
+Global___MatchedBy: _TypeAlias = MatchedBy  # noqa: Y015
+
 class _RiskKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -170,6 +242,14 @@ class LabResult(_message.Message):
     CRITICAL_SOURCE_FIELD_NUMBER: _builtins.int
     NOT_INTERPRETED_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    COMPARATOR_FIELD_NUMBER: _builtins.int
+    REMARKS_FIELD_NUMBER: _builtins.int
+    VALUE_KIND_FIELD_NUMBER: _builtins.int
+    ANALYTE_ID_FIELD_NUMBER: _builtins.int
+    MATCHED_BY_FIELD_NUMBER: _builtins.int
+    CANONICAL_LOW_FIELD_NUMBER: _builtins.int
+    CANONICAL_HIGH_FIELD_NUMBER: _builtins.int
+    SPECIMEN_FIELD_NUMBER: _builtins.int
     observation_id: _builtins.str
     """Id of the Observation, with "#n" for its n-th component."""
     loinc_code: _builtins.str
@@ -200,9 +280,27 @@ class LabResult(_message.Message):
     """Where the critical limit comes from; empty unless critical."""
     effective_time: _builtins.str
     """When it was measured, shifted, ISO 8601."""
+    comparator: _builtins.str
+    """<, <=, > or >= when the value is a limit; empty otherwise."""
+    value_kind: Global___ValueKind.ValueType
+    """What the value is."""
+    analyte_id: _builtins.str
+    """Id in the dictionary, for example "creatinine"; empty when unknown."""
+    matched_by: Global___MatchedBy.ValueType
+    """How the analyte was found."""
+    canonical_low: _builtins.str
+    """Lower and upper end of a range of values in the canonical unit; empty otherwise."""
+    canonical_high: _builtins.str
+    """Upper end."""
+    specimen: _builtins.str
+    """Specimen as it came; empty: not stated."""
     @_builtins.property
     def not_interpreted(self) -> _refusal_pb2.Refusal:
         """Why it was not interpreted."""
+
+    @_builtins.property
+    def remarks(self) -> _containers.RepeatedCompositeFieldContainer[_refusal_pb2.Refusal]:
+        """What a reader should know although it was interpreted, for example a time in the future."""
 
     def __init__(
         self,
@@ -223,10 +321,18 @@ class LabResult(_message.Message):
         critical_source: _builtins.str = ...,
         not_interpreted: _refusal_pb2.Refusal | None = ...,
         effective_time: _builtins.str = ...,
+        comparator: _builtins.str = ...,
+        remarks: _abc.Iterable[_refusal_pb2.Refusal] | None = ...,
+        value_kind: Global___ValueKind.ValueType = ...,
+        analyte_id: _builtins.str = ...,
+        matched_by: Global___MatchedBy.ValueType = ...,
+        canonical_low: _builtins.str = ...,
+        canonical_high: _builtins.str = ...,
+        specimen: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["not_interpreted", b"not_interpreted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_unit", b"canonical_unit", "canonical_value", b"canonical_value", "critical_source", b"critical_source", "display_en", b"display_en", "display_zh", b"display_zh", "effective_time", b"effective_time", "flag", b"flag", "loinc_code", b"loinc_code", "not_interpreted", b"not_interpreted", "observation_id", b"observation_id", "range_high", b"range_high", "range_low", b"range_low", "range_source", b"range_source", "source_display", b"source_display", "unit_text", b"unit_text", "value_text", b"value_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analyte_id", b"analyte_id", "canonical_high", b"canonical_high", "canonical_low", b"canonical_low", "canonical_unit", b"canonical_unit", "canonical_value", b"canonical_value", "comparator", b"comparator", "critical_source", b"critical_source", "display_en", b"display_en", "display_zh", b"display_zh", "effective_time", b"effective_time", "flag", b"flag", "loinc_code", b"loinc_code", "matched_by", b"matched_by", "not_interpreted", b"not_interpreted", "observation_id", b"observation_id", "range_high", b"range_high", "range_low", b"range_low", "range_source", b"range_source", "remarks", b"remarks", "source_display", b"source_display", "specimen", b"specimen", "unit_text", b"unit_text", "value_kind", b"value_kind", "value_text", b"value_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
