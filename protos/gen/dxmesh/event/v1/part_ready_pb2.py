@@ -26,7 +26,7 @@ from dxmesh.event.v1 import blob_ref_pb2 as dxmesh_dot_event_dot_v1_dot_blob__re
 from dxmesh.event.v1 import case_ref_pb2 as dxmesh_dot_event_dot_v1_dot_case__ref__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dxmesh/event/v1/part_ready.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\"\xb1\x01\n\tPartReady\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x0f\n\x07part_id\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.dxmesh.event.v1.PartKind\x12\'\n\x05\x62lobs\x18\x04 \x03(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x19\n\x11subject_pseudonym\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dxmesh/event/v1/part_ready.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\"\xc7\x01\n\tPartReady\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x0f\n\x07part_id\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.dxmesh.event.v1.PartKind\x12\'\n\x05\x62lobs\x18\x04 \x03(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x19\n\x11subject_pseudonym\x18\x05 \x01(\t\x12\x14\n\x0ckeep_history\x18\x06 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.event.v1.part_ready_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PARTREADY']._serialized_start=118
-  _globals['_PARTREADY']._serialized_end=295
+  _globals['_PARTREADY']._serialized_end=317
 # @@protoc_insertion_point(module_scope)

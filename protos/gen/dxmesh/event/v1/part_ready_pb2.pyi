@@ -33,12 +33,17 @@ class PartReady(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     BLOBS_FIELD_NUMBER: _builtins.int
     SUBJECT_PSEUDONYM_FIELD_NUMBER: _builtins.int
+    KEEP_HISTORY_FIELD_NUMBER: _builtins.int
     part_id: _builtins.str
     """Part id, unique within the case."""
     kind: _case_ref_pb2.PartKind.ValueType
     """Which service analyses it."""
     subject_pseudonym: _builtins.str
     """Pseudonym of the patient."""
+    keep_history: _builtins.bool
+    """Whether what is found may be kept under the pseudonym and compared with what was found
+    before: the case is for the patient's own treatment.
+    """
     @_builtins.property
     def case(self) -> _case_ref_pb2.CaseRef:
         """The case."""
@@ -57,10 +62,11 @@ class PartReady(_message.Message):
         kind: _case_ref_pb2.PartKind.ValueType = ...,
         blobs: _abc.Iterable[_blob_ref_pb2.BlobRef] | None = ...,
         subject_pseudonym: _builtins.str = ...,
+        keep_history: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blobs", b"blobs", "case", b"case", "kind", b"kind", "part_id", b"part_id", "subject_pseudonym", b"subject_pseudonym"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blobs", b"blobs", "case", b"case", "keep_history", b"keep_history", "kind", b"kind", "part_id", b"part_id", "subject_pseudonym", b"subject_pseudonym"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

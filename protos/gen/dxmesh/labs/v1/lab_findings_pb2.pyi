@@ -132,6 +132,58 @@ MATCHED_BY_NAME: MatchedBy.ValueType  # 3
 """By name, specimen and unit."""
 Global___MatchedBy: _TypeAlias = MatchedBy  # noqa: Y015
 
+class _ChangeVerdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeVerdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_VERDICT_UNSPECIFIED: _ChangeVerdict.ValueType  # 0
+    """The variation of the analyte is not known."""
+    CHANGE_VERDICT_WITHIN: _ChangeVerdict.ValueType  # 1
+    """Within the reference change value."""
+    CHANGE_VERDICT_RISE: _ChangeVerdict.ValueType  # 2
+    """A rise beyond it."""
+    CHANGE_VERDICT_FALL: _ChangeVerdict.ValueType  # 3
+    """A fall beyond it."""
+
+class ChangeVerdict(_ChangeVerdict, metaclass=_ChangeVerdictEnumTypeWrapper):
+    """ChangeVerdict says whether a change is more than the variation of a stable person."""
+
+CHANGE_VERDICT_UNSPECIFIED: ChangeVerdict.ValueType  # 0
+"""The variation of the analyte is not known."""
+CHANGE_VERDICT_WITHIN: ChangeVerdict.ValueType  # 1
+"""Within the reference change value."""
+CHANGE_VERDICT_RISE: ChangeVerdict.ValueType  # 2
+"""A rise beyond it."""
+CHANGE_VERDICT_FALL: ChangeVerdict.ValueType  # 3
+"""A fall beyond it."""
+Global___ChangeVerdict: _TypeAlias = ChangeVerdict  # noqa: Y015
+
+class _TrendDirection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrendDirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrendDirection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TREND_DIRECTION_UNSPECIFIED: _TrendDirection.ValueType  # 0
+    """Never valid."""
+    TREND_DIRECTION_RISING: _TrendDirection.ValueType  # 1
+    """They rise."""
+    TREND_DIRECTION_FALLING: _TrendDirection.ValueType  # 2
+    """They fall."""
+
+class TrendDirection(_TrendDirection, metaclass=_TrendDirectionEnumTypeWrapper):
+    """TrendDirection is where results go."""
+
+TREND_DIRECTION_UNSPECIFIED: TrendDirection.ValueType  # 0
+"""Never valid."""
+TREND_DIRECTION_RISING: TrendDirection.ValueType  # 1
+"""They rise."""
+TREND_DIRECTION_FALLING: TrendDirection.ValueType  # 2
+"""They fall."""
+Global___TrendDirection: _TypeAlias = TrendDirection  # noqa: Y015
+
 class _RiskKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -250,6 +302,10 @@ class LabResult(_message.Message):
     CANONICAL_LOW_FIELD_NUMBER: _builtins.int
     CANONICAL_HIGH_FIELD_NUMBER: _builtins.int
     SPECIMEN_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    EARLIER_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    TREND_FIELD_NUMBER: _builtins.int
     observation_id: _builtins.str
     """Id of the Observation, with "#n" for its n-th component."""
     loinc_code: _builtins.str
@@ -294,6 +350,10 @@ class LabResult(_message.Message):
     """Upper end."""
     specimen: _builtins.str
     """Specimen as it came; empty: not stated."""
+    category: _builtins.str
+    """What it is when it is not a result of the laboratory: a code of FHIR observation-category,
+    for example "vital-signs"; empty: laboratory. It has no flag, and scores use it.
+    """
     @_builtins.property
     def not_interpreted(self) -> _refusal_pb2.Refusal:
         """Why it was not interpreted."""
@@ -301,6 +361,18 @@ class LabResult(_message.Message):
     @_builtins.property
     def remarks(self) -> _containers.RepeatedCompositeFieldContainer[_refusal_pb2.Refusal]:
         """What a reader should know although it was interpreted, for example a time in the future."""
+
+    @_builtins.property
+    def earlier(self) -> _containers.RepeatedCompositeFieldContainer[Global___EarlierResult]:
+        """Earlier results of the same analyte, the newest first, at most 12."""
+
+    @_builtins.property
+    def change(self) -> Global___Change:
+        """Against the newest earlier result; absent without one."""
+
+    @_builtins.property
+    def trend(self) -> Global___Trend:
+        """Over the earlier results and this one; absent when they show no direction."""
 
     def __init__(
         self,
@@ -329,14 +401,156 @@ class LabResult(_message.Message):
         canonical_low: _builtins.str = ...,
         canonical_high: _builtins.str = ...,
         specimen: _builtins.str = ...,
+        category: _builtins.str = ...,
+        earlier: _abc.Iterable[Global___EarlierResult] | None = ...,
+        change: Global___Change | None = ...,
+        trend: Global___Trend | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["not_interpreted", b"not_interpreted"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "not_interpreted", b"not_interpreted", "trend", b"trend"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analyte_id", b"analyte_id", "canonical_high", b"canonical_high", "canonical_low", b"canonical_low", "canonical_unit", b"canonical_unit", "canonical_value", b"canonical_value", "comparator", b"comparator", "critical_source", b"critical_source", "display_en", b"display_en", "display_zh", b"display_zh", "effective_time", b"effective_time", "flag", b"flag", "loinc_code", b"loinc_code", "matched_by", b"matched_by", "not_interpreted", b"not_interpreted", "observation_id", b"observation_id", "range_high", b"range_high", "range_low", b"range_low", "range_source", b"range_source", "remarks", b"remarks", "source_display", b"source_display", "specimen", b"specimen", "unit_text", b"unit_text", "value_kind", b"value_kind", "value_text", b"value_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analyte_id", b"analyte_id", "canonical_high", b"canonical_high", "canonical_low", b"canonical_low", "canonical_unit", b"canonical_unit", "canonical_value", b"canonical_value", "category", b"category", "change", b"change", "comparator", b"comparator", "critical_source", b"critical_source", "display_en", b"display_en", "display_zh", b"display_zh", "earlier", b"earlier", "effective_time", b"effective_time", "flag", b"flag", "loinc_code", b"loinc_code", "matched_by", b"matched_by", "not_interpreted", b"not_interpreted", "observation_id", b"observation_id", "range_high", b"range_high", "range_low", b"range_low", "range_source", b"range_source", "remarks", b"remarks", "source_display", b"source_display", "specimen", b"specimen", "trend", b"trend", "unit_text", b"unit_text", "value_kind", b"value_kind", "value_text", b"value_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LabResult: _TypeAlias = LabResult  # noqa: Y015
+
+@_typing.final
+class EarlierResult(_message.Message):
+    """EarlierResult is a result of the same analyte from before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    HOURS_BEFORE_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    OBSERVATION_ID_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """Value in the canonical unit of the result, decimal text."""
+    hours_before: _builtins.float
+    """How long before the result, hours."""
+    flag: Global___Flag.ValueType
+    """Interpretation at that time."""
+    observation_id: _builtins.str
+    """Observation of the same part; empty: from an earlier case, which is not at hand."""
+    effective_time: _builtins.str
+    """When it was measured, shifted, ISO 8601."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        hours_before: _builtins.float = ...,
+        flag: Global___Flag.ValueType = ...,
+        observation_id: _builtins.str = ...,
+        effective_time: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "flag", b"flag", "hours_before", b"hours_before", "observation_id", b"observation_id", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EarlierResult: _TypeAlias = EarlierResult  # noqa: Y015
+
+@_typing.final
+class Change(_message.Message):
+    """Change compares a result with the newest one before it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EARLIER_VALUE_FIELD_NUMBER: _builtins.int
+    HOURS_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    FALL_LIMIT_PERCENT_FIELD_NUMBER: _builtins.int
+    RISE_LIMIT_PERCENT_FIELD_NUMBER: _builtins.int
+    VARIATION_SOURCE_FIELD_NUMBER: _builtins.int
+    DELTA_LIMIT_FIELD_NUMBER: _builtins.int
+    DELTA_HOURS_FIELD_NUMBER: _builtins.int
+    DELTA_SOURCE_FIELD_NUMBER: _builtins.int
+    earlier_value: _builtins.str
+    """Earlier value in the canonical unit, decimal text."""
+    hours: _builtins.float
+    """Hours between the two."""
+    difference: _builtins.str
+    """Difference in the canonical unit, decimal text with sign."""
+    percent: _builtins.float
+    """Difference, percent of the earlier value; 0 when that is 0."""
+    verdict: Global___ChangeVerdict.ValueType
+    """Whether it is beyond the reference change value."""
+    fall_limit_percent: _builtins.float
+    """Reference change value of a fall, percent, negative; 0: not known."""
+    rise_limit_percent: _builtins.float
+    """Reference change value of a rise, percent; 0: not known."""
+    variation_source: _builtins.str
+    """Where the variation comes from."""
+    delta_limit: _builtins.str
+    """The delta limit that was passed, for example "5 fL"; empty: none was."""
+    delta_hours: _builtins.float
+    """The time within which the delta limit holds, hours."""
+    delta_source: _builtins.str
+    """Where the delta limit comes from."""
+    def __init__(
+        self,
+        *,
+        earlier_value: _builtins.str = ...,
+        hours: _builtins.float = ...,
+        difference: _builtins.str = ...,
+        percent: _builtins.float = ...,
+        verdict: Global___ChangeVerdict.ValueType = ...,
+        fall_limit_percent: _builtins.float = ...,
+        rise_limit_percent: _builtins.float = ...,
+        variation_source: _builtins.str = ...,
+        delta_limit: _builtins.str = ...,
+        delta_hours: _builtins.float = ...,
+        delta_source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta_hours", b"delta_hours", "delta_limit", b"delta_limit", "delta_source", b"delta_source", "difference", b"difference", "earlier_value", b"earlier_value", "fall_limit_percent", b"fall_limit_percent", "hours", b"hours", "percent", b"percent", "rise_limit_percent", b"rise_limit_percent", "variation_source", b"variation_source", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class Trend(_message.Message):
+    """Trend is a direction over three results or more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    HOURS_FIELD_NUMBER: _builtins.int
+    SLOPE_FIELD_NUMBER: _builtins.int
+    SLOPE_UNIT_FIELD_NUMBER: _builtins.int
+    direction: Global___TrendDirection.ValueType
+    """Where they go."""
+    count: _builtins.int
+    """How many results, this one included."""
+    hours: _builtins.float
+    """Hours from the first to the last."""
+    slope: _builtins.str
+    """Theil-Sen slope, decimal text with sign."""
+    slope_unit: _builtins.str
+    """UCUM unit of the slope, for example "umol/L/d"."""
+    def __init__(
+        self,
+        *,
+        direction: Global___TrendDirection.ValueType = ...,
+        count: _builtins.int = ...,
+        hours: _builtins.float = ...,
+        slope: _builtins.str = ...,
+        slope_unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "direction", b"direction", "hours", b"hours", "slope", b"slope", "slope_unit", b"slope_unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trend: _TypeAlias = Trend  # noqa: Y015
 
 @_typing.final
 class ScoreInput(_message.Message):
