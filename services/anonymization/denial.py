@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dxmesh.consent.v1.consent_service_pb2 import CheckConsentResponse
+from typing import Protocol
+
+from dxmesh.consent.v1.consent_service_pb2 import CheckConsentRequest, CheckConsentResponse
 
 from services.kernel.errors import Forbidden
 
@@ -16,3 +18,10 @@ def denied(decision: CheckConsentResponse) -> ConsentDenied:
     return ConsentDenied(
         "the consent does not permit this purpose", reason=f"CONSENT_{decision.reason}"
     )
+
+
+class ConsentPeer(Protocol):
+    """What the worker needs of the consent service."""
+
+    async def check(self, request: CheckConsentRequest) -> CheckConsentResponse:
+        """Return the decision; raises Unavailable while the service is away."""

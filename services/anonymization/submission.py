@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from services.anonymization import dates, fhir_identity, fhir_notes, fhir_rules
+from services.anonymization import clinical, dates, fhir_identity, fhir_notes, fhir_rules
 from services.anonymization.identity import Identity
 from services.anonymization.known import KnownStrings
 from services.anonymization.pseudonyms import Pseudonyms
@@ -25,7 +25,6 @@ AGE_YEARS_MAX = 90
 """Ages over 89 become this one: 45 CFR 164.514(b)(2)(i)(C)."""
 _PREGNANCY_STATUS = "82810-3"
 _PREGNANT, _NOT_PREGNANT = "77386006", "60001007"
-_NOT_LABS = frozenset(("vital-signs", "social-history", "imaging", "exam", "survey", "therapy"))
 _SEXES = frozenset(("male", "female", "other"))
 
 
@@ -147,11 +146,15 @@ def labs_part(
     pseudonyms: Pseudonyms,
     person: Mapping[str, Json],
 ) -> tuple[bytes, dict[str, str]]:
-    """Return the labs document, and id → reference as submitted; empty bytes when no results."""
+    """Return the labs document, and id → reference as submitted; empty bytes when no results.
+
+    Vital signs and the like go along, as inputs of scores; see `clinical`.
+    """
     chosen = [
         (reference, resource)
         for reference, resource in submission.observations
-        if not _categories(resource) & _NOT_LABS
+        if not (found := _categories(resource)) & clinical.OTHERS
+        or clinical.is_input(resource, found)
     ]
     if not chosen:
         return b"", {}
@@ -160,6 +163,7 @@ def labs_part(
     rules = fhir_rules.Rules(known, pseudonyms.shift_days, pseudonyms.subject_pseudonym(), known_as)
     made = [
         fhir_rules.observation(resource, f"lab-{number}", rules)
+        | clinical.marked(_categories(resource))
         for number, (_, resource) in enumerate(chosen, 1)
     ]
     document = fhir.dump({"subject": dict(person), "observations": made})

@@ -9,8 +9,10 @@ from dxmesh.event.v1.blob_ref_pb2 import BlobRef
 from dxmesh.event.v1.case_deidentified_pb2 import ExpectedPart, SetAside
 from dxmesh.event.v1.case_received_pb2 import CaseReceived
 from dxmesh.event.v1.case_ref_pb2 import PartKind
+from dxmesh.event.v1.consent_withdrawn_pb2 import ConsentWithdrawn
 from dxmesh.event.v1.part_ready_pb2 import PartReady
 from dxmesh.event.v1.refusal_pb2 import Refusal
+from dxmesh.event.v1.subject_forgotten_pb2 import SubjectForgotten
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest, IntakeStudy
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -21,6 +23,10 @@ from services.anonymization.known import KnownStrings
 from services.anonymization.pseudonyms import Pseudonyms
 from services.kernel import fhir
 from services.kernel.errors import MeshError
+
+TREATMENT = "TREAT"
+"""Purpose (v3-ActReason) for which results are kept beside the patient's later ones: research and
+training ask for one record, and a consent to them says nothing of keeping another."""
 
 
 @dataclass(slots=True)
@@ -63,6 +69,7 @@ class Work:
                 kind=kind,
                 blobs=blobs,
                 subject_pseudonym=self.pseudonyms.subject_pseudonym(),
+                keep_history=self.manifest.purpose == TREATMENT,
             )
         )
 
@@ -104,6 +111,22 @@ class Work:
     def known(self) -> KnownStrings:
         """Return what the submission and the images read so far say of the patient."""
         return self.submission.known | self.deidentifier.dicom_strings
+
+
+def intake_scopes(event: CaseReceived, manifest: IntakeManifest) -> list[str]:
+    """Return the key scopes of everything received, the manifest's last."""
+    blobs = [each.blob for study in manifest.studies for each in study.instances]
+    scopes = dict.fromkeys(ref.scope for ref in (*blobs, manifest.bundle))
+    for kept in (event.manifest.scope, ""):  # a supplement has no Bundle
+        scopes.pop(kept, None)
+    return [*scopes, event.manifest.scope]
+
+
+def forgotten(event: ConsentWithdrawn, pseudonym: str) -> SubjectForgotten:
+    """Return a withdrawal as the analysis zone hears of it."""
+    return SubjectForgotten(
+        tenant=event.tenant, subject_pseudonym=pseudonym, recorded_time=event.recorded_time
+    )
 
 
 def identity_scope(case_id: str) -> str:

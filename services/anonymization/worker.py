@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
 
 from dxmesh.consent.v1.consent_service_pb2 import CheckConsentRequest, CheckConsentResponse
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
@@ -18,18 +17,27 @@ from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
 from dxmesh.event.v1.case_received_pb2 import CaseReceived
 from dxmesh.event.v1.case_ref_pb2 import PART_KIND_IMAGING, PART_KIND_LABS, PART_KIND_NLP
 from dxmesh.event.v1.case_stopped_pb2 import CaseStopped
+from dxmesh.event.v1.consent_withdrawn_pb2 import ConsentWithdrawn
 from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.anonymization import archive, files, submission
-from services.anonymization.denial import ConsentDenied, denied
+from services.anonymization.denial import ConsentDenied, ConsentPeer, denied
 from services.anonymization.disposition import InstanceSetAside
 from services.anonymization.files import UnreadableInstance
 from services.anonymization.identity import Identities, Identity
 from services.anonymization.instance import Deidentifier
 from services.anonymization.pseudonyms import Hasher, Pseudonyms
-from services.anonymization.work import Work, identity_of, identity_scope, now, series_of
+from services.anonymization.work import (
+    Work,
+    forgotten,
+    identity_of,
+    identity_scope,
+    intake_scopes,
+    now,
+    series_of,
+)
 from services.kernel import subjects, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.bus import EventBus
@@ -40,24 +48,16 @@ from services.kernel.errors import (
     NotFound,
     Unavailable,
 )
-from services.kernel.subjects import Topic
 
 log = logging.getLogger(__name__)
 
 STEP = "anonymization"
 HasherFor = Callable[[str], Awaitable[Hasher]]
-TOPICS: dict[int, Topic] = {
+TOPICS = {
     PART_KIND_IMAGING: subjects.PART_IMAGING,
     PART_KIND_LABS: subjects.PART_LABS,
     PART_KIND_NLP: subjects.PART_NLP,
 }
-
-
-class ConsentPeer(Protocol):
-    """What the worker needs of the consent service."""
-
-    async def check(self, request: CheckConsentRequest) -> CheckConsentResponse:
-        """Return the decision; raises Unavailable while the service is away."""
 
 
 class _SeriesEmpty(Exception):
@@ -89,6 +89,7 @@ class AnonymizationWorker:
             subjects.CASE_RECEIVED, self.handle, concurrency=concurrency, on_dead=self.give_up
         )
         await self._bus.consume(subjects.CASE_STOPPED, self.stopped)
+        await self._bus.consume(subjects.CONSENT_WITHDRAWN, self.withdrawn)
 
     async def handle(self, event: CaseReceived) -> None:
         """De-identify a case and announce its parts; a repeat changes nothing.
@@ -138,6 +139,16 @@ class AnonymizationWorker:
         await self._store.destroy(tenant, case_id)
         await self._intake.destroy(tenant, identity_scope(case_id))
         await self._analysis.destroy(tenant, case_id)
+
+    async def withdrawn(self, event: ConsentWithdrawn) -> None:
+        """Have the analysis zone forget what it keeps of a patient across cases.
+
+        Whatever was withdrawn: what is kept for a later case is a convenience, never the record.
+        """
+        pseudonyms = Pseudonyms(await self._hasher_for(event.tenant), event.subject_key)
+        made = forgotten(event, pseudonyms.subject_pseudonym())
+        message_id = f"{made.tenant}/{made.subject_pseudonym}/{event.consent_version}"
+        await self._bus.publish(subjects.SUBJECT_FORGOTTEN, made, message_id=message_id)
 
     async def give_up(self, event: CaseReceived, error: MeshError) -> None:
         """Say that a case can never be de-identified, and why.
@@ -292,9 +303,5 @@ class AnonymizationWorker:
 
     async def _destroy_intake(self, event: CaseReceived, manifest: IntakeManifest) -> None:
         """Destroy the keys of everything received; the manifest's last, as it names the rest."""
-        blobs = [each.blob for study in manifest.studies for each in study.instances]
-        scopes = dict.fromkeys(ref.scope for ref in (*blobs, manifest.bundle))
-        for kept in (event.manifest.scope, ""):  # a supplement has no Bundle
-            scopes.pop(kept, None)
-        for scope in (*scopes, event.manifest.scope):
+        for scope in intake_scopes(event, manifest):
             await self._intake.destroy(event.case.tenant, scope)

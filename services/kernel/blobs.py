@@ -13,16 +13,17 @@ import hashlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import obstore
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 
 from services.kernel.crypto import Vault, checked, read_master_key
-from services.kernel.errors import Damaged, NotFound, Unavailable
+from services.kernel.errors import Conflict, Damaged, NotFound, Unavailable
 from services.kernel.pieces import CHUNK, HEAD, MAGIC, PREFIX, TAG, BlobReader, bound
 from services.kernel.settings import BadSettings, IdentitySettings, MeshSettings
 
@@ -34,12 +35,18 @@ class Blobs:
         self._store = store
         self.vault = vault
 
-    async def put(self, tenant: str, scope: str, name: str, content: bytes) -> BlobRef:
-        """Store `content`; a name is overwritten, so a repeated handler is harmless."""
+    async def put(
+        self, tenant: str, scope: str, name: str, content: bytes, *, new: bool = False
+    ) -> BlobRef:
+        """Store `content`; a name is overwritten, so a repeated handler is harmless.
+
+        `new`: only where nothing has the name yet; else raises Conflict, so of two one wins.
+        """
         key = await self.vault.scope_key(tenant, scope, create=True)
         path = _path(tenant, scope, name)
         sealed, digest = await asyncio.to_thread(_seal_all, key, path, content)
-        await _answered(obstore.put_async(self._store, path, sealed))
+        mode: Literal["create", "overwrite"] = "create" if new else "overwrite"
+        await _answered(obstore.put_async(self._store, path, sealed, mode=mode))
         return BlobRef(scope=scope, name=name, size=len(content), sha256=digest)
 
     async def put_all(
@@ -172,26 +179,20 @@ async def _answered(step: Awaitable[object]) -> None:
     """Await one step of writing; the store's own errors mean that it is away."""
     try:
         await step
+    except (AlreadyExistsError, FileExistsError) as error:
+        raise Conflict("a blob has this name already") from error
     except (BaseError, OSError) as error:
         raise Unavailable("the blob store does not answer") from error
 
 
 def open_analysis(settings: MeshSettings) -> Blobs:
     """Return the blobs of the analysis zone."""
-    return _open(
-        settings.blobs_analysis_url,
-        "analysis",
-        settings.master_key_analysis_file,
-    )
+    return _open(settings.blobs_analysis_url, "analysis", settings.master_key_analysis_file)
 
 
 def open_identity(settings: IdentitySettings) -> Blobs:
     """Return the blobs of the identity zone."""
-    return _open(
-        settings.blobs_identity_url,
-        "identity",
-        settings.master_key_identity_file,
-    )
+    return _open(settings.blobs_identity_url, "identity", settings.master_key_identity_file)
 
 
 def _open(url: str, zone: str, master_key_file: Path | None) -> Blobs:

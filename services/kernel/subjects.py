@@ -21,6 +21,7 @@ from dxmesh.event.v1 import (
     part_ready_pb2,
     report_composed_pb2,
     report_signed_pb2,
+    subject_forgotten_pb2,
 )
 from google.protobuf.message import Message
 
@@ -75,6 +76,9 @@ CASE_STOPPED = Topic("case.stopped", ANALYSIS_STREAM, case_stopped_pb2.CaseStopp
 PART_IMAGING = Topic("part.imaging", ANALYSIS_STREAM, part_ready_pb2.PartReady)
 PART_LABS = Topic("part.labs", ANALYSIS_STREAM, part_ready_pb2.PartReady)
 PART_NLP = Topic("part.nlp", ANALYSIS_STREAM, part_ready_pb2.PartReady)
+SUBJECT_FORGOTTEN = Topic(
+    "part.forgotten", ANALYSIS_STREAM, subject_forgotten_pb2.SubjectForgotten, only=("routine",)
+)
 FINDING_IMAGING = Topic("finding.imaging", ANALYSIS_STREAM, finding_ready_pb2.FindingReady)
 FINDING_LABS = Topic("finding.labs", ANALYSIS_STREAM, finding_ready_pb2.FindingReady)
 FINDING_NLP = Topic("finding.nlp", ANALYSIS_STREAM, finding_ready_pb2.FindingReady)
@@ -95,6 +99,7 @@ TOPICS = (
     PART_IMAGING,
     PART_LABS,
     PART_NLP,
+    SUBJECT_FORGOTTEN,
     *FINDINGS,
     FINDING_CRITICAL,
     REPORT_COMPOSED,
@@ -121,7 +126,14 @@ PUBLISHES: dict[str, tuple[Topic, ...]] = {
     "gateway": (CASE_STOPPED,),
     "ingest": (CASE_RECEIVED,),
     "consent": (CONSENT_WITHDRAWN,),
-    "anonymization": (CASE_DEIDENTIFIED, CASE_STOPPED, PART_IMAGING, PART_LABS, PART_NLP),
+    "anonymization": (
+        CASE_DEIDENTIFIED,
+        CASE_STOPPED,
+        PART_IMAGING,
+        PART_LABS,
+        PART_NLP,
+        SUBJECT_FORGOTTEN,
+    ),
     "imaging": (FINDING_IMAGING, FINDING_CRITICAL),
     "labs": (FINDING_LABS, FINDING_CRITICAL),
     "nlp": (FINDING_NLP,),
@@ -141,9 +153,9 @@ CONSUMES: dict[str, tuple[Topic, ...]] = {
     ),
     "ingest": (CASE_STOPPED,),
     "consent": (),
-    "anonymization": (CASE_RECEIVED, CASE_STOPPED),
+    "anonymization": (CASE_RECEIVED, CASE_STOPPED, CONSENT_WITHDRAWN),
     "imaging": (PART_IMAGING,),
-    "labs": (PART_LABS,),
+    "labs": (PART_LABS, SUBJECT_FORGOTTEN),
     "nlp": (PART_NLP,),
     "reporting": (CASE_DEIDENTIFIED, CASE_STOPPED, *FINDINGS),
 }

@@ -66,7 +66,9 @@ class Mesh:
     consent: Consent
     worker: AnonymizationWorker
 
-    async def receive(self, bundle: bytes, series: list[list[bytes]]) -> CaseReceived:
+    async def receive(
+        self, bundle: bytes, series: list[list[bytes]], purpose: str = "TREAT"
+    ) -> CaseReceived:
         """Lay a case into the intake and return its event."""
         put = self.intake.put
         instances = []
@@ -83,7 +85,7 @@ class Mesh:
         manifest = IntakeManifest(
             bundle=await put("demo", "intake-1", "bundle", bundle),
             studies=[IntakeStudy(study_instance_uid="1.2", instances=instances)] if series else [],
-            purpose="TREAT",
+            purpose=purpose,
         )
         ref = await put("demo", "intake-1", "manifest", manifest.SerializeToString())
         return CaseReceived(case=CASE, manifest=ref, subject_key="subject-1")
