@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from services.anonymization import clinical, dates, fhir_identity, fhir_notes, fhir_rules
+from services.anonymization.documents.taken import UnusableNote
 from services.anonymization.identity import Identity
 from services.anonymization.known import KnownStrings
 from services.anonymization.pseudonyms import Pseudonyms
@@ -37,7 +40,7 @@ class Submission:
     imaging_studies: tuple[Resource, ...]
     observations: tuple[tuple[str, Resource], ...]
     notes: tuple[fhir_notes.Note, ...]
-    unusable: tuple[fhir_notes.UnusableNote, ...]
+    unusable: tuple[UnusableNote, ...]
     known: KnownStrings
     aliases: Mapping[str, str] = field(default_factory=dict)
     """fullUrl → reference, for references written either way."""
@@ -62,17 +65,45 @@ def read(content: bytes) -> Submission:
     if "Patient" not in by_kind:
         raise InvalidInput("a submission needs a Patient", reason="NO_PATIENT")
     documents = [*by_kind.get("DocumentReference", ()), *by_kind.get("Composition", ())]
-    found = [note for reference, each in documents for note in fhir_notes.notes(each, reference)]
+    binaries = {
+        name: resource
+        for reference, url, resource in named
+        for name in (reference, url)
+        if name and resource.get("resourceType") == "Binary"
+    }
+    patient = by_kind["Patient"][0][1]
+    found = [
+        _of(patient, note)
+        for reference, each in documents
+        for note in fhir_notes.notes(each, reference, binaries)
+    ]
+    taken = tuple(each for each in found if isinstance(each, fhir_notes.Note))
     return Submission(
-        patient=by_kind["Patient"][0][1],
+        patient=patient,
         service_request=_first(by_kind.get("ServiceRequest")),
         imaging_studies=tuple(each for _, each in by_kind.get("ImagingStudy", ())),
         observations=tuple(by_kind.get("Observation", ())),
-        notes=tuple(each for each in found if isinstance(each, fhir_notes.Note)),
-        unusable=tuple(each for each in found if isinstance(each, fhir_notes.UnusableNote)),
-        known=fhir_identity.strings_of(resource for _, _, resource in named),
+        notes=taken,
+        unusable=tuple(each for each in found if isinstance(each, UnusableNote)),
+        known=reduce(
+            or_,
+            (note.known for note in taken),
+            fhir_identity.strings_of(resource for _, _, resource in named),
+        ),
         aliases={url: reference for reference, url, _ in named if url},
     )
+
+
+def _of(patient: Resource, note: fhir_notes.Note | UnusableNote) -> fhir_notes.Note | UnusableNote:
+    """Return a note, or why not: a document that says itself that it is about somebody else."""
+    born = str(patient.get("birthDate") or "").replace("-", "")
+    stated = note.birth_date if isinstance(note, fhir_notes.Note) else ""
+    if len(born) == len(stated) == 8 and born != stated:
+        return UnusableNote(
+            "a document names another date of birth than the Patient",
+            reason="NOTE_OF_ANOTHER_PATIENT",
+        )
+    return note
 
 
 def of_identity(identity: Identity) -> Submission:

@@ -10,14 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.anonymization.fhir_notes import (
-    NOTE_CHARS_MAX,
-    Note,
-    UnusableNote,
-    decode,
-    notes,
-    plain,
-)
+from services.anonymization.documents.document import CHARS_MAX
+from services.anonymization.documents.markup import plain
+from services.anonymization.documents.taken import UnusableNote
+from services.anonymization.fhir_notes import Note, decode, notes
 
 TEXT = "主诉：咳嗽3周。\n现病史：无发热。"
 
@@ -42,7 +38,7 @@ def attachment(content: bytes, media: str = "text/plain") -> dict[str, Any]:
     ],
 )
 def test_note_in_any_usual_encoding_is_read(content: bytes, media: str) -> None:
-    assert decode(attachment(content, media)) == TEXT
+    assert decode(attachment(content, media), {}).text == TEXT
 
 
 @pytest.mark.requirement("DX-ID-12")
@@ -54,14 +50,14 @@ def test_note_in_any_usual_encoding_is_read(content: bytes, media: str) -> None:
         (attachment(b"\xff\xff\xff\xff"), "NOTE_UNDECODABLE"),
         (attachment(TEXT.encode("gb18030"), "text/plain; charset=utf-8"), "NOTE_UNDECODABLE"),
         (attachment(b"%PDF-1.7", "application/pdf"), "NOTE_NOT_TEXT"),
-        (attachment(b"a" * (NOTE_CHARS_MAX + 1)), "NOTE_TOO_LONG"),
+        (attachment(b"a" * (CHARS_MAX + 1)), "NOTE_TOO_LONG"),
         ({"contentType": "text/plain", "data": "***"}, "NOTE_UNDECODABLE"),
         ({"contentType": "text/plain", "url": "https://x"}, "NOTE_NOT_INLINE"),
     ],
 )
 def test_unusable_note_is_refused_by_name(given_attachment: dict[str, Any], reason: str) -> None:
     with pytest.raises(UnusableNote) as error:
-        decode(given_attachment)
+        decode(given_attachment, {})
     assert error.value.reason == reason
 
 
@@ -77,7 +73,7 @@ def test_composition_is_read_by_section() -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_text_or_a_reason(content: bytes) -> None:
     try:
-        text = decode(attachment(content))
+        text = decode(attachment(content), {}).text
     except UnusableNote as error:
         assert error.reason.startswith("NOTE_")
     else:
@@ -109,7 +105,7 @@ def test_markup_goes_and_what_only_looks_like_it_stays(markup: str, text: str) -
 
 @pytest.mark.requirement("DX-ID-12")
 def test_composition_over_the_limit_is_refused_by_name() -> None:
-    section = {"text": {"div": "a" * (NOTE_CHARS_MAX // 2 + 1)}}
+    section = {"text": {"div": "a" * (CHARS_MAX // 2 + 1)}}
     resource = {"resourceType": "Composition", "section": [section, section]}
     (found,) = notes(resource, "Composition/1")
     assert isinstance(found, UnusableNote)

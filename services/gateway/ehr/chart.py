@@ -12,7 +12,13 @@ Json = Mapping[str, Any]
 
 READ, CUT, NOT_GRANTED, FAILED = "read", "cut", "not-granted", "failed"
 DEAD = frozenset({"entered-in-error", "cancelled", "revoked", "superseded"})
-TEXT_TYPES = frozenset({"text/plain", "text/html", "application/xhtml+xml", "text/xml", ""})
+TEXT_TYPES = frozenset(
+    {
+        *("text/plain", "text/html", "application/xhtml+xml", ""),
+        *("text/xml", "application/xml", "application/hl7-cda+xml", "application/cda+xml"),
+        *("application/rtf", "text/rtf", "text/richtext", "application/x-rtf"),
+    }
+)
 """Content types of notes that are analysed (docs/guides/submitting.md)."""
 
 

@@ -1,0 +1,1 @@
+"""Forms a note may be written in, each turned into its plain text. Pure."""
