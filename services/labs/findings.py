@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from dxmesh.event.v1.refusal_pb2 import Refusal
@@ -10,6 +12,7 @@ from dxmesh.labs.v1 import lab_findings_pb2 as pb
 from services.kernel.errors import MeshError
 from services.labs import critical
 from services.labs.interpret import Flag, Result, interpret, show
+from services.labs.notices import Notice, notices, retracted
 from services.labs.panel import LabPart, Quantity
 from services.labs.rules import engine
 from services.labs.scores import message as score_message
@@ -41,6 +44,16 @@ STRENGTHS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Interpreted:
+    """A part as the report gets it, and what of it is told ahead of the report."""
+
+    findings: pb.LabFindings
+    notices: Sequence[Notice]
+    retracted: Sequence[str]
+    """Ids of results that were changed or taken back and are not critical (any more)."""
+
+
 def findings(
     part: LabPart,
     table: critical.Table = critical.DEFAULTS,
@@ -52,14 +65,31 @@ def findings(
     ----------
     rules : with a tenant's thresholds; None: the built-in ones
     """
+    return interpreted(part, table, rules).findings
+
+
+def interpreted(
+    part: LabPart,
+    table: critical.Table = critical.DEFAULTS,
+    rules: engine.RuleSet | None = None,
+    earlier: critical.Earlier | None = None,
+) -> Interpreted:
+    """Return a part's findings with the critical results that are told at once; see `findings`.
+
+    Parameters
+    ----------
+    earlier : the person's results before this part; None: they are not known
+    """
     results = interpret(part.measured, part.subject, table)
     computed = assess(results, part.subject)
     found = (rules or engine.default()).find(results, computed, part.subject)
-    return pb.LabFindings(
+    message = pb.LabFindings(
         results=[_result(each) for each in results],
         scores=[score_message.score(each) for each in computed if each.listed],
         risks=[_risk(each) for each in found],
     )
+    told = notices(results, part.subject, table, earlier)
+    return Interpreted(message, told, retracted(results))
 
 
 def _result(result: Result) -> pb.LabResult:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
 from dxmesh.event.v1.case_ref_pb2 import PART_KIND_LABS
+from dxmesh.event.v1.critical_found_pb2 import CriticalFound
 from dxmesh.event.v1.finding_ready_pb2 import (
     OUTCOME_COMPLETED,
     OUTCOME_FAILED,
@@ -17,15 +18,14 @@ from dxmesh.event.v1.finding_ready_pb2 import (
 from dxmesh.event.v1.model_use_pb2 import ModelUse
 from dxmesh.event.v1.part_ready_pb2 import PartReady
 from dxmesh.event.v1.refusal_pb2 import Refusal
-from dxmesh.labs.v1.lab_findings_pb2 import LabFindings
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.kernel import subjects
+from services.kernel import subjects, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.bus import EventBus
-from services.kernel.errors import InvalidInput, KeyDestroyed, MeshError
-from services.labs import critical, panel, tables
-from services.labs.findings import findings
+from services.kernel.errors import Forbidden, InvalidInput, KeyDestroyed, MeshError
+from services.labs import announcing, critical, panel, tables
+from services.labs.findings import Interpreted, interpreted
 from services.labs.rules import engine, heading
 
 log = logging.getLogger(__name__)
@@ -75,11 +75,15 @@ class LabsWorker:
             found = await asyncio.to_thread(self._interpret, tenant, content)
             name = f"findings/{part.part_id}"
             ref = await self._blobs.put(
-                tenant, part.case.case_id, name, found.SerializeToString(deterministic=True)
+                tenant,
+                part.case.case_id,
+                name,
+                found.findings.SerializeToString(deterministic=True),
             )
         except KeyDestroyed:
             log.info("the case was stopped: its key is gone")
             return
+        await self._tell(announcing.event(part, found, ref, _now()))
         ready = self._ready(part, started)
         ready.outcome = OUTCOME_COMPLETED
         ready.findings.CopyFrom(ref)
@@ -94,10 +98,22 @@ class LabsWorker:
         ready.refusal.CopyFrom(refusal)
         await self._publish(ready, "failed")
 
-    def _interpret(self, tenant: str, content: bytes) -> LabFindings:
+    async def _tell(self, event: CriticalFound) -> None:
+        """Say what must be seen at once, before the report has the findings.
+
+        A bus that refuses it must not cost the report its results: they say it too, later.
+        """
+        message_id = announcing.message_id(event)
+        try:
+            await self._bus.publish(subjects.FINDING_CRITICAL, event, message_id=message_id)
+        except Forbidden as error:
+            log.error("critical results cannot be told ahead of the report: %s", error.reason)
+            telemetry.failure("labs.critical", error.reason)
+
+    def _interpret(self, tenant: str, content: bytes) -> Interpreted:
         limits = self._tenant_limits.get(tenant, critical.DEFAULTS)
         rules = self._tenant_rules.get(tenant, self._rules)
-        return findings(panel.read(content), limits, rules)
+        return interpreted(panel.read(content), limits, rules)
 
     def _ready(self, part: PartReady, started: Timestamp) -> FindingReady:
         return FindingReady(
@@ -124,7 +140,7 @@ class LabsWorker:
 
 
 def read_limits(folder: Path | None) -> dict[str, critical.Table]:
-    """Return each tenant's critical limits: the defaults with its own rows in their place.
+    """Return each tenant's critical limits: its own rows, then the defaults.
 
     Raises
     ------
@@ -134,10 +150,7 @@ def read_limits(folder: Path | None) -> dict[str, critical.Table]:
     if folder is None:
         return {}
     return {
-        path.stem: {
-            **critical.DEFAULTS,
-            **critical.load(tables.parse(path.read_text("utf-8-sig"))),
-        }
+        path.stem: critical.before(critical.load(tables.parse(path.read_text("utf-8-sig"))))
         for path in sorted(folder.glob("*.tsv"))
     }
 
