@@ -13,7 +13,7 @@ from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
 from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 
-from services.gateway import signing
+from services.gateway import attachments, signing
 from services.gateway.access.accounts import Accounts
 from services.gateway.call import Peers
 from services.gateway.dicomweb.made import MadeObjects
@@ -129,7 +129,7 @@ class StoreCommitter:
         for image in event.images:
             if binary_id := binaries.get(image.name):
                 png = await self._analysis.get(tenant, image)
-                resource = signing.binary(binary_id, "image/png", png)
+                resource = attachments.binary(binary_id, "image/png", png)
                 restored["entry"].append({"resource": resource})
         return await self._with_pdf(restored, case_id)
 
@@ -140,8 +140,8 @@ class StoreCommitter:
         except Exception as error:  # noqa: BLE001 - whatever it was, the report goes out
             log.error("a report goes out without its PDF: %s", telemetry.frames(error))
             telemetry.failure("gateway.pdf", type(error).__name__)
-            return bundle
-        return signing.with_pdf(bundle, case_id, pdf)
+            return attachments.in_context(bundle)
+        return attachments.with_pdf(bundle, case_id, pdf)
 
     async def _signature(self, event: ReportSigned, review: Review | None) -> signing.Signature:
         """Return the signature: from the review kept here, else from the account alone."""

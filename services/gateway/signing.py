@@ -11,8 +11,6 @@ Source: R4 DiagnosticReport.status; HL7 AI Transparency on FHIR; v3-ObservationV
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,39 +115,6 @@ def practitioner(signature: Signature) -> Resource:
             {"system": system, "value": value} if system else {"value": value}
         ]
     return resource
-
-
-def with_pdf(bundle: Mapping[str, Json], case_id: str, pdf: bytes) -> Resource:
-    """Return the Bundle with the rendered report as Binary and `presentedForm`."""
-    binary_id = f"{case_id}-pdf"
-    attachment = {
-        "contentType": "application/pdf",
-        "url": f"Binary/{binary_id}",
-        "size": len(pdf),
-        # R4 attachments carry SHA-1 (datatypes, Attachment.hash): a checksum, not a protection.
-        "hash": base64.b64encode(hashlib.sha1(pdf, usedforsecurity=False).digest()).decode(),
-    }
-    entries: list[Json] = []
-    for entry in bundle["entry"]:
-        resource = entry["resource"]
-        if resource["resourceType"] == "DiagnosticReport":
-            title = {"title": resource["code"]["text"]} if resource["code"].get("text") else {}
-            form = {**attachment, "language": resource.get("language", "en"), **title}
-            resource = {**resource, "presentedForm": [form]}
-        if resource["id"] != binary_id:
-            entries.append({**entry, "resource": resource})
-    entries.append({"resource": binary(binary_id, "application/pdf", pdf)})
-    return {**bundle, "entry": entries}
-
-
-def binary(resource_id: str, content_type: str, content: bytes) -> Resource:
-    """Return content as a Binary."""
-    return {
-        "resourceType": "Binary",
-        "id": resource_id,
-        "contentType": content_type,
-        "data": base64.b64encode(content).decode(),
-    }
 
 
 def finding_id(resource: Mapping[str, Json]) -> str:

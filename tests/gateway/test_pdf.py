@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pypdf import PdfReader
 
-from services.gateway import signing
+from services.gateway import attachments, signing
 from services.gateway.pdf import findings, render, render_bundle
 from services.gateway.pdf.glyphs import coverage
 from services.gateway.pdf.render import sources, typeset
@@ -163,7 +163,7 @@ def test_it_is_pdf_a_3_with_the_fhir_data_attached(
     bundle = report("zh")
     images = key_images(bundle, png())
     for id_, content in images.items():
-        bundle["entry"].append({"resource": signing.binary(id_, "image/png", content)})
+        bundle["entry"].append({"resource": attachments.binary(id_, "image/png", content)})
     reader = PdfReader(io.BytesIO(render_bundle(bundle)))
     metadata = reader.trailer["/Root"]["/Metadata"].get_data().decode()
     assert "<pdfaid:part>3</pdfaid:part>" in metadata

@@ -15,13 +15,14 @@ from starlette.responses import RedirectResponse, Response
 from services.gateway.call import Call, form_of
 from services.gateway.commit import signer
 from services.gateway.ehr.gate import Visit, put_cookie
+from services.gateway.fhir.binary_rights import document_id
 from services.gateway.progress import Case
 from services.gateway.store.ehr_writes import LINKED, Write
 from services.gateway.web import pages, review, sight
 from services.gateway.web.words import LANGUAGES
 from services.gateway.web.worklist import FILTERS, make_row, ordered, shown
 from services.kernel import fhir
-from services.kernel.errors import NotFound
+from services.kernel.errors import Forbidden, NotFound
 
 LANGUAGE_S = 31_536_000
 Handler = Callable[[Call, Visit], Awaitable[Response]]
@@ -143,9 +144,20 @@ async def link(call: Call, visit: Visit, case_id: str, sent: list[str] | None = 
 
 
 async def pdf(call: Call, visit: Visit) -> Response:
-    """Return the report's PDF, to be saved."""
+    """Return the report's PDF, to be saved.
+
+    Raises
+    ------
+    Forbidden
+        It shows what is labelled. It is one document, signed as it is: none is made without that.
+    """
     case = await require_theirs(call, visit)
-    return await _saved(call, case, "Binary", f"{case.case_id}-pdf", "pdf")
+    if await sight.withholds_document(call, case):
+        raise Forbidden(
+            "the PDF shows what is labelled restricted; the report's page leaves that out",
+            reason="DOCUMENT_RESTRICTED",
+        )
+    return await _saved(call, case, "Binary", document_id(case.case_id), "pdf")
 
 
 async def json(call: Call, visit: Visit) -> Response:

@@ -39,37 +39,48 @@ class Selection:
         """Tell whether any resource of a type can be in it."""
         return self._visibility.of(kind) != ()
 
-    def line(self, kind: str, content: bytes) -> bytes | None:
+    @property
+    def visibility(self) -> Visibility:
+        """What whoever asked may see."""
+        return self._visibility
+
+    def line(self, kind: str, content: bytes, *, seen: bool = False) -> bytes | None:
         """Return a resource as a line; None: it does not belong in the export.
 
         The bytes are those that are stored, but for line breaks between the elements; with
         `_elements` the resource is written anew and marked SUBSETTED.
+
+        Parameters
+        ----------
+        seen : that it may be seen was decided already
         """
         elements = [
             name for wanted, name in self._asked.elements if wanted in ("", kind)
         ]  # a type that no element is asked of stays whole
-        if not elements and self._holds_unread(kind, content):
+        if not elements and self._holds_unread(kind, content, seen=seen):
             return _one_line(content)
         resource = fhir.parse(content)
-        if not self.holds(kind, resource):
+        if not self.holds(kind, resource, seen=seen):
             return None
         if not elements:
             return _one_line(content)
         return fhir.dump(shaped(resource, names=elements)) + b"\n"
 
-    def holds(self, kind: str, resource: Json) -> bool:
+    def holds(self, kind: str, resource: Json, *, seen: bool = False) -> bool:
         """Tell whether a resource belongs in it."""
-        if not match.visible(self._visibility, resource, base_url=self._base_url):
+        if not seen and not match.visible(self._visibility, resource, base_url=self._base_url):
             return False
         if self._asked.level != SYSTEM and not self._is_of_patients(kind, resource):
             return False
         filters = self._filters.get(kind)
         return filters is None or any(match.matches(each, resource) for each in filters)
 
-    def _holds_unread(self, kind: str, content: bytes) -> bool:
+    def _holds_unread(self, kind: str, content: bytes, *, seen: bool) -> bool:
         """Tell whether a resource belongs in it whatever its content says."""
         if self._asked.level != SYSTEM or kind in self._filters:
             return False
+        if seen:
+            return True
         labelled = not self._visibility.restricted and may_be_labelled(content)
         return self._visibility.of(kind) is None and not labelled
 

@@ -26,7 +26,8 @@ from services.gateway.export.job import (
 )
 from services.gateway.export.request import SYSTEM
 from services.gateway.export.selection import Selection, damaged, deletion, deletions
-from services.gateway.fhir import outcome
+from services.gateway.fhir import binary_rights, outcome
+from services.gateway.fhir.binary_rights import BINARY
 from services.gateway.fhir.search.compartments import members
 from services.gateway.store import Store
 from services.gateway.store.export import Place, Snapshot
@@ -132,6 +133,14 @@ class ExportWorker:
         ref = await self.blobs.put_stream(job.tenant, job.scope, name, lines)
         return ref.size, ref.sha256
 
+    async def sees(self, job: Job, selection: Selection, found: Stored | Place) -> bool:
+        """Tell whether who asked may see a Binary, which other resources say as well."""
+        if isinstance(found, Place) or found.type != BINARY:
+            return True
+        return await binary_rights.sees(
+            self._store.resources, job.tenant, selection.visibility, found
+        )
+
     async def still(self, job: Job) -> None:
         """Renew the lease when a quarter of it is over.
 
@@ -226,6 +235,9 @@ class _Files:
     async def _batch(self, places: list[Place]) -> list[bytes]:
         there = [place for place in places if not place.deleted]
         found = await self._snapshot.read(self._kind, there)
+        found = [
+            each for each in found if await self._worker.sees(self._job, self._selection, each)
+        ]
         lines = await asyncio.to_thread(self._chosen, found)
         if self._job.asked.since_us:
             for place in places:
@@ -238,14 +250,17 @@ class _Files:
         for each in found:
             if isinstance(each, Place):
                 self._damaged.append(damaged(self._kind, each.id))
-            elif line := self._selection.line(self._kind, each.content):
+            elif line := self._selection.line(self._kind, each.content, seen=self._kind == BINARY):
                 lines.append(line)
         return lines
 
     async def _was_held(self, place: Place) -> bool:
         """Tell whether a deleted resource would have been in the export before."""
         before = await self._snapshot.before(self._kind, place)
-        return before is not None and self._selection.line(self._kind, before.content) is not None
+        if before is None or not await self._worker.sees(self._job, self._selection, before):
+            return False
+        seen = self._kind == BINARY
+        return self._selection.line(self._kind, before.content, seen=seen) is not None
 
 
 async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -8,7 +8,15 @@ it. The answer itself is made after the commit, since it may take long.
 from __future__ import annotations
 
 from services.gateway.call import Call
-from services.gateway.fhir import allowed, answers, binary, content, dispatch, read, searching
+from services.gateway.fhir import (
+    allowed,
+    answers,
+    binary_rights,
+    content,
+    dispatch,
+    read,
+    searching,
+)
 from services.gateway.fhir.bundles import Asked
 from services.gateway.fhir.outcome import Gone
 from services.gateway.fhir.types import TYPES
@@ -64,7 +72,7 @@ async def _there(
         raise Gone("the resource was deleted; its history tells when")
     visibility = call.principal.rights.visibility("r")
     seen = (
-        await binary.sees(call, visibility, found)
+        await binary_rights.sees(call.store.resources, call.tenant, visibility, found)
         if found.type == "Binary"
         else allowed.sees(visibility, found)
     )

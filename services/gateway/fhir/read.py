@@ -9,7 +9,15 @@ from starlette.responses import Response
 
 from services.gateway.access.rights import Visibility
 from services.gateway.call import Call
-from services.gateway.fhir import allowed, answers, binary, conditions, content, prefer
+from services.gateway.fhir import (
+    allowed,
+    answers,
+    binary,
+    binary_rights,
+    conditions,
+    content,
+    prefer,
+)
 from services.gateway.fhir.outcome import Gone
 from services.gateway.fhir.search import shape
 from services.gateway.fhir.search.query import parse
@@ -85,7 +93,7 @@ async def sees(call: Call, visibility: Visibility, stored: Stored) -> bool:
             call.tenant, stored.type, stored.id, stored.version - 1
         )
     if stored.type == "Binary":
-        return await binary.sees(call, visibility, stored)
+        return await binary_rights.sees(call.store.resources, call.tenant, visibility, stored)
     return allowed.sees(visibility, stored)
 
 

@@ -96,15 +96,36 @@ class Resources:
             found = await current_versions(connection, cipher, tenant, keys)
         return [found[key] for key in dict.fromkeys(keys) if key in found]
 
-    async def of_case(self, tenant: str, case_id: str) -> list[Stored]:
-        """Return the current version of every resource of a case."""
+    async def last(self, tenant: str, stored: Stored) -> Stored:
+        """Return a version; of a deletion the one before it.
+
+        Raises
+        ------
+        NotFound
+        """
+        if not stored.deleted:
+            return stored
+        return await self.read_version(tenant, stored.type, stored.id, stored.version - 1)
+
+    async def of_case(
+        self, tenant: str, case_id: str, *, besides: str = "", deleted: bool = False
+    ) -> list[Stored]:
+        """Return the current version of every resource of a case that it was the first to have.
+
+        Parameters
+        ----------
+        besides : a type that is left out
+        deleted : whether deletions are among them
+        """
         query = (
             select(RESOURCES)
             .join(CURRENT, same_version())
-            .where(CURRENT.c.tenant == tenant, CURRENT.c.case_id == case_id, ~CURRENT.c.deleted)
+            .where(CURRENT.c.tenant == tenant, CURRENT.c.case_id == case_id)
             .order_by(CURRENT.c.type, CURRENT.c.id)
         )
-        return await self._all(tenant, query)
+        if besides:
+            query = query.where(CURRENT.c.type != besides)
+        return await self._all(tenant, query if deleted else query.where(~CURRENT.c.deleted))
 
     async def history(
         self,

@@ -263,7 +263,12 @@ class Searches:
     ) -> list[Candidate]:
         if wanted.exact:
             return candidates
-        kept = [one for one in parsed(candidates) if wanted.keeps(one.resource, reading.base_url)]
+        kept = [
+            one
+            for one in parsed(candidates)
+            if (wanted.deferring or not one.stored.owned)
+            and wanted.keeps(one.resource, reading.base_url)
+        ]
         for condition in wanted.later:
             kept = await following(self, reading, condition, kept)
         return kept

@@ -83,7 +83,10 @@ class Pass:
     later: tuple[Chain | Has, ...] = ()
     """Conditions to be followed for each candidate."""
     deferring: bool = True
-    """Whether Binaries under another resource's rights are shown; see `match.defers`."""
+    """Whether Binaries under another resource's rights are shown, and the mesh's own.
+
+    See `match.defers` and `fhir.sources`.
+    """
 
     @property
     def exact(self) -> bool:

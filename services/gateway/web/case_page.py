@@ -98,6 +98,7 @@ async def show(
         signed_at=to_instant(last.signed_us) if last else "",
         keys=(*KEYS, *VIEWER_KEYS) if viewable else KEYS,
         viewable=viewable,
+        document=not await sight.withholds_document(call, case),
         write=await call.store.ehr_writes.get(call.tenant, case.case_id),
     )
 

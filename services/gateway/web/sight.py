@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.gateway import attachments
 from services.gateway.access.rights import Visibility
 from services.gateway.call import Call
 from services.gateway.dicomweb import rights, wanted
 from services.gateway.dicomweb.archive import Held
-from services.gateway.fhir import allowed
+from services.gateway.fhir import allowed, binary_rights
+from services.gateway.fhir.binary_rights import BINARY, PATIENT, STUDY, is_restricted
+from services.gateway.fhir.search import match
 from services.gateway.progress import Case
 from services.gateway.store.dicom import Series, Wanted
-from services.gateway.store.stored import Key, Stored
+from services.gateway.store.stored import Key
 from services.kernel.errors import NotFound
 
 Json = Mapping[str, Any]
 NAMES = ("report", "patient_reference", "based_on")
 """What a case's label names: each must be seen."""
-STUDY = "ImagingStudy"
-PICTURES = frozenset({"Media", "Binary"})
+MEDIA = "Media"
 
 
 async def case(call: Call) -> Case:
@@ -58,16 +60,28 @@ async def cases(call: Call, found: Sequence[Case]) -> list[Case]:
 async def bundle(call: Call, content: dict[str, Any]) -> dict[str, Any]:
     """Return a composed version without what may not be shown of it.
 
-    Key images are pictures of the studies: they go where one of those may not be seen.
+    Key images are pictures of the studies: they go where one of those may not be seen, be it
+    that there is no ImagingStudy of it. A file goes with the resource that names it.
     """
+    visibility = _visibility(call)
     entries = [(_key_of(each["resource"]), each) for each in content["entry"]]
-    keys = [key for key, _ in entries if key[0] != "Binary"]
-    hidden = await _hidden(call, _visibility(call), keys)
+    hidden = await _hidden(call, visibility, [key for key, _ in entries])
+    resources = [each["resource"] for _, each in entries]
+    if any(kind == STUDY for kind, _ in hidden) or _without_resource(visibility, resources):
+        hidden |= {key for key, _ in entries if key[0] == MEDIA}
     if not hidden:
         return content
-    kinds = PICTURES if any(kind == STUDY for kind, _ in hidden) else frozenset()
-    kept = [each for key, each in entries if key not in hidden and key[0] not in kinds]
-    return {**content, "entry": kept}
+    for resource in resources:
+        if _key_of(resource) in hidden:
+            hidden |= {_key(address) for address in attachments.addresses(resource)}
+    return {**content, "entry": [each for key, each in entries if key not in hidden]}
+
+
+async def withholds_document(call: Call, shown: Case) -> bool:
+    """Tell whether a case's PDF shows what its reader may not see, so that it is not given."""
+    if _visibility(call).restricted:
+        return False
+    return await binary_rights.withholds_document(call.store.resources, call.tenant, shown.case_id)
 
 
 async def series(call: Call, case_id: str) -> list[Series]:
@@ -101,24 +115,55 @@ def _visibility(call: Call) -> Visibility:
     return call.principal.rights.visibility(rights.READ)
 
 
+def _without_resource(visibility: Visibility, resources: Sequence[Json]) -> bool:
+    """Tell whether there is a study that was sent without an ImagingStudy, and may not be seen.
+
+    What stands for it is what DICOMweb makes of it, less what only its images say.
+    """
+    if visibility.restricted and visibility.of(STUDY) is None:
+        return False
+    named = [each for one in resources for each in one.get("imagingStudy", [])]
+    sent = any(one["resourceType"] == STUDY for one in resources)
+    if sent and all("reference" in each for each in named):
+        return False
+    patient = next((f"{PATIENT}/{one['id']}" for one in resources if _is(one, PATIENT)), "")
+    made: Json = {"resourceType": STUDY, "status": "available", "subject": {"reference": patient}}
+    return not match.visible(visibility, made)
+
+
 async def _hidden(call: Call, visibility: Visibility, keys: Sequence[Key]) -> set[Key]:
-    """Return which of the resources are there and may not be seen."""
+    """Return which of the resources are there and may not be seen.
+
+    A deleted one counts as it last was; a deleted ImagingStudy shows nothing, as in DICOMweb.
+    A Binary is looked at for its own label alone: whoever sees what names it, sees the rest.
+    """
     if not keys or (visibility.restricted and all(visibility.of(k) is None for k, _ in keys)):
         return set()
-    found: list[Stored] = await call.store.resources.find_many(
-        call.tenant, list(dict.fromkeys(keys))
-    )
-    return {
-        (one.type, one.id)
-        for one in found
-        if (one.type == STUDY if one.deleted else not allowed.sees(visibility, one))
-    }
+    found = await call.store.resources.find_many(call.tenant, list(dict.fromkeys(keys)))
+    hidden: set[Key] = set()
+    for one in found:
+        last = await call.store.resources.last(call.tenant, one)
+        if one.type == BINARY:
+            seen = visibility.restricted or not is_restricted(last.content)
+        else:
+            seen = allowed.sees(visibility, last) and not (one.type == STUDY and one.deleted)
+        if not seen:
+            hidden.add((one.type, one.id))
+    return hidden
 
 
 def _keys(found: Case) -> list[Key]:
-    references = (str(found.label.get(name, "")).partition("/") for name in NAMES)
-    return [(kind, resource_id) for kind, _, resource_id in references if resource_id]
+    return [_key(str(found.label[name])) for name in NAMES if found.label.get(name)]
+
+
+def _key(reference: str) -> Key:
+    kind, _, resource_id = reference.partition("/")
+    return kind, resource_id
 
 
 def _key_of(resource: Json) -> Key:
     return str(resource["resourceType"]), str(resource.get("id", ""))
+
+
+def _is(resource: Json, kind: str) -> bool:
+    return bool(resource["resourceType"] == kind and resource.get("id"))

@@ -49,6 +49,9 @@ async def test_a_case_of_a_restricted_patient_is_on_no_page(world: Any, setting:
     for path in (f"{base}/draft", f"{base}/sign"):
         answer = await world.http.post(path, data={"version": "1", "csrf": csrf})
         assert answer.status_code == 404, path
+    gone = await world.http.delete("/fhir/Patient/p-1", headers=world.bearer())
+    assert gone.status_code in (200, 204), gone.text
+    assert (await world.http.get(base)).status_code == 404, "a deleted one as it last was"
     await label(world, PATIENT)
     assert (await world.http.get(base)).status_code == 200, "the label was taken off"
 

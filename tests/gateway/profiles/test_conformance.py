@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway import signing
+from services.gateway import attachments, signing
 from services.gateway.profiles.conform import problems, problems_under
 from services.gateway.profiles.definitions import profiles, terminology, url_of
 from services.gateway.progress import Case, Step, stop, task, with_step
@@ -44,7 +44,7 @@ def signed(language: str, *, amendment: bool = False) -> dict[str, Any]:
         },
     )
     made = signing.sign(bundle, signature, texts)
-    return signing.with_pdf(made, "case-1", b"%PDF-1.7 test")
+    return attachments.with_pdf(made, "case-1", b"%PDF-1.7 test")
 
 
 def resources(bundle: dict[str, Any]) -> list[dict[str, Any]]:
