@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -142,6 +143,41 @@ async def test_a_peer_that_is_away_is_503_and_a_refusal_is_the_parts(world: Any)
     assert (await stow(world, body(GOOD))).status_code == 503
     world.peers.fails = Forbidden("no")
     assert (await stow(world, body(GOOD))).status_code == 409
+
+
+async def trail(world: Any) -> list[tuple[str, str]]:
+    """Return interaction and outcome of what the hospital's system did, oldest first."""
+    answer = await world.get("/fhir/AuditEvent?_count=50&_sort=date", "auditor")
+    events = [each["resource"] for each in answer.json().get("entry", [])]
+    return [(event["subtype"][0]["code"], event["outcome"]) for event in events]
+
+
+@pytest.mark.requirement("DX-GW-16")
+async def test_what_came_whole_before_a_broken_body_is_stored_and_in_the_trail(world: Any) -> None:
+    answer = await stow(world, body(GOOD, GOOD, end=False))
+    assert answer.status_code == 400
+    assert len(world.peers.uploads) == 1, "the part that came whole"
+    assert await trail(world) == [("upload", "0"), ("upload", "4")]
+
+
+@pytest.mark.requirement("DX-GW-16")
+async def test_what_was_stored_before_a_peer_went_away_is_in_the_trail(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, began = world.peers.store_files, asyncio.Event()
+
+    async def store_files(tenant: str, files: Any) -> Any:
+        if began.is_set():
+            raise Unavailable("ingest is away")
+        began.set()
+        await asyncio.sleep(0.05)  # the first group is answered after the second was refused
+        return await first(tenant, files)
+
+    monkeypatch.setattr(world.peers, "store_files", store_files)
+    answer = await stow(world, body(*[GOOD] * 70))
+    assert answer.status_code == 503
+    assert len(world.peers.uploads) == 64
+    assert await trail(world) == [("upload", "0"), ("upload", "8")]
 
 
 def test_a_group_is_encoded_as_protobuf_has_it() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -81,7 +82,8 @@ class Ahead:
     """Sends parts to ingest while the next ones are read: small files in groups, a few at once.
 
     A larger part goes alone, piped through. A broken body or a peer that is away ends the
-    request: the rest cannot be stored.
+    request: the rest cannot be stored. What came whole before is sent, and what is under way is
+    waited for, so that it is known what was stored.
     """
 
     def __init__(self, call: Call, stowed: Stowed) -> None:
@@ -104,6 +106,8 @@ class Ahead:
             if error is None:
                 await self._send_group()
                 await self._settle(0)
+            elif isinstance(error, Exception):
+                await self._end(error)
         finally:
             for _, task in self._under_way:
                 task.cancel()
@@ -128,6 +132,16 @@ class Ahead:
         content = _joined(held, chunks if size > GROUP_BYTES else None)
         await self._send([label], peers.store(self._call.tenant, kind, label, content, study))
         await self._settle(0)
+
+    async def _end(self, error: Exception) -> None:
+        """Finish what was begun; the error that ended the request is the one that is answered."""
+        away = isinstance(error, MeshError) and error.retry_after_s is not None
+        if not away:
+            with suppress(MeshError):
+                await self._send_group()
+        for _, task in self._under_way:
+            with suppress(MeshError):
+                self._stowed.take(await task)
 
     async def _send_group(self) -> None:
         """Send the small files that were gathered."""
@@ -172,19 +186,28 @@ async def store(call: Call) -> Response:
     content_type = call.request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     chunks = _limited(call.request.stream(), call.gateway.settings.upload_bytes_max)
-    async with Ahead(call, stowed) as ahead:
-        if kind in KINDS:
-            await ahead.keep(KINDS[kind], "content", chunks)
-        else:
-            body = Multipart(chunks, boundary(content_type))
-            async for part in body.parts():
-                if part.media_type in KINDS:
-                    await ahead.keep(KINDS[part.media_type], part.label, body.content())
-                else:
-                    stowed.refuse(part.label, UnsupportedMediaType("not application/dicom"))
-    for uid in sorted({s.study_instance_uid for s in stowed.stored}):
-        await call.audit("upload", f"study:{await _alias(call, uid)}")
+    whole = False
+    try:
+        async with Ahead(call, stowed) as ahead:
+            if kind in KINDS:
+                await ahead.keep(KINDS[kind], "content", chunks)
+            else:
+                await _keep_parts(ahead, stowed, Multipart(chunks, boundary(content_type)))
+        whole = True
+    finally:
+        # Also of a request that failed: what ingest holds is in the trail, and so is the failure.
+        for uid in sorted({s.study_instance_uid for s in stowed.stored}):
+            await call.audit("upload", f"study:{await _alias(call, uid)}")
+        call.audited = call.audited and whole
     return _answer(call, stowed)
+
+
+async def _keep_parts(ahead: Ahead, stowed: Stowed, body: Multipart) -> None:
+    async for part in body.parts():
+        if part.media_type in KINDS:
+            await ahead.keep(KINDS[part.media_type], part.label, body.content())
+        else:
+            stowed.refuse(part.label, UnsupportedMediaType("not application/dicom"))
 
 
 async def _limited(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
