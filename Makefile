@@ -80,7 +80,7 @@ locks:
 	@test -x .venv-locks/bin/uv || { "$(PYTHON)" -m venv .venv-locks && .venv-locks/bin/python -m pip install -q uv; }
 	@for extra in $(SERVICES) all test benchmark; do \
 		echo "$$extra"; $(COMPILE) pyproject.toml --extra "$$extra" -o "deploy/locks/$$extra.txt" || exit 1; done
-	@for name in tox triton uv; do \
+	@for name in tox triton uv medspacy; do \
 		echo "$$name"; $(COMPILE) "deploy/locks/$$name.in" -o "deploy/locks/$$name.txt" || exit 1; done
 
 # What developers run by hand, in the environment of the tests.
@@ -116,7 +116,14 @@ soak-edge: .tox/test/ready
 	@.venv-benchmark/bin/python $(INSTALL) -r deploy/locks/benchmark.txt
 	@touch $@
 
-bench: .venv-benchmark/ready .venv-triton/tried
+# medSpaCy, beside which notes are measured, needs an older spaCy and numpy.
+.venv-medspacy/ready: deploy/locks/medspacy.txt
+	@$(call need_python)
+	@test -x .venv-medspacy/bin/python || "$(PYTHON)" -m venv .venv-medspacy
+	@.venv-medspacy/bin/python $(INSTALL) -r deploy/locks/medspacy.txt
+	@touch $@
+
+bench: .venv-benchmark/ready .venv-triton/tried .venv-medspacy/ready
 	@PYTHONPATH=.:protos/gen .venv-benchmark/bin/python -m benchmarks $(BENCH_ARGS)
 
 # Trains with PyTorch in an environment of its own, then measures the service on a whole CT.
@@ -162,7 +169,7 @@ bench-slide: .tox/test/ready
 	@$(TOOLS) -m benchmarks.pathology_slide $(BENCH_ARGS)
 
 clean:
-	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-benchmark .venv-locks .tox .dxmesh-demo
+	rm -rf .venv .venv-tox .venv-triton .venv-training .venv-benchmark .venv-medspacy .venv-locks .tox .dxmesh-demo
 
 define need_python
 test -n "$(PYTHON)" || { echo 'Python 3.11 or newer with venv is needed (Debian: apt-get install python3-venv)'; exit 1; }

@@ -14,6 +14,7 @@ NAMES = [
     "inference_hop",
     "bus",
     "deidentification",
+    "notes",
     "search",
     "fhir_server",
     "cds_hooks",

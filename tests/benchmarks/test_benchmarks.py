@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bus, case, fhir_server, inference_hop, machine, results
+from benchmarks import bus, case, fhir_server, inference_hop, machine, notes, results
 from benchmarks.rounds import Verdict, interleaved, ratio, spread
 from services.cli import mesh
 from tests.servers import nats, triton
@@ -168,3 +168,13 @@ def test_results_keep_what_was_not_measured_again(tmp_path: Path) -> None:
 def test_machine_is_named_with_versions() -> None:
     line = machine.describe(["numpy"])
     assert "cores" in line and "Python 3" in line and "numpy 2" in line
+
+
+@pytest.mark.requirement("DX-BEN-01")
+async def test_notes_are_read_on_both_sides_and_memory_is_told() -> None:
+    assert [count for count, mib in notes.memory(20) if mib > 0] == list(range(2, 21, 2))
+    if not notes.PEER_PYTHON.exists():
+        pytest.skip("there is no medSpaCy environment (.venv-medspacy)")
+    result = await notes.speed(notes.PEER_PYTHON, rounds=1)
+    assert result["peer_found"] > result["sentences"] / 2
+    assert min(result["ms"][notes.OURS] + result["ms"][notes.PEER]) > 0
