@@ -14,6 +14,7 @@ import datetime as dt
 import re
 
 DAY_S = 86_400
+SECOND_US = 1_000_000
 EDGE_S = 3_600
 """Length of the day's end in which times are compressed."""
 
@@ -40,23 +41,28 @@ def shift_da(text: str, days: int) -> str | None:
 
 
 def shift_tm(text: str, seconds: int) -> str | None:
-    """Return TM moved later within its day, at least to the minute; None when it is none."""
+    """Return TM moved later within its day, at least to the minute; None when it is none.
+
+    Minutes stay minutes, but for those of the last hour: they become whole seconds, by which
+    they are told from seconds, which have a fraction there. An hour alone becomes minutes.
+    """
     found = _TM.fullmatch(text.strip())
     if not found:
         return None
     hour, minute, second, fraction = found.groups()
     if int(hour) > 23 or int(minute or 0) > 59 or int(second or 0) > 60:
         return None
-    micros = int((fraction or "").ljust(6, "0"))
-    at = int(hour) * 3600 + int(minute or 0) * 60 + min(int(second or 0), 59) + micros / 1e6
-    late = at >= DAY_S - EDGE_S
-    moved = at + (seconds * (DAY_S - at) / EDGE_S if late else seconds)
-    whole, part = divmod(round(moved * 1_000_000), 1_000_000)
-    hours, rest = divmod(min(whole, DAY_S - 1), 3600)
+    at = (int(hour) * 3600 + int(minute or 0) * 60 + min(int(second or 0), 59)) * SECOND_US
+    at += int((fraction or "").ljust(6, "0"))
+    late = at >= (DAY_S - EDGE_S) * SECOND_US
+    share = (DAY_S * SECOND_US - at) / EDGE_S if late else SECOND_US
+    moved = min(at + round(seconds * share), DAY_S * SECOND_US - 1)
+    whole, part = divmod(moved, SECOND_US)
+    hours, rest = divmod(whole, 3600)
     digits = f"{hours:02}{rest // 60:02}"
     if second is not None or late:
         digits += f"{rest % 60:02}"
-    if fraction is not None or late:  # a compressed time is not whole seconds
+    if fraction is not None or (late and second is not None):
         digits += f".{part:06}"
     return digits
 

@@ -2,7 +2,8 @@
 
 Anonymization moves days whole and times of day later by a number of seconds that is the
 patient's; in the day's last hour it compresses them, so that none passes midnight. The way
-back is exact to the millisecond, and to 1 µs where more digits were sent.
+back is exact to the millisecond, and to 1 µs where more digits were sent. Minutes come back as
+minutes; of an hour alone (HH) they are 00, because the way there tells it no more.
 
 Source: DICOM PS3.5 6.2 (DA, TM, DT); `services/anonymization/dates.py` for the way there.
 """
@@ -56,7 +57,11 @@ def to_true_time(text: str, shift_s: int) -> str:
     if at < shift * 1_000_000:
         return text
     if second and at >= DAY_US - EDGE_US + shift_s * 1_000_000:
-        return _written(_decompressed(at, shift_s), seconds=True, fraction="short")
+        if fraction:
+            return _written(_decompressed(at, shift_s), seconds=True, fraction="short")
+        minute_us = 60_000_000  # whole seconds: minutes were sent
+        back = round(_decompressed(at, shift_s) / minute_us) * minute_us
+        return _written(min(back, DAY_US - minute_us), seconds=False, fraction="")
     back = at - shift * 1_000_000
     return _written(back, seconds=bool(second), fraction="full" if fraction else "")
 

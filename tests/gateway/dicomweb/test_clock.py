@@ -28,13 +28,24 @@ def test_a_time_of_day_comes_back_to_the_millisecond(at_ms: int, shift_s: int) -
 
 @pytest.mark.requirement("DX-DWB-14")
 @given(st.integers(0, 1439), SHIFTS)
-def test_a_time_without_seconds_comes_back_to_the_minute(minute: int, shift_s: int) -> None:
+@example(1380, 60)
+@example(1439, 1800)
+def test_a_time_without_seconds_comes_back_as_it_was(minute: int, shift_s: int) -> None:
     sent = f"{minute // 60:02}{minute % 60:02}"
-    back = to_true_time(shift_tm(sent, shift_s) or "", shift_s)
-    assert back in (sent, f"{sent}00")
+    assert to_true_time(shift_tm(sent, shift_s) or "", shift_s) == sent
+
+
+@given(st.integers(0, 23), SHIFTS)
+def test_an_hour_alone_comes_back_with_its_minutes(hour: int, shift_s: int) -> None:
+    assert to_true_time(shift_tm(f"{hour:02}", shift_s) or "", shift_s) == f"{hour:02}00"
+
+
+def test_minutes_of_the_last_hour_as_an_earlier_version_moved_them() -> None:
+    assert to_true_time("233730.000000", 1800) == "231500"
 
 
 @given(st.integers(82_800_000_000, 86_399_999_999), SHIFTS)
+@example(86_399_999_999, 1800)
 def test_microseconds_of_the_last_hour_come_back_to_one(at_us: int, shift_s: int) -> None:
     seconds, us = divmod(at_us, 1_000_000)
     moved = shift_tm(f"23{seconds % 3600 // 60:02}{seconds % 60:02}.{us:06}", shift_s)
