@@ -23,35 +23,46 @@ _sym_db = _symbol_database.Default()
 
 
 from dxmesh.event.v1 import case_ref_pb2 as dxmesh_dot_event_dot_v1_dot_case__ref__pb2
+from dxmesh.event.v1 import refusal_pb2 as dxmesh_dot_event_dot_v1_dot_refusal__pb2
 from dxmesh.ingest.v1 import intake_manifest_pb2 as dxmesh_dot_ingest_dot_v1_dot_intake__manifest__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dxmesh/ingest/v1/ingest_service.proto\x12\x10\x64xmesh.ingest.v1\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a&dxmesh/ingest/v1/intake_manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\rContentHeader\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x04 \x01(\t\"c\n\x15StoreInstancesRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.dxmesh.ingest.v1.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"R\n\x11StoreFilesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12-\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1e.dxmesh.ingest.v1.InstanceFile\".\n\x0cInstanceFile\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\x9d\x01\n\x0eStoredInstance\x12\x1a\n\x12study_instance_uid\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x15\n\rsop_class_uid\x18\x03 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x04 \x01(\t\x12\x11\n\tduplicate\x18\x05 \x01(\x08\x12\x0e\n\x06source\x18\x06 \x01(\t\"y\n\x12StoreFilesResponse\x12\x30\n\x06stored\x18\x01 \x03(\x0b\x32 .dxmesh.ingest.v1.StoredInstance\x12\x31\n\x08problems\x18\x02 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\"}\n\x16StoreInstancesResponse\x12\x30\n\x06stored\x18\x01 \x03(\x0b\x32 .dxmesh.ingest.v1.StoredInstance\x12\x31\n\x08problems\x18\x02 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\"_\n\x11SubmitCaseRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.dxmesh.ingest.v1.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xca\x01\n\x12SubmitCaseResponse\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x13\n\x0bsubject_key\x18\x03 \x01(\t\x12\x31\n\x08problems\x18\x04 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\x12\x31\n\raccepted_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xaa\x02\n\rIngestService\x12\x65\n\x0eStoreInstances\x12\'.dxmesh.ingest.v1.StoreInstancesRequest\x1a(.dxmesh.ingest.v1.StoreInstancesResponse(\x01\x12W\n\nStoreFiles\x12#.dxmesh.ingest.v1.StoreFilesRequest\x1a$.dxmesh.ingest.v1.StoreFilesResponse\x12Y\n\nSubmitCase\x12#.dxmesh.ingest.v1.SubmitCaseRequest\x1a$.dxmesh.ingest.v1.SubmitCaseResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%dxmesh/ingest/v1/ingest_service.proto\x12\x10\x64xmesh.ingest.v1\x1a\x1e\x64xmesh/event/v1/case_ref.proto\x1a\x1d\x64xmesh/event/v1/refusal.proto\x1a&dxmesh/ingest/v1/intake_manifest.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\rContentHeader\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x04 \x01(\t\"c\n\x15StoreInstancesRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.dxmesh.ingest.v1.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"R\n\x11StoreFilesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12-\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1e.dxmesh.ingest.v1.InstanceFile\".\n\x0cInstanceFile\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\x9d\x01\n\x0eStoredInstance\x12\x1a\n\x12study_instance_uid\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x15\n\rsop_class_uid\x18\x03 \x01(\t\x12\x18\n\x10sop_instance_uid\x18\x04 \x01(\t\x12\x11\n\tduplicate\x18\x05 \x01(\x08\x12\x0e\n\x06source\x18\x06 \x01(\t\"y\n\x12StoreFilesResponse\x12\x30\n\x06stored\x18\x01 \x03(\x0b\x32 .dxmesh.ingest.v1.StoredInstance\x12\x31\n\x08problems\x18\x02 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\"}\n\x16StoreInstancesResponse\x12\x30\n\x06stored\x18\x01 \x03(\x0b\x32 .dxmesh.ingest.v1.StoredInstance\x12\x31\n\x08problems\x18\x02 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\"_\n\x11SubmitCaseRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.dxmesh.ingest.v1.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xca\x01\n\x12SubmitCaseResponse\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12\x11\n\tduplicate\x18\x02 \x01(\x08\x12\x13\n\x0bsubject_key\x18\x03 \x01(\t\x12\x31\n\x08problems\x18\x04 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\x12\x31\n\raccepted_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"b\n\x14SubmitResultsRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.dxmesh.ingest.v1.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\xaa\x01\n\x10SubmittedResults\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x36\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32$.dxmesh.ingest.v1.SubmitCaseResponse\x12)\n\x07refused\x18\x03 \x01(\x0b\x32\x18.dxmesh.event.v1.Refusal\x12\x0f\n\x07passing\x18\x04 \x01(\x08\x12\x12\n\nnamed_json\x18\x05 \x01(\x0c\"\x81\x01\n\x15SubmitResultsResponse\x12\x35\n\tsubmitted\x18\x01 \x03(\x0b\x32\".dxmesh.ingest.v1.SubmittedResults\x12\x31\n\x08problems\x18\x02 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\"F\n\x13ReadOriginalRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"]\n\x14ReadOriginalResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x32\xed\x03\n\rIngestService\x12\x65\n\x0eStoreInstances\x12\'.dxmesh.ingest.v1.StoreInstancesRequest\x1a(.dxmesh.ingest.v1.StoreInstancesResponse(\x01\x12W\n\nStoreFiles\x12#.dxmesh.ingest.v1.StoreFilesRequest\x1a$.dxmesh.ingest.v1.StoreFilesResponse\x12Y\n\nSubmitCase\x12#.dxmesh.ingest.v1.SubmitCaseRequest\x1a$.dxmesh.ingest.v1.SubmitCaseResponse(\x01\x12\x62\n\rSubmitResults\x12&.dxmesh.ingest.v1.SubmitResultsRequest\x1a\'.dxmesh.ingest.v1.SubmitResultsResponse(\x01\x12]\n\x0cReadOriginal\x12%.dxmesh.ingest.v1.ReadOriginalRequest\x1a&.dxmesh.ingest.v1.ReadOriginalResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.ingest.v1.ingest_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONTENTHEADER']._serialized_start=164
-  _globals['_CONTENTHEADER']._serialized_end=258
-  _globals['_STOREINSTANCESREQUEST']._serialized_start=260
-  _globals['_STOREINSTANCESREQUEST']._serialized_end=359
-  _globals['_STOREFILESREQUEST']._serialized_start=361
-  _globals['_STOREFILESREQUEST']._serialized_end=443
-  _globals['_INSTANCEFILE']._serialized_start=445
-  _globals['_INSTANCEFILE']._serialized_end=491
-  _globals['_STOREDINSTANCE']._serialized_start=494
-  _globals['_STOREDINSTANCE']._serialized_end=651
-  _globals['_STOREFILESRESPONSE']._serialized_start=653
-  _globals['_STOREFILESRESPONSE']._serialized_end=774
-  _globals['_STOREINSTANCESRESPONSE']._serialized_start=776
-  _globals['_STOREINSTANCESRESPONSE']._serialized_end=901
-  _globals['_SUBMITCASEREQUEST']._serialized_start=903
-  _globals['_SUBMITCASEREQUEST']._serialized_end=998
-  _globals['_SUBMITCASERESPONSE']._serialized_start=1001
-  _globals['_SUBMITCASERESPONSE']._serialized_end=1203
-  _globals['_INGESTSERVICE']._serialized_start=1206
-  _globals['_INGESTSERVICE']._serialized_end=1504
+  _globals['_CONTENTHEADER']._serialized_start=195
+  _globals['_CONTENTHEADER']._serialized_end=289
+  _globals['_STOREINSTANCESREQUEST']._serialized_start=291
+  _globals['_STOREINSTANCESREQUEST']._serialized_end=390
+  _globals['_STOREFILESREQUEST']._serialized_start=392
+  _globals['_STOREFILESREQUEST']._serialized_end=474
+  _globals['_INSTANCEFILE']._serialized_start=476
+  _globals['_INSTANCEFILE']._serialized_end=522
+  _globals['_STOREDINSTANCE']._serialized_start=525
+  _globals['_STOREDINSTANCE']._serialized_end=682
+  _globals['_STOREFILESRESPONSE']._serialized_start=684
+  _globals['_STOREFILESRESPONSE']._serialized_end=805
+  _globals['_STOREINSTANCESRESPONSE']._serialized_start=807
+  _globals['_STOREINSTANCESRESPONSE']._serialized_end=932
+  _globals['_SUBMITCASEREQUEST']._serialized_start=934
+  _globals['_SUBMITCASEREQUEST']._serialized_end=1029
+  _globals['_SUBMITCASERESPONSE']._serialized_start=1032
+  _globals['_SUBMITCASERESPONSE']._serialized_end=1234
+  _globals['_SUBMITRESULTSREQUEST']._serialized_start=1236
+  _globals['_SUBMITRESULTSREQUEST']._serialized_end=1334
+  _globals['_SUBMITTEDRESULTS']._serialized_start=1337
+  _globals['_SUBMITTEDRESULTS']._serialized_end=1507
+  _globals['_SUBMITRESULTSRESPONSE']._serialized_start=1510
+  _globals['_SUBMITRESULTSRESPONSE']._serialized_end=1639
+  _globals['_READORIGINALREQUEST']._serialized_start=1641
+  _globals['_READORIGINALREQUEST']._serialized_end=1711
+  _globals['_READORIGINALRESPONSE']._serialized_start=1713
+  _globals['_READORIGINALRESPONSE']._serialized_end=1806
+  _globals['_INGESTSERVICE']._serialized_start=1809
+  _globals['_INGESTSERVICE']._serialized_end=2302
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from dxmesh.event.v1 import case_ref_pb2 as _case_ref_pb2
+from dxmesh.event.v1 import refusal_pb2 as _refusal_pb2
 from dxmesh.ingest.v1 import intake_manifest_pb2 as _intake_manifest_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -34,7 +35,9 @@ class ContentHeader(_message.Message):
     tenant: _builtins.str
     """Tenant."""
     media_type: _builtins.str
-    """Media type: application/dicom, application/zip, image/tiff or application/fhir+json."""
+    """Media type: application/dicom, application/zip, image/tiff, application/fhir+json,
+    application/hl7-v2 or text/csv.
+    """
     label: _builtins.str
     """Name to call the content in an error."""
     study_instance_uid: _builtins.str
@@ -314,3 +317,171 @@ class SubmitCaseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmitCaseResponse: _TypeAlias = SubmitCaseResponse  # noqa: Y015
+
+@_typing.final
+class SubmitResultsRequest(_message.Message):
+    """SubmitResultsRequest is one message of the stream of a file of results."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """At most 1 MiB of the file."""
+    @_builtins.property
+    def header(self) -> Global___ContentHeader:
+        """Opens the stream."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___ContentHeader | None = ...,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___SubmitResultsRequest: _TypeAlias = SubmitResultsRequest  # noqa: Y015
+
+@_typing.final
+class SubmittedResults(_message.Message):
+    """SubmittedResults is what became of one message, or of the rows of one patient."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    PASSING_FIELD_NUMBER: _builtins.int
+    NAMED_JSON_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Where it stands in the file, such as "message 2" or "rows 3-9"."""
+    passing: _builtins.bool
+    """True when the same may be sent again and can then be taken."""
+    named_json: _builtins.bytes
+    """FHIR Bundle, JSON, of the Patient and the order alone: what the gateway calls the
+    case by. Identity zone only.
+    """
+    @_builtins.property
+    def accepted(self) -> Global___SubmitCaseResponse:
+        """The case; unset when it was refused."""
+
+    @_builtins.property
+    def refused(self) -> _refusal_pb2.Refusal:
+        """Why it was refused; unset when it was accepted."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        accepted: Global___SubmitCaseResponse | None = ...,
+        refused: _refusal_pb2.Refusal | None = ...,
+        passing: _builtins.bool = ...,
+        named_json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "refused", b"refused"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "named_json", b"named_json", "passing", b"passing", "refused", b"refused", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmittedResults: _TypeAlias = SubmittedResults  # noqa: Y015
+
+@_typing.final
+class SubmitResultsResponse(_message.Message):
+    """SubmitResultsResponse says what became of a file of results."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBMITTED_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def submitted(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmittedResults]:
+        """Each message or patient, in the order of the file."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[_intake_manifest_pb2.IntakeProblem]:
+        """What of the file itself was not read."""
+
+    def __init__(
+        self,
+        *,
+        submitted: _abc.Iterable[Global___SubmittedResults] | None = ...,
+        problems: _abc.Iterable[_intake_manifest_pb2.IntakeProblem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["problems", b"problems", "submitted", b"submitted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitResultsResponse: _TypeAlias = SubmitResultsResponse  # noqa: Y015
+
+@_typing.final
+class ReadOriginalRequest(_message.Message):
+    """ReadOriginalRequest asks for a piece of what a case was made of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant."""
+    case_id: _builtins.str
+    """The case."""
+    offset: _builtins.int
+    """Bytes to skip."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        case_id: _builtins.str = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "offset", b"offset", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadOriginalRequest: _TypeAlias = ReadOriginalRequest  # noqa: Y015
+
+@_typing.final
+class ReadOriginalResponse(_message.Message):
+    """ReadOriginalResponse is a piece of what a case was made of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """At most 1 MiB from the offset on; empty at the end."""
+    media_type: _builtins.str
+    """Media type: application/hl7-v2 or text/csv."""
+    sha256: _builtins.str
+    """SHA-256 of the whole, hexadecimal."""
+    size_bytes: _builtins.int
+    """Bytes of the whole."""
+    def __init__(
+        self,
+        *,
+        chunk: _builtins.bytes = ...,
+        media_type: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "media_type", b"media_type", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadOriginalResponse: _TypeAlias = ReadOriginalResponse  # noqa: Y015

@@ -50,6 +50,16 @@ class IngestServiceStub:
                 request_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitCaseRequest.SerializeToString,
                 response_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitCaseResponse.FromString,
                 _registered_method=True)
+        self.SubmitResults = channel.stream_unary(
+                '/dxmesh.ingest.v1.IngestService/SubmitResults',
+                request_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitResultsRequest.SerializeToString,
+                response_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitResultsResponse.FromString,
+                _registered_method=True)
+        self.ReadOriginal = channel.unary_unary(
+                '/dxmesh.ingest.v1.IngestService/ReadOriginal',
+                request_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReadOriginalRequest.SerializeToString,
+                response_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReadOriginalResponse.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer:
@@ -80,6 +90,22 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitResults(self, request_iterator, context):
+        """SubmitResults makes cases of a file of results: HL7 v2 messages or CSV rows.
+        First message: header; then the file in chunks. What one of them is refused
+        for leaves the others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadOriginal(self, request, context):
+        """ReadOriginal returns what a case was made of, piece by piece: the evidence.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -97,6 +123,16 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.SubmitCase,
                     request_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitCaseRequest.FromString,
                     response_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitCaseResponse.SerializeToString,
+            ),
+            'SubmitResults': grpc.stream_unary_rpc_method_handler(
+                    servicer.SubmitResults,
+                    request_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitResultsRequest.FromString,
+                    response_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitResultsResponse.SerializeToString,
+            ),
+            'ReadOriginal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadOriginal,
+                    request_deserializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReadOriginalRequest.FromString,
+                    response_serializer=dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReadOriginalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +217,60 @@ class IngestService:
             '/dxmesh.ingest.v1.IngestService/SubmitCase',
             dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitCaseRequest.SerializeToString,
             dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitCaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitResults(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/dxmesh.ingest.v1.IngestService/SubmitResults',
+            dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitResultsRequest.SerializeToString,
+            dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.SubmitResultsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadOriginal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/dxmesh.ingest.v1.IngestService/ReadOriginal',
+            dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReadOriginalRequest.SerializeToString,
+            dxmesh_dot_ingest_dot_v1_dot_ingest__service__pb2.ReadOriginalResponse.FromString,
             options,
             channel_credentials,
             insecure,

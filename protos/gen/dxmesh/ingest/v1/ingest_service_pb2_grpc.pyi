@@ -45,6 +45,13 @@ class IngestServiceStub:
     """SubmitCase checks a submission Bundle and consent, and starts the case.
     First message: header; then the Bundle in chunks.
     """
+    SubmitResults: _grpc.StreamUnaryMultiCallable[_ingest_service_pb2.SubmitResultsRequest, _ingest_service_pb2.SubmitResultsResponse]
+    """SubmitResults makes cases of a file of results: HL7 v2 messages or CSV rows.
+    First message: header; then the file in chunks. What one of them is refused
+    for leaves the others.
+    """
+    ReadOriginal: _grpc.UnaryUnaryMultiCallable[_ingest_service_pb2.ReadOriginalRequest, _ingest_service_pb2.ReadOriginalResponse]
+    """ReadOriginal returns what a case was made of, piece by piece: the evidence."""
 
 @_typing.type_check_only
 class IngestServiceAsyncStub(IngestServiceStub):
@@ -63,6 +70,13 @@ class IngestServiceAsyncStub(IngestServiceStub):
     """SubmitCase checks a submission Bundle and consent, and starts the case.
     First message: header; then the Bundle in chunks.
     """
+    SubmitResults: _aio.StreamUnaryMultiCallable[_ingest_service_pb2.SubmitResultsRequest, _ingest_service_pb2.SubmitResultsResponse]  # type: ignore[assignment]
+    """SubmitResults makes cases of a file of results: HL7 v2 messages or CSV rows.
+    First message: header; then the file in chunks. What one of them is refused
+    for leaves the others.
+    """
+    ReadOriginal: _aio.UnaryUnaryMultiCallable[_ingest_service_pb2.ReadOriginalRequest, _ingest_service_pb2.ReadOriginalResponse]  # type: ignore[assignment]
+    """ReadOriginal returns what a case was made of, piece by piece: the evidence."""
 
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     """IngestService takes in what a hospital sends. Called by the gateway."""
@@ -96,5 +110,24 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         """SubmitCase checks a submission Bundle and consent, and starts the case.
         First message: header; then the Bundle in chunks.
         """
+
+    @_abc_1.abstractmethod
+    def SubmitResults(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ingest_service_pb2.SubmitResultsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_service_pb2.SubmitResultsResponse, _abc.Awaitable[_ingest_service_pb2.SubmitResultsResponse]]:
+        """SubmitResults makes cases of a file of results: HL7 v2 messages or CSV rows.
+        First message: header; then the file in chunks. What one of them is refused
+        for leaves the others.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadOriginal(
+        self,
+        request: _ingest_service_pb2.ReadOriginalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_service_pb2.ReadOriginalResponse, _abc.Awaitable[_ingest_service_pb2.ReadOriginalResponse]]:
+        """ReadOriginal returns what a case was made of, piece by piece: the evidence."""
 
 def add_IngestServiceServicer_to_server(servicer: IngestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
