@@ -1,53 +1,63 @@
 """Which characters of a Chinese sentence are denied, suspected, planned, over, or another's.
 
 A word acts on the rest of its segment, the text between two commas: 否认A、B、C病史 denies all
-three. It goes on over a comma only into a bare list (否认A，B，C病史), into examples (无不适，如A),
-and, for a condition, to the end of the sentence (若A，可予B). A word that stands behind its object
-(阴性, 待排, 可能) acts on the list right before it, where its item ends behind it. A segment that
-names nothing may close the one before it (曾患A，已治愈).
+three. It goes on over a comma only from a bare list into a bare list (否认A，B，C病史), into
+examples (无不适，如A), and, for a condition, to the end of the sentence (若A，可予B). A word that
+stands behind its object (阴性, 待排, 可能) acts on the list right before it, where its item ends
+behind it. A segment that names nothing may close the one before it (曾患A，已治愈).
+
+Somebody else is spoken of until the patient is, until a segment begins with a recent time (近3天),
+and where the relative only explains what the patient has, until 后 (因母亲去世后失眠).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from services.nlp import triggers
+from services.nlp import behind, triggers
+from services.nlp.clauses import ENDINGS, FILLERS, JOINS, Sentence
 from services.nlp.tokens import Token
 from services.nlp.triggers import (
+    ADVISED,
     CERTAINTY,
+    DIED,
+    DONE,
+    FRAME,
+    GOES_ON,
     HISTORICAL,
     HYPOTHETICAL,
     IF,
+    MEASURED,
+    NEAR,
+    NEGATED,
+    NOW,
+    ONSET,
     OTHER_PERSON,
+    OWN,
+    PATIENT,
     PLANNED,
-    RESOLVED,
-    UNCERTAIN,
+    RECENT,
+    SELF,
+    STOP,
     WEAK,
     Found,
 )
 
-COMMAS = frozenset(",:;。")
-JOINS = frozenset("、及和与或并/")
-EITHER = frozenset("或/")
-BRACKETS = frozenset("()")
-FILLERS = JOINS | BRACKETS | frozenset('等病史症状不适表现其他它任何体征以类的《》“”"')
-"""What a bare list may hold besides its items."""
-ENDINGS = BRACKETS | frozenset("?!.性大较了")
-"""What may stand between a word behind its object and the end of the item."""
-ASKS = frozenset(":(")
-ANSWERS = ("无", "否", "否认", "没有", "未见", "未发现", "均无", "均否认")
 EXAMPLES = ("如", "例如", "诸如", "包括", "包含", "譬如")
 """What begins a segment that goes on with what the one before it spoke of."""
 THEN = ("改", "并", "再", "后", "同时", "随后", "继之", "加")
 """What begins a segment that goes on with a plan."""
 TELLING = frozenset("嘱者属诉知儿认:")
 """Behind these a condition may begin within a segment (嘱如…)."""
-ENDED = frozenset("已均现目完基全")
-"""How a word begins that closes the segment before it: 已缓解, not the 缓解 of 休息后缓解."""
-WORKUP = ("待", "查")
-DISEASE_ENDS = frozenset("病症炎癌瘤征死塞核染竭形窄栓癜减亢毒化")
-"""Of 心脏病待查 the disease is in doubt, of 发热待查 the cause."""
-FAR = 1 << 30
+LIKE, LIKENESS, LIKENESS_TOKENS = frozenset("如似"), frozenset("样状般"), 7
+"""如柏油样, 似感冒样: it is likened, neither a condition nor in doubt."""
+HAVING = ("有", "患", "患有", "存在")
+"""否认其有A: these end a denial only where it has denied something."""
+AFTER = frozenset("后而时")
+OF_THE_DEAD = ("死", "系", "因", "生前", "患", "曾", "既往")
+EVENTS = frozenset("患曾因诊确")
+OPERATED = frozenset("术院")
+"""Of a dated segment with one of these the date tells of something that is over."""
 
 
 def marks(tokens: Sequence[Token], taken: Sequence[int]) -> list[int]:
@@ -55,211 +65,177 @@ def marks(tokens: Sequence[Token], taken: Sequence[int]) -> list[int]:
 
     `taken` tells the tokens of mentions, which are never triggers. Linear in the tokens.
     """
-    sentence = _Sentence(tokens, taken)
-    carried = person = 0
-    before = (0, 0)
-    for first, last in sentence.segments():
-        carried, person = sentence.forward(first, last, sentence.kept(carried, first, last), person)
-        sentence.backward(first, last)
+    sentence = Sentence(tokens, taken)
+    reader = _Forward(sentence)
+    carried = 0
+    before = named = (0, 0)
+    for first, last, following in sentence.segments():
+        carried = reader.forward(first, last, reader.kept(carried, first, last))
+        behind.backward(sentence, first, last)
+        if behind.takes_back(sentence, named, first, last):
+            before = named = (0, 0)
         if sentence.is_named(first, last):
-            before = (first, last)
-        elif last > first:
-            sentence.close(before, first, last)
+            before = named = (first, last)
+        elif last > first and following > last:
+            behind.close(sentence, before, first, last)
             before = (0, 0)
-    sentence.answered()
+    behind.answered(sentence)
+    reader.undated()
     return sentence.result
 
 
-class _Sentence:
-    """A sentence while its segments [first, last) are marked one after the other."""
+class _Forward:
+    """Marks what follows each word, segment by segment, and knows who is spoken of."""
 
-    def __init__(self, tokens: Sequence[Token], taken: Sequence[int]) -> None:
-        self._keys = [token.key for token in tokens]
-        self._taken = taken
-        self._found = triggers.find(triggers.CHINESE, tokens, taken)
-        self._by_last = {match.last - 1: match for match in self._found.values()}
-        self.result = [0] * len(tokens)
-
-    def segments(self) -> Iterator[tuple[int, int]]:
-        """Yield the segments; a colon right behind a word that acts forward ends none (否认：A)."""
-        first = 0
-        for place in range(len(self._keys) + 1):
-            if place < len(self._keys):
-                if self._keys[place] not in COMMAS:
-                    continue
-                before = self._by_last.get(place - 1)
-                if self._keys[place] == ":" and before and before.value.forward:
-                    continue
-            yield first, place
-            first = place + 1
-
-    def is_named(self, first: int, last: int) -> bool:
-        """Tell whether a segment holds a mention."""
-        return any(self._taken[first:last])
+    def __init__(self, sentence: Sentence) -> None:
+        self._text = sentence
+        self._person = self._own = 0
+        self._framed = self._died = False
+        self._dated: list[tuple[int, int]] = []
+        self._goes_on = -1
 
     def kept(self, carried: int, first: int, last: int) -> int:
         """Return what of the state at the end of a segment goes on in the next, [first, last)."""
+        if self._died and not self._text.begins(OF_THE_DEAD, first, last):
+            self._person, self._died = 0, False
         if not carried:
             return 0
         # A sentence has many segments, but no segment is looked at twice.
-        if self._begins(EXAMPLES, first, last) or self._is_list(first, last):
+        if self._text.begins(EXAMPLES, first, last):
             return carried
+        if self._text.is_bare(first, last):
+            kinds = self._text.taken[first:last]
+            single = carried & NEAR and JOINS.isdisjoint(self._text.keys[first:last])
+            measured = any(kind & MEASURED for kind in kinds)
+            return carried & ~CERTAINTY if single or measured else carried
         kept = carried & (HYPOTHETICAL | IF) if carried & IF else 0
-        return kept | (carried & PLANNED if self._begins(THEN, first, last) else 0)
+        return kept | (carried & PLANNED if self._text.begins(THEN, first, last) else 0)
 
-    def _begins(self, words: Sequence[str], first: int, last: int) -> bool:
-        start = "".join(self._keys[first : min(first + 2, last)])
-        return start.startswith(tuple(words))
-
-    def _is_list(self, first: int, last: int) -> bool:
-        """Tell whether a segment holds mentions and what joins them, nothing else."""
-        return self.is_named(first, last) and all(
-            self._taken[place] or self._keys[place] in FILLERS for place in range(first, last)
-        )
-
-    def forward(self, first: int, last: int, state: int, person: int) -> tuple[int, int]:
-        """Mark what follows each trigger; return what may go on: bits, and somebody else's."""
-        place, reached, brief = first, bool(state), False
+    def forward(self, first: int, last: int, state: int) -> int:
+        """Mark what follows each trigger in a segment; return what may go on in the next."""
+        keys, taken, result = self._text.keys, self._text.taken, self._text.result
+        tail = self._tail(first, last)
+        place, reached, brief, clean = first, bool(state), False, True
+        framing = eventful = False
+        dated = -1
+        self._framed = False
         while place < last:
-            match = self._found.get(place)
+            match = self._text.found.get(place)
             if match:
                 trigger, place = match.value, match.last
-                person = _person(person, trigger)
-                state = _ended(state, trigger)
+                if self._framed and {keys[match.first], keys[place - 1]} & AFTER:
+                    self._person, self._framed = 0, False
+                self._turn(match, first, tail, framing)
+                framing = framing or bool(trigger.does & FRAME)
+                eventful = eventful or keys[match.first] in EVENTS
+                dated = match.first if dated < 0 and trigger.forward & WEAK else dated
+                self._goes_on = match.first if trigger.does & GOES_ON else self._goes_on
+                if not (self._is_having(match) and state & NEGATED and not reached):
+                    state = _ended(state, trigger)
                 bits = trigger.forward & ~OTHER_PERSON
-                if bits and self._acts_forward(match, first, last):
-                    state, brief, reached = triggers.joined(state, bits), bool(trigger.reach), False
+                if bits and self._acts(match, first, last, tail):
+                    state, brief = triggers.joined(state, bits), bool(trigger.reach)
+                    state = state if bits & NEAR or not bits & CERTAINTY else state & ~NEAR
+                    reached, clean = False, True
                     # A word of reach 1 (不, 未) acts on what stands right behind it alone.
                     if brief and not self._is_taken(place, last):
                         state, brief = state & ~CERTAINTY, False
                 continue
-            self.result[place] |= state | person
-            reached = reached or bool(self._taken[place])
+            if self._framed and keys[place] in AFTER:
+                self._person, self._framed = 0, False
+            result[place] |= state | self._person | self._own
+            reached = reached or bool(taken[place])
+            clean = clean and (not reached or bool(taken[place]) or keys[place] in FILLERS)
+            eventful = eventful or keys[place] in OPERATED
             place += 1
             if brief and not self._is_taken(place, last):
                 state, brief = state & ~CERTAINTY, False
+        if dated >= 0 and not eventful:
+            self._dated.append((dated, last))
+        return self._lasting(state, first, last, reached=reached, clean=clean)
+
+    def _lasting(self, state: int, first: int, last: int, *, reached: bool, clean: bool) -> int:
         # 否认：A、B: the colon stands right behind the word.
-        open_end = last - 1 in self._by_last and self._by_last[last - 1].first >= first
-        lasting = state & PLANNED | (state & (HYPOTHETICAL | IF) if state & IF else 0)
-        return (state if reached or open_end else lasting), person
+        at_end = self._text.by_last.get(last - 1)
+        if at_end and at_end.first >= first:
+            return state
+        if reached:
+            return state if clean else state & ~CERTAINTY
+        return state & PLANNED | (state & (HYPOTHETICAL | IF) if state & IF else 0)
+
+    def _tail(self, first: int, last: int) -> int:
+        """Return where nothing but endings follows; `last` + 1 where a colon does."""
+        keys = self._text.keys
+        if last < len(keys) and keys[last] == ":":
+            return last + 1
+        tail = last
+        while tail > first and keys[tail - 1] in ENDINGS:
+            tail -= 1
+        return tail
 
     def _is_taken(self, place: int, last: int) -> bool:
-        return place < last and bool(self._taken[place])
+        return place < last and bool(self._text.taken[place])
 
-    def _acts_forward(self, match: Found, first: int, last: int) -> bool:
-        trigger = match.value
-        if trigger.begins and match.first > first and self._keys[match.first - 1] not in TELLING:
+    def _is_having(self, match: Found) -> bool:
+        return "".join(self._text.keys[match.first : match.last]) in HAVING
+
+    def _acts(self, match: Found, first: int, last: int, tail: int) -> bool:
+        """Tell whether a word acts on what follows: not one of both ways at the end (A可能)."""
+        trigger, before = match.value, match.first - 1
+        if trigger.begins and before >= first and self._text.keys[before] not in TELLING:
             return False
-        return not self._acts_backward(match, last)
+        if trigger.does & ADVISED and not self._text.is_advised(match, 1 << 30, acts=False):
+            return False
+        if trigger.backward and match.last >= tail:
+            return False
+        return not self._is_likened(match, last)
 
-    def _acts_backward(self, match: Found, last: int) -> bool:
-        """Tell whether a word that acts both ways stands at the end: then it acts backward."""
-        colon = last < len(self._keys) and self._keys[last] == ":"
-        rest = self._keys[match.last : last]
-        return bool(match.value.backward) and not colon and all(each in ENDINGS for each in rest)
-
-    def backward(self, first: int, last: int) -> None:
-        """Mark the list right before each word that acts backward or behind."""
-        state, left, at_end, reached, place = 0, FAR, True, False, last - 1
-        while place >= first:
-            match = self._by_last.get(place)
-            if match:
-                trigger = match.value
-                bits = trigger.behind | (trigger.backward if at_end else 0)
-                if bits:
-                    state, left, reached = bits, trigger.back_reach or FAR, False
-                elif not trigger.forward & HISTORICAL:
-                    state = 0
-                at_end = False
-                place = match.first - 1
-                continue
-            key = self._keys[place]
-            if (key, at_end) == (WORKUP[1], True) and self._is_workup(place, first):
-                state, left, at_end, reached, place = UNCERTAIN, FAR, False, False, place - 2
-                continue
-            state, left, reached = self._step(place, state, left, reached)
-            at_end = key in JOINS or key in BRACKETS or (at_end and key in ENDINGS)
-            place -= 1
-
-    def _step(self, place: int, state: int, left: int, reached: bool) -> tuple[int, int, bool]:
-        """Mark a token that is none of a trigger; return what acts on those before it."""
-        key = self._keys[place]
-        if self._taken[place] and state:
-            self.result[place] = triggers.joined(self.result[place], state)
-            return state, left, True
-        if key in JOINS:
-            # A doubt reaches over 或 alone: in 结节、肺癌待排 the nodule is there. 肝炎病史及接触史
-            # are the patient's and another's.
-            ends = state & UNCERTAIN and key not in EITHER
-            ends = ends or (state & OTHER_PERSON and key != "、")
-            return (0 if ends else state), left, reached
-        if reached and key not in FILLERS:
-            return 0, left, reached
-        if not reached and key not in FILLERS:
-            left -= 1
-        return (state if left > 0 else 0), left, reached
-
-    def _is_workup(self, place: int, first: int) -> bool:
-        item = place - 2
-        return (
-            item >= first
-            and self._keys[place - 1] == WORKUP[0]
-            and bool(self._taken[item])
-            and self._keys[item] in DISEASE_ENDS
-        )
-
-    def close(self, before: tuple[int, int], first: int, last: int) -> None:
-        """Mark the mentions of a segment that the next, which names nothing, says to be over."""
-        bits = 0
-        for place in range(first, last):
-            match = self._found.get(place)
-            if match:
-                said = match.value.backward | match.value.behind
-                over = said & HISTORICAL
-                gone = said & RESOLVED if self._keys[place] in ENDED else 0
-                bits |= over or gone
-        if bits:
-            for place in range(*before):
-                open_end = not self.result[place] & (CERTAINTY | HYPOTHETICAL)
-                if open_end and self._taken[place] == triggers.DISEASE:
-                    self.result[place] |= bits
-
-    def answered(self) -> None:
-        """Mark the items of a check-list that are answered in the negative: 糖尿病史：否认."""
-        for place, key in enumerate(self._keys):
-            if key not in ASKS or not self._is_denial(place + 1):
-                continue
-            item = place - 1
-            while item >= 0 and not self._taken[item] and self._keys[item] in "病史":
-                item -= 1
-            while item >= 0 and self._taken[item]:
-                self.result[item] = triggers.joined(self.result[item], triggers.NEGATED)
-                item -= 1
-
-    def _is_denial(self, place: int) -> bool:
-        """Tell whether one of the answers, and nothing else of its segment, stands here."""
-        for answer in ANSWERS:
-            end = place + len(answer)
-            ended = end >= len(self._keys) or self._keys[end] in COMMAS | BRACKETS
-            if ended and "".join(self._keys[place:end]) == answer:
+    def _is_likened(self, match: Found, last: int) -> bool:
+        keys, taken = self._text.keys, self._text.taken
+        if match.last - match.first > 1 or keys[match.first] not in LIKE:
+            return False
+        for place in range(match.last, min(match.last + LIKENESS_TOKENS, last)):
+            if taken[place] and place > match.last + 1 and not taken[place - 1]:
+                return False
+            if keys[place] in LIKENESS:
                 return True
         return False
 
+    def _turn(self, match: Found, first: int, tail: int, framing: bool) -> None:
+        """Take note of who a trigger speaks of."""
+        does = match.value.does
+        # 糖尿病患者 is whoever has diabetes, not the patient.
+        sufferer = match.first > first and self._text.taken[match.first - 1]
+        if does & SELF:
+            self._own = OWN
+        if (does & PATIENT and not sufferer) or (does & RECENT and match.first == first):
+            self._person, self._framed = 0, False
+        if does & DIED and self._person:
+            self._died = True
+        acts_back = match.value.backward & OTHER_PERSON and match.last >= tail
+        if match.value.forward & OTHER_PERSON and not acts_back:
+            self._person, self._own = OTHER_PERSON, 0
+            self._framed = self._framed or framing or bool(does & FRAME)
+            self._died = False
 
-def _person(person: int, trigger: triggers.Trigger) -> int:
-    if trigger.does & triggers.PATIENT:
-        return 0
-    return person | (trigger.forward & OTHER_PERSON)
+    def undated(self) -> None:
+        """Take back that something is over where only when it began is told (3年前胸闷，加重)."""
+        result = self._text.result
+        for first, last in self._dated:
+            if self._goes_on > first:
+                for place in range(first, last):
+                    if result[place] & WEAK:
+                        result[place] &= ~(HISTORICAL | WEAK)
 
 
 def _ended(state: int, trigger: triggers.Trigger) -> int:
     """Return the state without what a word ends."""
-    if trigger.does & triggers.NOW:
+    if trigger.does & NOW:
         return 0
-    if trigger.does & triggers.STOP:
+    if trigger.does & STOP:
         state &= ~CERTAINTY
-    if trigger.does & triggers.ONSET and state & WEAK:
+    if trigger.does & ONSET and state & WEAK:
         state &= ~(HISTORICAL | WEAK)
-    if trigger.does & triggers.DONE:
+    if trigger.does & DONE:
         state &= ~PLANNED
     return state

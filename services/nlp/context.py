@@ -32,6 +32,8 @@ class Assertion:
     """Something to watch for, or under a condition ("return if …"): uncertain, and not there."""
     planned: bool = False
     """Something to be done or given, and not yet: uncertain."""
+    own: bool = False
+    """The sentence expressly says that it is the patient's ("he himself has …")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +44,35 @@ class Range:
     last: int
     is_act: bool = False
     """It is done or given (an operation, a medicine), so it can be planned; a disease cannot."""
+    is_complaint: bool = False
+    """What one complains of, not the disease behind it: of "fever, cause unknown" it is there."""
+    is_measured: bool = False
+    """It is told as a measure ("temperature 39.2 °C"), so nobody denies it in a list."""
 
 
 def assertions(tokens: Sequence[Token], mentions: Sequence[Range]) -> list[Assertion]:
     """Return what the sentence made of `tokens` says of each of its mentions. Linear time."""
     taken = [0] * len(tokens)
     for each in mentions:
+        kind = triggers.ACT if each.is_act else triggers.DISEASE
+        kind |= triggers.COMPLAINT if each.is_complaint else 0
+        kind |= triggers.MEASURED if each.is_measured else 0
         for place in range(each.first, each.last):
-            taken[place] = triggers.ACT if each.is_act else triggers.DISEASE
+            taken[place] = kind
+        taken[each.first] |= triggers.FIRST
     marks = (chinese if is_chinese(tokens) else english).marks(tokens, taken)
     # The first token has what stands before the mention, the last what stands behind.
-    return [_assertion(marks[each.first] | marks[each.last - 1], each.is_act) for each in mentions]
+    return [_assertion(marks[each.first] | marks[each.last - 1], each) for each in mentions]
 
 
-def _assertion(bits: int, is_act: bool) -> Assertion:
+def _assertion(bits: int, mention: Range) -> Assertion:
+    if bits & triggers.OF_DISEASE and mention.is_complaint:
+        bits &= ~triggers.UNCERTAIN
     resolved = bool(bits & triggers.RESOLVED)
     hypothetical = bool(bits & triggers.HYPOTHETICAL)
     denied = bool(bits & triggers.NEGATED) or resolved
     is_open = bool(bits & triggers.PLANNED) and not bits & triggers.CARRIED_OUT
-    planned = is_act and is_open and not hypothetical and not denied
+    planned = mention.is_act and is_open and not hypothetical and not denied
     if bits & triggers.UNCERTAIN or hypothetical or planned:
         certainty = Certainty.UNCERTAIN
     else:
@@ -77,4 +89,5 @@ def _assertion(bits: int, is_act: bool) -> Assertion:
         resolved=resolved and not hypothetical,
         hypothetical=hypothetical,
         planned=planned,
+        own=bool(bits & triggers.OWN),
     )

@@ -1,7 +1,8 @@
 """Which tokens of an English sentence are denied, suspected, over or about somebody else.
 
 After ConText: a trigger acts on what follows or precedes it, up to a word that stops it or to
-a new clause. A comma begins a new clause where a finite verb follows before the next comma.
+a new clause. A comma begins a new clause where a finite verb follows before the next comma, and
+ends a denial where what follows is told as a finding ("no mass, small effusion").
 
 Source: Harkema et al., J Biomed Inform 2009;42:839 (the algorithm; the tables are ours).
 """
@@ -10,40 +11,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.nlp import triggers
+from services.nlp import english_clauses, triggers
+from services.nlp.english_clauses import COLONS, COMMAS, VERBS
 from services.nlp.tokens import Token
+from services.nlp.triggers import (
+    ACT,
+    CERTAINTY,
+    HISTORICAL,
+    HYPOTHETICAL,
+    IF,
+    LISTED,
+    NEGATED,
+    OTHER_PERSON,
+    OWN,
+    PLANNED,
+    RESOLVED,
+    WEAK,
+    Found,
+)
 
-VERBS = frozenset(
-    (
-        "is", "are", "was", "were", "has", "have", "had", "shows", "showed", "reveals", "revealed",
-        "appears", "appeared", "remains", "remained", "does", "did", "will", "would", "can",
-        "could", "should", "feels", "felt", "seems", "became", "becomes", "continues", "takes",
-        "lives", "works", "states", "stated", "persists", "persisted", "worsens", "occurs",
-        "occurred", "began", "underwent", "went", "came", "took", "gave", "goes", "comes", "gets",
-        "got", "complains", "requires", "needs", "includes", "indicates", "suggests", "exhibits",
-        "presents", "admits", "wants", "looks", "sounds", "measures", "weighs", "tolerates",
-        "drinks", "smokes", "uses", "may", "might", "must", "am"
-    )
-)  # fmt: skip
 AUXILIARIES = frozenset(("be", "been", "being", "also", "all", "both", "since", "now"))
 """What may stand between what is said of a thing and the verb: "has been ruled out"."""
 PASSED_OVER = VERBS | AUXILIARIES
-SEEN = frozenset(
-    (
-        "seen", "noted", "identified", "found", "present", "detected", "appreciated", "heard",
-        "observed", "evident", "demonstrated", "visualized", "visualised", "reported", "palpated",
-        "palpable", "elicited", "shown"
-    )
-)  # fmt: skip
 PATIENT = frozenset(("patient", "pt", "he", "she"))
 """From here on it is about the patient again."""
-COMMAS = frozenset(",，")
-COLONS = frozenset(":：")
-ASKS = COLONS | frozenset("-–—")
-NO = frozenset(("no", "none", "nil", "never", "denied", "denies", "negative", "neg", "absent"))
-YES = frozenset(("yes", "positive", "present"))
 SOFT_REACH = 8
 """Tokens from a denial on within which "suggestive of" is part of it."""
+KNOWN = frozenset(("the", "this", "that", "these", "those", "his", "her", "their", "my", "your"))
+TURNS = frozenset(("with", "for", "because", "why", "what", "when", "how", "about", "if", "until"))
+"""A bare "not" denies nothing behind these: "cannot bear the pain", "not sleeping with pain"."""
 BEGUN = frozenset(
     ("since", "began", "begun", "beginning", "started", "starting", "onset", "diagnosed")
 )
@@ -52,10 +48,20 @@ CLOSERS = frozenset(
     (
         "yesterday", "today", "now", "completely", "spontaneously", "on", "after", "with",
         "following", "by", "this", "last", "overnight", "quickly", "without", "at", "in", "as",
-        "radiographically", "clinically", "again", "previously", "earlier", "before", "per"
+        "radiographically", "clinically", "again", "previously", "earlier", "before", "per",
+        "and", "but", "or", "given", "because", "while", "when", "which", "however", "upon",
+        "within", "over", "via", "throughout", "bilaterally", "from", "based", "so", "then",
+        "since", "although", "though", "during", "to", "secondary", "due", "there", "where"
     )
 )  # fmt: skip
 """What may follow a word that closes its clause ("vomiting stopped yesterday")."""
+WOMEN = frozenset(
+    ("mother", "mom", "mum", "sister", "daughter", "aunt", "grandmother", "niece", "wife")
+)
+MEN = frozenset(
+    ("father", "dad", "brother", "son", "uncle", "grandfather", "nephew", "husband", "grandson")
+)
+POSSESSIVES = {"she": "her", "he": "his"}
 
 
 def marks(tokens: Sequence[Token], taken: Sequence[int]) -> list[int]:
@@ -64,134 +70,168 @@ def marks(tokens: Sequence[Token], taken: Sequence[int]) -> list[int]:
     `taken` tells the tokens of mentions, which are never triggers. Linear in the tokens.
     """
     found = triggers.find(triggers.ENGLISH, tokens, taken)
-    answers = _answers(tokens, taken)
-    for place in answers:  # it says nothing of what follows
+    answers = english_clauses.answers(tokens, taken)
+    signs = english_clauses.signs(tokens, taken)
+    for place in (*answers, *signs):  # it says nothing of what else follows
         found.pop(place, None)
-    clauses = _clauses(tokens)
-    result = [0] * len(tokens)
-    _forward(tokens, found, clauses, result)
-    _backward(tokens, found, clauses, result)
+    clauses = english_clauses.clauses(tokens)
+    there = english_clauses.findings(tokens, taken)
+    result = _Forward(tokens, taken, found).marks(clauses, there)
+    _backward(tokens, found, clauses, there, result)
     for place, is_yes in answers.items():
         item = place - 2
         while item >= 0 and taken[item]:
-            result[item] &= ~triggers.CERTAINTY
-            result[item] |= 0 if is_yes else triggers.NEGATED
+            result[item] = result[item] & ~CERTAINTY | (0 if is_yes else NEGATED)
             item -= 1
+    for place, is_plus in signs.items():
+        item = place + 1
+        while item < len(tokens) and taken[item]:
+            result[item] = result[item] & ~CERTAINTY | (0 if is_plus else NEGATED)
+            item += 1
     return result
 
 
-def _answers(tokens: Sequence[Token], taken: Sequence[int]) -> dict[int, bool]:
-    """Return where an item of a check-list is answered, and whether with yes: "COPD: none"."""
-    found: dict[int, bool] = {}
-    for place in range(2, len(tokens)):
-        word = tokens[place].key
-        ends = place + 1 == len(tokens) or not tokens[place + 1].key.isalnum()
-        if ends and taken[place - 2] and tokens[place - 1].key in ASKS and word in (NO | YES):
-            found[place] = word in YES
-    return found
+class _Forward:
+    """Marks what follows each trigger."""
 
+    def __init__(
+        self, tokens: Sequence[Token], taken: Sequence[int], found: triggers.Matches
+    ) -> None:
+        self._keys = [token.key for token in tokens]
+        self._taken = taken
+        self._found = found
+        self._state = self._left = self._passing = 0
+        self._began = self._lasting = self._own = 0
+        """Where a denial began, 0 behind a comma; what the end of a clause leaves."""
+        self._concedes = False
+        """Within "although …" before the main clause, which its comma begins."""
+        self._reached = self._is_named = False
+        """A mention stands behind the last trigger; in this clause."""
+        self._kin, self._possessive = "", ""
 
-def _clauses(tokens: Sequence[Token]) -> list[bool]:
-    """Tell of each token whether a clause of its own begins right after it (a comma)."""
-    result = [False] * len(tokens)
-    own_verb = False
-    for place in range(len(tokens) - 1, -1, -1):
-        word = tokens[place].key
+    def marks(self, clauses: Sequence[bool], there: Sequence[bool]) -> list[int]:
+        """Return the bits of each token, but for what stands behind it."""
+        result = [0] * len(self._keys)
+        place = 0
+        while place < len(self._keys):
+            match = self._found.get(place)
+            if match:
+                self._trigger(match)
+                place = match.last
+                continue
+            self._pass(place, ends=clauses[place], is_finding=there[place])
+            result[place] |= self._state | self._own
+            if self._taken[place]:
+                self._reached = self._is_named = True
+            if self._left:
+                self._left -= 1
+                if not self._left:
+                    self._state &= ~self._passing
+            place += 1
+        return result
+
+    def _trigger(self, match: Found) -> None:
+        trigger, place = match.value, match.first
+        bits = 0 if trigger.begins and not self._begins(place) else trigger.forward
+        if trigger.backward & CERTAINTY and self._is_named and _closes(self._keys, match):
+            bits &= ~CERTAINTY  # "fever resolved, cough worse"
+        near = 0 < place + 1 - self._began <= SOFT_REACH
+        if not (trigger.soft and self._state & NEGATED and self._began and near):
+            self._end(match)
+            if bits:
+                self._state, self._left = triggers.joined(self._state, bits), trigger.reach
+                self._passing = bits & (NEGATED | HISTORICAL) if trigger.reach else 0
+                self._began = place + 1 if bits & NEGATED else self._began
+                self._reached = False
+            if bits & OTHER_PERSON:
+                words = self._keys[match.first : match.last]
+                self._kin = next((word for word in words if word in WOMEN | MEN), "")
+                self._possessive = self._keys[place - 1] if place else ""
+            if bits & IF and (place == 0 or self._keys[place - 1] in COMMAS):
+                self._lasting = IF | HYPOTHETICAL
+        self._concedes = self._concedes or (place == 0 and bool(trigger.does & triggers.TURN))
+
+    def _end(self, match: Found) -> None:
+        """Take from the state what a trigger ends."""
+        does = match.value.does
+        state = self._state
+        if does & triggers.SELF:
+            self._own = OWN
+        if does & triggers.TURN:
+            state &= OTHER_PERSON
+        if does & triggers.STOP:
+            condition = IF | HYPOTHETICAL if state & IF else 0
+            listed = state & LISTED and self._reached
+            state &= condition if listed else (OTHER_PERSON | LISTED | condition)
+        if does & triggers.DONE:
+            state &= ~PLANNED
+        if does & triggers.REASON:
+            state &= ~(HISTORICAL | PLANNED)
+        words = self._keys[match.first : match.last]
+        if does & triggers.PATIENT and not any(map(self._is_relative, words)):
+            state &= ~(OTHER_PERSON | LISTED)
+        self._state = state
+
+    def _is_relative(self, word: str) -> bool:
+        """Tell whether "she" is the mother just spoken of, not "her", the patient."""
+        same = (word == "she" and self._kin in WOMEN) or (word == "he" and self._kin in MEN)
+        return same and self._possessive != POSSESSIVES[word]
+
+    def _pass(self, place: int, *, ends: bool, is_finding: bool) -> None:
+        """Take from the state what a word that is no trigger ends."""
+        word = self._keys[place]
         if word in COMMAS:
-            result[place] = own_verb
-            own_verb = False
-        elif word in VERBS:
-            follows = {token.key for token in tokens[place + 1 : place + 3]}
-            own_verb = own_verb or not (follows & SEEN)
-    return result
+            self._began, self._is_named = 0, False
+        ends = ends or (self._concedes and word in COMMAS)
+        ends = ends or (word in COLONS and place + 1 < len(self._keys))
+        if ends and not (word in COLONS and self._just_began(place)):
+            self._state &= OTHER_PERSON | LISTED | self._lasting
+            self._concedes = self._is_named = False
+        if is_finding and not self._just_began(place):
+            self._state &= ~(NEGATED | RESOLVED | HISTORICAL | WEAK)
+        if word == "with" and self._reached:
+            self._state &= ~(NEGATED | RESOLVED | HISTORICAL)
+        if word == "for" and self._reached and self._taken[place - 1] & ACT:
+            self._state &= ~NEGATED
+        if self._left and word in KNOWN | TURNS:
+            self._state &= ~(self._passing & NEGATED)
+        if word in PATIENT and not self._is_relative(word):
+            self._state &= ~(OTHER_PERSON | LISTED)
 
+    def _begins(self, place: int) -> bool:
+        """Tell whether a token begins its sentence, but for a bullet, a number or "Plan:"."""
+        before = self._keys[: min(place, 6)]
+        return all(not key.isalpha() or key == "plan" for key in before)
 
-def _forward(
-    tokens: Sequence[Token], found: triggers.Matches, clauses: Sequence[bool], result: list[int]
-) -> None:
-    state, left, place = 0, 0, 0
-    began = lasting = 0
-    """Where a denial began, 0 behind a comma; what the end of a clause leaves."""
-    concedes = False
-    """Within "although …" before the main clause, which its comma begins."""
-    while place < len(tokens):
-        word = tokens[place].key
-        match = found.get(place)
-        if match:
-            trigger = match.value
-            bits = 0 if trigger.begins and not _begins(tokens, place) else trigger.forward
-            near = 0 < place + 1 - began <= SOFT_REACH
-            if not (trigger.soft and state & triggers.NEGATED and began and near):
-                state = _ended(state, trigger)
-                if bits:
-                    state, left = triggers.joined(state, bits), trigger.reach
-                    began = place + 1 if bits & triggers.NEGATED else began
-                if bits & triggers.IF and (place == 0 or tokens[place - 1].key in COMMAS):
-                    lasting = triggers.IF | triggers.HYPOTHETICAL
-            concedes = concedes or (place == 0 and bool(trigger.does & triggers.TURN))
-            place = match.last
-            continue
-        began = 0 if word in COMMAS else began
-        ends = (
-            clauses[place]
-            or (concedes and word in COMMAS)
-            or (word in COLONS and place + 1 < len(tokens))
+    def _just_began(self, place: int) -> bool:
+        return any(
+            place - length in self._found and self._found[place - length].last == place
+            for length in range(1, 5)
         )
-        if ends and not (word in COLONS and _just_began(found, place)):
-            state, concedes = state & (triggers.OTHER_PERSON | lasting), False
-        if word in PATIENT:
-            state &= ~triggers.OTHER_PERSON
-        result[place] |= state
-        if left:
-            left -= 1
-            if not left:
-                state &= ~triggers.NEGATED
-        place += 1
-
-
-def _begins(tokens: Sequence[Token], place: int) -> bool:
-    """Tell whether a token begins its sentence, but for a bullet, a number or "Plan:"."""
-    return all(not token.key.isalpha() or token.key == "plan" for token in tokens[:place][:6])
-
-
-def _ended(state: int, trigger: triggers.Trigger) -> int:
-    """Return the state without what a word ends."""
-    does = trigger.does
-    if does & triggers.TURN:
-        return state & triggers.OTHER_PERSON
-    if does & triggers.STOP:
-        condition = triggers.IF | triggers.HYPOTHETICAL if state & triggers.IF else 0
-        state &= triggers.OTHER_PERSON | condition
-    if does & triggers.DONE:
-        state &= ~triggers.PLANNED
-    if does & triggers.PATIENT:
-        state &= ~triggers.OTHER_PERSON
-    return state
-
-
-def _just_began(found: triggers.Matches, place: int) -> bool:
-    return any(
-        place - length in found and found[place - length].last == place for length in range(1, 5)
-    )
 
 
 def _backward(
-    tokens: Sequence[Token], found: triggers.Matches, clauses: Sequence[bool], result: list[int]
+    tokens: Sequence[Token],
+    found: triggers.Matches,
+    clauses: Sequence[bool],
+    there: Sequence[bool],
+    result: list[int],
 ) -> None:
     by_last = {match.last - 1: match for match in found.values()}
-    has_begun = any(token.key in BEGUN for token in tokens)
+    keys = [token.key for token in tokens]
+    has_begun = not BEGUN.isdisjoint(keys)
     state, place = 0, len(tokens) - 1
     passed = joined = False
     while place >= 0:
         match = by_last.get(place)
-        word = tokens[place].key
+        word = keys[place]
         if match:
             trigger = match.value
-            bits = 0 if trigger.backward & triggers.WEAK and has_begun else trigger.backward
+            bits = 0 if trigger.backward & WEAK and has_begun else trigger.backward
             turns = trigger.does & (triggers.STOP | triggers.TURN)
-            if turns or trigger.forward & (triggers.CERTAINTY | triggers.HYPOTHETICAL):
+            if turns or trigger.forward & (CERTAINTY | HYPOTHETICAL):
                 state = 0
-            if trigger.forward and not _closes(tokens, match):
+            if (trigger.forward or bits & CERTAINTY) and not _closes(keys, match):
                 bits = 0
             if bits := bits | trigger.behind:
                 state, passed, joined = triggers.joined(state, bits), False, False
@@ -201,15 +241,17 @@ def _backward(
         ends_list = word in COMMAS and passed and not joined
         if clauses[place] or word in COLONS or ends_list:
             state = 0
+        elif there[place]:
+            state &= ~(NEGATED | RESOLVED)
         elif word in VERBS and passed:
-            state &= ~(triggers.CERTAINTY | triggers.HYPOTHETICAL | triggers.PLANNED)
+            state &= ~(CERTAINTY | HYPOTHETICAL | PLANNED)
         joined = joined or word in ("and", "or")
         passed = passed or word not in PASSED_OVER
         result[place] = triggers.joined(result[place], state) if state else result[place]
         place -= 1
 
 
-def _closes(tokens: Sequence[Token], match: triggers.Found) -> bool:
+def _closes(keys: Sequence[str], match: Found) -> bool:
     """Tell whether nothing of its clause stands behind a trigger."""
-    after = tokens[match.last].key if match.last < len(tokens) else ""
+    after = keys[match.last] if match.last < len(keys) else ""
     return not after.isalnum() or after in CLOSERS

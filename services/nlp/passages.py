@@ -12,12 +12,29 @@ SENTENCE_CHARS_MAX = 2_000
 """A longer run without an end is cut: context that far apart means nothing."""
 
 END = re.compile(
-    r"(?:[。！？；]|[!?](?![A-Za-z]))+[”’」』）)\"']*"  # not of "?stroke"
+    # Not of "?stroke" and 诊断：？肺炎, where it doubts what follows.
+    r"(?:[。！；]|(?:？|[!?](?![A-Za-z]))(?!(?<=[:：,，、(（\s].)[^\s,，;；。])(?!(?<=^.)\S))+"
+    r"[”’」』）)\"']*"
     r"|;"
     r"|(?<!\b[A-Z])(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bvs)(?<!\.[A-Za-z])\.(?=\s|$)"
     r"|(?<=\.[A-Za-z])\.(?=\s{1,4}[A-Z]|$)"
     r"|(?:\r\n|[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029])"
 )
+SHORTENED = re.compile(
+    r"\b(?:hx|h/o|fhx|pmh|neg|pos|pt|pts|approx|dx|ddx|rx|sx|tx|fx|temp|resp|abd|ext|min|max|wt|ht"
+    r"|yrs?|mos?|wks?|hrs?|w/o|s/p|c/o|r/o|b\.?i\.?d|t\.?i\.?d|q\.?d|incl|assoc|hosp|prev|poss|prob"
+    r"|occ|ca|st|no|vs|dr|etc)\.$",
+    re.IGNORECASE,
+)
+"""Of these a point in front of a small letter or a figure ends no sentence ("No hx. of asthma")."""
+SHORTENED_CHARS = 10
+LEADS_ON_ZH = frozenset("、及和或与")
+LEADS_ON_EN = re.compile(
+    r"(?:,|\b(?:of|or|and|any|for|with|without|no|denies|denied|the|an?|to|in|nor|by|from|has|have))"
+    r"[ \t]{0,4}$",
+    re.IGNORECASE,
+)
+"""A line that ends so goes on in the next, even where that begins with a capital."""
 BULLET = re.compile(r"\s*(?:[-*•·●◆]|\(?[0-9]{1,2}[.)、．）])")
 
 
@@ -46,16 +63,29 @@ def passages(text: str, start: int = 0, end: int | None = None) -> Iterator[Pass
     for found in END.finditer(text, start, stop):
         if found.group()[0] in "\r\n" and _goes_on(text, found.start(), found.end(), stop):
             continue
+        if found.group() == "." and _is_shortened(text, found.end(), stop):
+            continue
         yield from _trimmed(text, first, found.end())
         first = found.end()
     yield from _trimmed(text, first, stop)
+
+
+def _is_shortened(text: str, after: int, stop: int) -> bool:
+    following = text[after : min(after + 4, stop)].lstrip(" \t")[:1]
+    if not (following.islower() or following.isdigit()):
+        return False
+    return SHORTENED.search(text[max(0, after - SHORTENED_CHARS) : after]) is not None
 
 
 def _goes_on(text: str, before: int, after: int, stop: int) -> bool:
     following = text[after : min(after + 8, stop)]
     if before == 0 or not following.strip() or BULLET.match(following):
         return False
-    return following.lstrip(" \t")[:1].islower() and text[before - 1] not in ".:;!?。：；"
+    begins = following.lstrip(" \t\u3000")[:1]
+    written = text[max(0, before - SHORTENED_CHARS) : before].rstrip(" \t\u3000")
+    if written[-1:] in LEADS_ON_ZH or (begins.isascii() and LEADS_ON_EN.search(written)):
+        return True
+    return begins.islower() and text[before - 1] not in ".:;!?。：；"
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[Passage]:

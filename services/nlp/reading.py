@@ -20,6 +20,8 @@ from services.nlp.tokens import Token, tokenize
 MENTIONS_MAX = 1_000
 """Of a note with more, what comes later is kept only where it says something new."""
 MENTIONS_HARD_MAX = 4_000
+MEASURED_CHARS_MIN = 6
+"""A shorter name with a figure ("B12", T2DM) is no measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,16 @@ def _in_sentence(note: Note, tokens: Sequence[Token], text: SectionText) -> list
 
 
 def range_of(text: str, found: Found) -> context.Range:
-    act = acts.is_act(found.kind, text[found.start : found.end])
-    return context.Range(found.first, found.last, act)
+    """Return what context needs to know of a mention."""
+    written = text[found.start : found.end]
+    problem = found.kind is Kind.PROBLEM
+    return context.Range(
+        found.first,
+        found.last,
+        acts.is_act(found.kind, written),
+        problem and acts.is_complaint(found.term, written),
+        problem and any(map(str.isdigit, written)) and len(written) > MEASURED_CHARS_MIN,
+    )
 
 
 def _mention(
@@ -126,17 +136,21 @@ def in_section(found: Found, said: Assertion, text: SectionText) -> Assertion:
     section = text.section
     chronic = found.term is not None and found.term.use in ("chronic", "history")
     reaction = found.kind is Kind.PROBLEM and section is Section.ALLERGIES
-    certainty = Certainty.NEGATED if found.denies else said.certainty
+    # What is chronic is under control, not gone.
+    resolved = said.resolved and not chronic
+    certainty = Certainty.AFFIRMED if resolved is not said.resolved else said.certainty
+    certainty = Certainty.NEGATED if found.denies else certainty
     watched = text.mood == "watch" and certainty is Certainty.AFFIRMED
     if text.mood and certainty is Certainty.AFFIRMED:
         certainty = Certainty.UNCERTAIN
     return Assertion(
         certainty,
-        historical=said.resolved or reaction or (said.historical and not chronic),
-        other_person=said.other_person or section is Section.FAMILY_HISTORY,
-        resolved=said.resolved,
+        historical=resolved or reaction or (said.historical and not chronic),
+        other_person=said.other_person or (section is Section.FAMILY_HISTORY and not said.own),
+        resolved=resolved,
         hypothetical=(said.hypothetical or watched) and not found.denies,
         planned=said.planned,
+        own=said.own,
     )
 
 

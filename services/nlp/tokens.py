@@ -8,11 +8,14 @@ often than not. Offsets are code points of the text as given.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 from services.nlp import tables
 
-WORD = re.compile(r"[A-Za-z\u00C0-\u024F]+(?:'[A-Za-z]+)?|[0-9]+|\S")
+LETTER = r"[A-Za-z\u00C0-\u024F\uFB00-\uFB06]"
+WORD = re.compile(rf"{LETTER}+(?:\xad+{LETTER}+)*(?:'[A-Za-z]+)?|[0-9]+|[^\s\xad]")
+"""\\xad stands for what nobody sees: within a word it is stepped over (a soft hyphen)."""
 
 WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 """Full-width forms to ASCII, one character to one (Unicode block FF00)."""
@@ -21,6 +24,14 @@ TRADITIONAL = {
     for row in tables.rows("traditional")
     for character in row["traditional"]
 }
+COMPATIBLE = {
+    code: unicodedata.normalize("NFKC", chr(code))
+    for block in (range(0x2E80, 0x2FE0), range(0xF900, 0xFB00))
+    for code in block
+    if len(unicodedata.normalize("NFKC", chr(code))) == 1
+}
+"""Radicals and compatibility ideographs, as text copied from a PDF has them, to characters."""
+DASHES = dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63), "-")
 UNSEEN = dict.fromkeys(
     (
         *(0x0, 0xAD, 0x61C, 0xFEFF),
@@ -32,7 +43,10 @@ UNSEEN = dict.fromkeys(
     " ",
 )
 """Characters that nobody sees: null, joiners, direction marks, variation selectors."""
-FOLDED: dict[int, int | str] = {**WIDE, **TRADITIONAL, **UNSEEN}
+FOLDED: dict[int, int | str] = {**WIDE, **COMPATIBLE, **DASHES, **TRADITIONAL, **UNSEEN}
+JOINERS = dict.fromkeys((0xAD, *range(0x200B, 0x200E), 0x2060, 0xFEFF), "\xad")
+APOSTROPHE = {0x2019: "'"}
+IN_WORDS: dict[int, int | str] = {**FOLDED, **JOINERS, **APOSTROPHE}
 
 
 class Token(NamedTuple):
@@ -45,10 +59,15 @@ class Token(NamedTuple):
 
 def tokenize(text: str, offset: int = 0) -> list[Token]:
     """Return the tokens of `text`, whose first character stands at `offset`. Linear time."""
+    plain = text if text.isascii() and "\0" not in text else text.translate(IN_WORDS)
     return [
-        Token(offset + found.start(), offset + found.end(), found.group().casefold())
-        for found in WORD.finditer(narrow(text).replace("’", "'"))
+        Token(offset + found.start(), offset + found.end(), _key(found.group()))
+        for found in WORD.finditer(plain)
     ]
+
+
+def _key(word: str) -> str:
+    return (word.replace("\xad", "") if "\xad" in word else word).casefold()
 
 
 def key(word: str) -> str:

@@ -15,8 +15,10 @@ from services.nlp.tokens import Token
     1 << bit for bit in range(8)
 )
 """Bits of what context says of a token. What was carried out is not planned any more."""
-IF, WEAK = 1 << 8, 1 << 9
-"""Its condition holds over clauses; what makes it historical is a date alone."""
+IF, WEAK, NEAR, LISTED, OF_DISEASE, OWN = (1 << bit for bit in range(8, 14))
+"""Its condition holds over clauses; what makes it historical is a date alone; a comma ends the
+denial; the other person is nobody but a list's ("family history of"); the doubt is of a disease,
+not of a complaint; it is expressly the patient's."""
 CERTAINTY = NEGATED | RESOLVED | UNCERTAIN
 """Of these the nearest counts."""
 BITS = {
@@ -25,13 +27,19 @@ BITS = {
     "uncertain": UNCERTAIN,
     "conditional": HYPOTHETICAL,
     "planned": PLANNED,
+    "advised": HYPOTHETICAL,
+    "workup": UNCERTAIN | OF_DISEASE,
     "historical": HISTORICAL,
     "past_time": HISTORICAL | WEAK,
     "other_person": OTHER_PERSON,
+    "family": OTHER_PERSON | LISTED,
     "done": CARRIED_OUT,
 }
-STOP, TURN, NOW, ONSET, DONE, PATIENT, SAYS, WITH = (1 << bit for bit in range(8))
+(STOP, TURN, NOW, ONSET, DONE, PATIENT, SAYS, WITH) = (1 << bit for bit in range(8))
 """Bits of what else a word does."""
+(ADVICE, ADVISED, AGAIN, GOES_ON, FRAME, DIED, RECENT, CONTACT, TAKEN, SELF, REASON) = (
+    1 << bit for bit in range(8, 19)
+)
 DOES = {
     "stop": STOP,
     "turn": TURN,
@@ -41,9 +49,24 @@ DOES = {
     "patient": PATIENT,
     "says": SAYS,
     "with": WITH,
+    "advice": ADVICE,
+    "advised": ADVISED,
+    "again": AGAIN,
+    "goes_on": GOES_ON,
+    "frame": FRAME,
+    "died": DIED,
+    "recent": RECENT,
+    "contact": CONTACT,
+    "taken": TAKEN,
+    "self": SELF | PATIENT,
+    "reason": REASON,
 }
-DISEASE, ACT = 1, 2
-"""What a token of a mention belongs to: what one has, or what is done or given. 0: to none."""
+ALONE = SAYS | WITH | CONTACT
+"""These only tell whether a relative is spoken of."""
+DISEASE, ACT, COMPLAINT, MEASURED, FIRST = 1, 2, 4, 8, 16
+"""What a token of a mention belongs to: what one has, or what is done or given; what one complains
+of; what is told as a measure; the first token of its mention. 0: to none."""
+FAR_OR_NEAR = {"sentence": IF, "segment": NEAR}
 GROUP = re.compile(r"\{([^}]*)\}")
 YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 
@@ -73,7 +96,7 @@ class Trigger:
     def is_idle(self) -> bool:
         """Only tells whether a relative is an informant."""
         acts = self.forward | self.backward | self.behind
-        return not acts and self.does in (SAYS, WITH, SAYS | WITH)
+        return not acts and bool(self.does) and not self.does & ~ALONE
 
 
 Keys = tuple[str, ...]
@@ -113,12 +136,12 @@ def _of_row(row: Mapping[str, str]) -> Trigger:
     number = int(reach) if reach.isdigit() else 0
     onward = way in ("forward", "start")
     return Trigger(
-        forward=(bits | (IF if reach == "sentence" else 0)) if onward else 0,
+        forward=(bits | FAR_OR_NEAR.get(reach, 0)) if onward else 0,
         backward=bits if way == "backward" else 0,
         behind=bits if way == "behind" else 0,
         reach=number if onward else 0,
         back_reach=0 if onward else number,
-        does=DOES.get(row["kind"], 0) if way != "behind" else 0,
+        does=DOES.get(row["kind"], 0) if way != "behind" or row["kind"] == "advised" else 0,
         soft=reach == "soft",
         begins=way == "start",
     )
@@ -157,12 +180,19 @@ def find(phrases: Phrases[Trigger], tokens: Sequence[Token], taken: Sequence[int
         if match.value.forward & OTHER_PERSON:
             before = matches[number - 1] if number else None
             after = matches[number + 1] if number + 1 < len(matches) else None
-            if before and before.last == match.first and before.value.does & WITH:
-                continue
-            if after and after.first == match.last and after.value.does & SAYS:
+            if not _is_spoken_of(before, match, after):
                 continue
         result[match.first] = match
     return result
+
+
+def _is_spoken_of(before: Found | None, kin: Found, after: Found | None) -> bool:
+    """Tell whether a relative is neither an informant nor only with the patient."""
+    says = after.value.does if after and after.first == kin.last else 0
+    beside = before.value.does if before and before.last == kin.first else 0
+    if beside & CONTACT:  # "lives with her daughter, who has asthma"
+        return bool(says & CONTACT)
+    return not (beside & WITH or says & SAYS)
 
 
 def _key(key: str) -> str:

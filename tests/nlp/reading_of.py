@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
 from services.nlp.notes import Note
 from services.nlp.reading import Mention, read
 
@@ -25,3 +31,16 @@ def said(text: str) -> dict[str, str]:
         + ("o" if each.said.other_person else "")
         for each in mentions(text)
     }
+
+
+@cache
+def measure_context() -> ModuleType:
+    """Return the script that measures what is said of single mentions."""
+    path = Path(__file__).parents[2] / "training" / "nlp" / "measure_context.py"
+    spec = importlib.util.spec_from_file_location("nlp_measure_context", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

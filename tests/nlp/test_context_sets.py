@@ -6,10 +6,7 @@ figures were looked at.
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -18,22 +15,14 @@ from services.nlp import acts, tables
 from services.nlp.context import Certainty
 from services.nlp.reading import Mention
 from services.nlp.terms import Kind
-from tests.nlp.reading_of import mentions
+from tests.nlp.reading_of import measure_context, mentions
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.requirement("DX-NLP-05")
 
 
 @pytest.fixture(scope="module")
 def measure() -> ModuleType:
-    path = ROOT / "training" / "nlp" / "measure_context.py"
-    spec = importlib.util.spec_from_file_location("nlp_measure_context", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return measure_context()
 
 
 @pytest.mark.parametrize(
