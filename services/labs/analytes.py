@@ -1,19 +1,25 @@
 """The analytes that are interpreted, by LOINC code, and values in their canonical units.
 
 LOINC codes fix the property: 2160-0 is creatinine as mass, 14682-9 as substance. A value is
-converted only when its unit measures the property its code names.
+converted only when its unit measures the property its code names. An analyte without a LOINC
+code that could be confirmed has a code of this project's own and is found by name alone.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 
 from services.labs import tables, units
-from services.labs.reasons import NoConversion, WrongDimension
+from services.labs.reasons import NoConversion, NotInterpretable, WrongDimension
 from services.labs.units import Unit
+
+OWN_SYSTEM = "urn:dxmesh:analyte"
+"""Code system of analyte ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,15 @@ class Analyte:
     charge: int | None
     """Equivalents per mole; None: equivalents do not convert."""
     can_be_negative: bool
+    specimen: str = "blood"
+    """Class of specimen, one of `specimens.CLASSES`."""
+    least: Decimal | None = None
+    most: Decimal | None = None
+    """A value beyond these, in the canonical unit, is not believed; None: no limit is set."""
+    usual: tuple[str, ...] = ()
+    """Units laboratories report it in, UCUM, the canonical one first."""
+    absent_normal: bool = False
+    """Not detected is the result of a healthy person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +52,37 @@ class Code:
     """One LOINC code: which analyte, and a unit of the property it names."""
 
     loinc: str
+    """Empty: the analyte has none that measures this property."""
     analyte: Analyte
     unit: Unit
+    source: str = ""
+    """Table in which the code was confirmed; empty: it was not."""
 
 
 def _load_analytes() -> dict[str, Analyte]:
-    return {
-        row["analyte"]: Analyte(
-            row["analyte"],
+    by_code: dict[str, list[str]] = defaultdict(list)
+    for row in tables.rows("loinc"):
+        by_code[row["analyte"]].append(row["unit"])
+    found = {}
+    for row in tables.rows("analytes"):
+        name = row["analyte"]
+        usual = [row["unit"], *by_code[name], *row.get("usual", "").split()]
+        least, most = (Decimal(row[end]) if row.get(end) else None for end in ("least", "most"))
+        found[name] = Analyte(
+            name,
             row["name_en"],
             row["name_zh"],
             units.read(row["unit"]),
             Decimal(row["molar_mass"]) if row["molar_mass"] else None,
             int(row["charge"]) if row["charge"] else None,
             row["negative"] == "yes",
+            row.get("specimen") or "blood",
+            least,
+            most,
+            tuple(dict.fromkeys(usual)),
+            row.get("absent") == "normal",
         )
-        for row in tables.rows("analytes")
-    }
+    return found
 
 
 ANALYTES: Mapping[str, Analyte] = MappingProxyType(_load_analytes())
@@ -61,11 +90,59 @@ ANALYTES: Mapping[str, Analyte] = MappingProxyType(_load_analytes())
 
 CODES: Mapping[str, Code] = MappingProxyType(
     {
-        row["loinc"]: Code(row["loinc"], ANALYTES[row["analyte"]], units.read(row["unit"]))
+        row["loinc"]: Code(
+            row["loinc"],
+            ANALYTES[row["analyte"]],
+            units.read(row["unit"]),
+            row.get("confirmed", ""),
+        )
         for row in tables.rows("loinc")
     }
 )
 """By LOINC code."""
+
+OWN_CODES: Mapping[str, Code] = MappingProxyType(
+    {name: Code("", analyte, analyte.unit) for name, analyte in ANALYTES.items()}
+)
+"""By analyte id: the code of an analyte in its canonical unit, without LOINC."""
+
+
+def _by_analyte() -> dict[str, tuple[Code, ...]]:
+    found: dict[str, list[Code]] = defaultdict(list)
+    for code in CODES.values():
+        found[code.analyte.analyte_id].append(code)
+    return {name: tuple(codes) for name, codes in found.items()}
+
+
+CODES_OF: Mapping[str, tuple[Code, ...]] = MappingProxyType(_by_analyte())
+"""By analyte id: its LOINC codes, the commonest first."""
+
+
+def code_for(analyte: Analyte, unit: Unit | None) -> Code | None:
+    """Return the code of an analyte that a unit fits; None: the unit does not measure it.
+
+    Without a unit it is the first, when its quantity needs none.
+    """
+    codes = (*CODES_OF.get(analyte.analyte_id, ()), OWN_CODES[analyte.analyte_id])
+    for code in codes:
+        if unit is None:
+            if without_unit(code):
+                return code
+            continue
+        try:
+            factor(unit, code)
+        except WrongDimension:
+            continue
+        except NoConversion:
+            return None
+        return code
+    if unit is None:
+        return None
+    try:  # a unit of another property that converts: mass for a code of substance
+        to_canonical(unit, analyte)
+    except NotInterpretable:
+        return None
+    return Code("", analyte, unit)
 
 
 def factor(unit: Unit, code: Code) -> Decimal:
@@ -78,6 +155,13 @@ def factor(unit: Unit, code: Code) -> Decimal:
     NoConversion
         Mass to substance, or equivalents, without the constant for this analyte.
     """
+    return _factor(unit.ucum, code.loinc, code.analyte.analyte_id, code.unit.ucum)
+
+
+@lru_cache(maxsize=8192)
+def _factor(ucum: str, loinc: str, analyte_id: str, code_ucum: str) -> Decimal:
+    unit, analyte = units.read(ucum), ANALYTES[analyte_id]
+    code = CODES.get(loinc) or Code("", analyte, units.read(code_ucum))
     if code.unit.dimension == units.CATALYTIC and "[IU]" in unit.marks:
         unit = units.as_enzyme(unit)
     elif "[IU]" in code.unit.marks and unit.dimension == units.CATALYTIC:
@@ -88,7 +172,7 @@ def factor(unit: Unit, code: Code) -> Decimal:
         if not (_needs_none(code.unit) and unit.ucum in {"1", "{ratio}"}):
             raise WrongDimension("the unit does not measure what the code names")
         unit = code.unit
-    return to_canonical(unit, code.analyte)
+    return to_canonical(unit, analyte)
 
 
 def to_canonical(unit: Unit, analyte: Analyte) -> Decimal:

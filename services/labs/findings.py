@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.kernel.errors import MeshError
-from services.labs import critical
-from services.labs.interpret import Flag, Result, interpret, show
+from services.labs import critical, signs
+from services.labs.history import facts as history
+from services.labs.history import message as history_message
+from services.labs.history.overtime import over_time
+from services.labs.history.past import NOTHING, Past
+from services.labs.history.rows import Place, Row, taken_back, to_keep
+from services.labs.interpret import DEFAULT_SITE, Flag, Kind, Result, Site, interpret, show
+from services.labs.interval import Interval
 from services.labs.notices import Notice, notices, retracted
-from services.labs.panel import LabPart, Quantity
+from services.labs.panel import LabPart, Measured
 from services.labs.rules import engine
 from services.labs.scores import message as score_message
 from services.labs.scores.engine import assess
@@ -36,12 +44,38 @@ PRIORITIES = {
     "important": pb.RISK_PRIORITY_IMPORTANT,
     "routine": pb.RISK_PRIORITY_ROUTINE,
 }
+VALUE_KINDS = {
+    Kind.NUMBER: pb.VALUE_KIND_NUMBER,
+    Kind.LIMIT: pb.VALUE_KIND_LIMIT,
+    Kind.RANGE: pb.VALUE_KIND_RANGE,
+    Kind.TITRE: pb.VALUE_KIND_TITRE,
+    Kind.ORDINAL: pb.VALUE_KIND_ORDINAL,
+    Kind.CODED: pb.VALUE_KIND_CODED,
+    Kind.TEXT: pb.VALUE_KIND_TEXT,
+}
+MATCHED = {
+    "loinc": pb.MATCHED_BY_LOINC,
+    "tenant": pb.MATCHED_BY_TENANT,
+    "name": pb.MATCHED_BY_NAME,
+}
 STRENGTHS = {
     "definition": pb.EVIDENCE_STRENGTH_DEFINITION,
     "strong": pb.EVIDENCE_STRENGTH_STRONG,
     "moderate": pb.EVIDENCE_STRENGTH_MODERATE,
     "weak": pb.EVIDENCE_STRENGTH_WEAK,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What of a part is kept for the person's later ones."""
+
+    rows: Sequence[Row]
+    taken_back: Sequence[Place]
+
+
+LIMIT_DIGITS = 5
+"""Significant digits of a limit; one that was converted has as many as its factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,69 +86,116 @@ class Interpreted:
     notices: Sequence[Notice]
     retracted: Sequence[str]
     """Ids of results that were changed or taken back and are not critical (any more)."""
+    keep: Keep
 
 
 def findings(
     part: LabPart,
     table: critical.Table = critical.DEFAULTS,
     rules: engine.RuleSet | None = None,
+    site: Site = DEFAULT_SITE,
+    now: datetime | None = None,
 ) -> pb.LabFindings:
     """Return results, scores and risks of a part; every item that came in is in `results`.
 
     Parameters
     ----------
     rules : with a tenant's thresholds; None: the built-in ones
+    site : what else a tenant has of its own
+    now : when the part was received; None: nothing is judged by it
     """
-    return interpreted(part, table, rules).findings
+    return interpreted(part, table, rules, site=site, now=now).findings
 
 
 def interpreted(
     part: LabPart,
     table: critical.Table = critical.DEFAULTS,
     rules: engine.RuleSet | None = None,
-    earlier: critical.Earlier | None = None,
+    past: Past = NOTHING,
+    *,
+    site: Site = DEFAULT_SITE,
+    now: datetime | None = None,
 ) -> Interpreted:
     """Return a part's findings with the critical results that are told at once; see `findings`.
 
     Parameters
     ----------
-    earlier : the person's results before this part; None: they are not known
+    past : the person's results from before this part
     """
-    results = interpret(part.measured, part.subject, table)
-    computed = assess(results, part.subject)
-    found = (rules or engine.default()).find(results, computed, part.subject)
+    results = interpret(part.measured, part.subject, table, site, now)
+    counting = [each for each in results if not each.in_future] if now else results
+    over = over_time(counting, past)
+    computed = assess(counting, part.subject, history.into_scores(over))
+    figures = history.figures(over, part.subject)
+    found = (rules or engine.default()).find(
+        counting, [*computed, *figures], part.subject, history.into_rules(over)
+    )
     message = pb.LabFindings(
         results=[_result(each) for each in results],
         scores=[score_message.score(each) for each in computed if each.listed],
         risks=[_risk(each) for each in found],
     )
-    told = notices(results, part.subject, table, earlier)
-    return Interpreted(message, told, retracted(results))
+    for each in message.results:
+        if each.observation_id in over:
+            history_message.add(each, over[each.observation_id])
+    told = notices(results, part.subject, table, past)
+    kept = Keep(to_keep(counting), taken_back(results))
+    return Interpreted(message, told, retracted(results), kept)
 
 
 def _result(result: Result) -> pb.LabResult:
     item, analyte = result.measured, result.analyte or result.test
-    quantity, limits = item.quantity, result.range
-    message = pb.LabResult(
-        observation_id=item.observation_id,
-        loinc_code=_loinc(result),
-        display_en=analyte.name_en if analyte else "",
-        display_zh=analyte.name_zh if analyte else "",
-        source_display=item.display,
-        value_text=_as_it_came(quantity) if quantity else item.text,
-        unit_text=(quantity.unit or quantity.code) if quantity else "",
-        canonical_value=result.shown,
-        canonical_unit=result.analyte.unit.ucum if result.analyte and result.shown else "",
-        flag=FLAGS[result.flag] if result.flag else pb.FLAG_UNSPECIFIED,
-        range_low=_limit(limits.low) if limits else "",
-        range_high=_limit(limits.high) if limits else "",
-        range_source=limits.source if limits else "",
-        critical_source=result.critical_source,
-        effective_time=item.effective,
-    )
-    if result.reason:
-        message.not_interpreted.CopyFrom(_refusal(result.reason))
-    return message
+    if category := signs.category_of(item):
+        return signs.message(item, category)
+    quantity, limits, interval = item.quantity, result.range, result.interval
+    judged = bool(result.shown) and result.code is not None
+    fields: dict[str, Any] = {
+        "observation_id": item.observation_id,
+        "source_display": item.display,
+        "value_text": _as_it_came(item),
+        "effective_time": item.effective,
+        "specimen": item.specimen,
+    }
+    if analyte is not None:
+        fields |= {
+            "loinc_code": _loinc(result),
+            "display_en": analyte.name_en,
+            "display_zh": analyte.name_zh,
+            "analyte_id": analyte.analyte_id,
+            "matched_by": MATCHED.get(result.how, pb.MATCHED_BY_UNSPECIFIED),
+        }
+    if quantity is not None:
+        fields["unit_text"] = quantity.unit or quantity.code
+    if judged and result.code is not None:
+        fields["canonical_unit"] = result.code.analyte.unit.ucum
+        if interval is None:
+            fields["canonical_value"] = result.shown
+        else:
+            fields["comparator"] = "" if result.kind is Kind.RANGE else _comparator(interval)
+            fields["canonical_low"] = _limit(interval.low)
+            fields["canonical_high"] = _limit(interval.high)
+    if limits is not None:
+        fields["range_low"], fields["range_high"] = _limit(limits.low), _limit(limits.high)
+        fields["range_source"] = limits.source
+    if result.flag is not None:
+        fields["flag"] = FLAGS[result.flag]
+        fields["critical_source"] = result.critical_source
+    if (kind := VALUE_KINDS.get(result.kind)) is not None:
+        fields["value_kind"] = kind
+    if result.reason is not None:
+        fields["not_interpreted"] = _refusal(result.reason)
+    if result.remarks:
+        fields["remarks"] = [_refusal(each) for each in result.remarks]
+    return pb.LabResult(**fields)
+
+
+def _comparator(interval: Interval) -> str:
+    """Return the sign of a limit; empty for a range with two ends."""
+    if interval.high is None:
+        return ">" if interval.low_open else ">="
+    if interval.low is None or (not interval.low and interval.high_open):
+        return "<" if interval.high_open else "<="
+    return ""
 
 
 def _loinc(result: Result) -> str:
@@ -151,9 +232,15 @@ def _refusal(error: MeshError) -> Refusal:
     return Refusal(reason=error.reason, message=error.message, facts=error.facts)
 
 
-def _as_it_came(quantity: Quantity) -> str:
-    return f"{quantity.comparator}{quantity.written}"
+def _as_it_came(item: Measured) -> str:
+    quantity = item.quantity
+    if quantity is None:
+        return item.text
+    first = f"{quantity.comparator}{quantity.written}"
+    return f"{first}-{item.high.comparator}{item.high.written}" if item.high else first
 
 
 def _limit(value: Decimal | None) -> str:
-    return "" if value is None else show(value, len(value.as_tuple().digits))
+    if value is None:
+        return ""
+    return show(value, min(len(value.as_tuple().digits), LIMIT_DIGITS))

@@ -1,23 +1,32 @@
 """A result as it came and as it was understood: canonical value, range, flag, or the reason.
 
 Every item of a labs part comes back exactly once, in order. What cannot be interpreted keeps
-its value as it came and carries the reason; nothing is guessed.
+its value as it came and carries the reason; nothing is guessed. A limit (`>6.0`) or a range of
+values (`3-5`) is flagged only where every value it allows has the same flag.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 
-from services.labs import analytes, critical, qualitative, ranges, reasons, units
+from services.labs import critical, matching, plausible, qualitative, ranges, reading, reasons
 from services.labs.analytes import Analyte, Code
-from services.labs.panel import Measured, Quantity, Subject
-from services.labs.reasons import NotInterpretable
+from services.labs.interval import Interval
+from services.labs.local_codes import NONE
+from services.labs.local_codes import Table as Mappings
+from services.labs.panel import Measured, Subject
+from services.labs.range_rows import Range
+from services.labs.range_rows import Table as RangeTable
+from services.labs.reading import Kind, Value, show, unit_of
+from services.labs.reasons import NotInterpretable, Remark
+from services.labs.specimens import class_of
+from services.labs.times import moment
 
-DIGITS_SHOWN = 4
-"""A converted value shows at least this many significant digits, and one more than it had."""
+__all__ = ["Flag", "Kind", "Result", "Site", "interpret", "show", "unit_of"]
 
 
 class Flag(Enum):
@@ -32,6 +41,20 @@ class Flag(Enum):
 
 
 _FLAGS = {-1: Flag.LOW, 0: Flag.NORMAL, 1: Flag.HIGH}
+_CRITICAL = {-1: Flag.CRITICAL_LOW, 1: Flag.CRITICAL_HIGH}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a tenant has of its own, beside critical limits."""
+
+    mappings: Mappings = NONE
+    """Its codes and names."""
+    ranges: RangeTable | None = None
+    """Its reference ranges; None: it has none."""
+
+
+DEFAULT_SITE = Site()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +64,10 @@ class Result:
     measured: Measured
     code: Code | None = None
     canonical: Decimal | None = None
-    """Exact value in the analyte's canonical unit."""
+    """Exact value in the analyte's canonical unit; None as well for a limit or a range."""
     shown: str = ""
     """The same for a reader, rounded to the precision it came with."""
-    range: ranges.Range | None = None
+    range: Range | None = None
     flag: Flag | None = None
     critical_source: str = ""
     reason: NotInterpretable | None = None
@@ -53,6 +76,12 @@ class Result:
     """The ordinal test, when it is one."""
     answer: qualitative.Reading | None = None
     """What an ordinal test says."""
+    interval: Interval | None = None
+    """What a limit or a range says of the value, in the canonical unit."""
+    kind: Kind = Kind.NONE
+    remarks: tuple[Remark, ...] = ()
+    how: str = ""
+    """How the analyte was found: loinc, tenant or name; empty: it was not."""
 
     @property
     def name(self) -> str:
@@ -71,152 +100,158 @@ class Result:
         """Whether the value is beyond a critical limit."""
         return self.flag in (Flag.CRITICAL_LOW, Flag.CRITICAL_HIGH)
 
+    @property
+    def in_future(self) -> bool:
+        """Whether it is dated after it was received."""
+        return any(isinstance(each, reasons.ResultInFuture) for each in self.remarks)
+
 
 def interpret(
-    items: Sequence[Measured], subject: Subject, table: critical.Table = critical.DEFAULTS
+    items: Sequence[Measured],
+    subject: Subject,
+    table: critical.Table = critical.DEFAULTS,
+    site: Site = DEFAULT_SITE,
+    now: datetime | None = None,
 ) -> list[Result]:
-    """Return one result per item, in order."""
-    return [_interpret(item, subject, table) for item in items]
+    """Return one result per item, in order.
+
+    Parameters
+    ----------
+    now : when the part was received; results dated later carry a remark. None: not judged
+    """
+    return [_interpret(item, subject, table, site, now) for item in items]
 
 
-def _interpret(item: Measured, subject: Subject, table: critical.Table) -> Result:
-    code, value, shown = None, None, ""
+def _interpret(
+    item: Measured,
+    subject: Subject,
+    table: critical.Table,
+    site: Site,
+    now: datetime | None,
+) -> Result:
+    result = Result(item, kind=reading.kind_of(item))
+    if now is not None and _later(item.effective, now):
+        remark = reasons.ResultInFuture("it is dated after it was received")
+        result = replace(result, remarks=(remark,))
     try:
         if item.status in reasons.STATUSES or not item.status:
             raise reasons.NotFinal(item.status)
         if item.panel:
             raise reasons.Panel("it groups other results")
-        if test := _test(item.loinc):
-            return _answered(Result(item, test=test), test)
-        code = _code(item.loinc)
-        quantity = _number(item, code.analyte)
-        value, shown = _canonical(quantity, code)
-        found, missing = _range(item, quantity, code, subject)
+        if item.category:
+            raise reasons.NotOfLaboratory("a sign or an answer, which scores read")
+        match = matching.find(item, site.mappings)
     except NotInterpretable as reason:
-        return Result(item, code, value, shown, reason=reason)
+        return replace(result, reason=reason)
+    if match.test:
+        return _answered(replace(result, test=match.test, how=match.how), match.test)
+    assert match.code is not None  # noqa: S101 - a match is one of the two
+    try:
+        value = reading.value_of(item, match.code)
+        plausible.check(value, match.code.analyte)
+    except reading.AnswerInstead as instead:
+        return _absent_or_not(result, match, instead.answer)
+    except NotInterpretable as reason:
+        return replace(result, code=match.code, how=match.how, reason=reason)
+    return _flagged(result, match, value, subject, table, site)
+
+
+def _flagged(
+    result: Result,
+    match: matching.Match,
+    value: Value,
+    subject: Subject,
+    table: critical.Table,
+    site: Site,
+) -> Result:
+    """Return the result of a number, a limit or a range with its range and flag."""
+    code, item, interval = match.code, result.measured, value.interval
+    assert code is not None  # noqa: S101 - the caller looked
+    held: Range | None = None
+    missing: NotInterpretable | None = None
+    specimen = class_of(item.specimen) if item.specimen else ""
+    try:
+        held = ranges.find(value.quantity, code, subject, item.ranges, specimen, site.ranges)
+    except reasons.NoRange as reason:
+        missing = reason
     limits = critical.limits_for(code.analyte.analyte_id, subject, table)
-    if limits and (side := _beyond(value, limits.low, limits.high)):
-        flag = Flag.CRITICAL_LOW if side < 0 else Flag.CRITICAL_HIGH
-        return Result(item, code, value, shown, found, flag, limits.source)
-    if found is None:
-        return Result(item, code, value, shown, reason=missing)
-    return Result(item, code, value, shown, found, _FLAGS[_beyond(value, found.low, found.high)])
+    remarks, flag, source = result.remarks, None, ""
+    if limits is not None:
+        side = _side(value, Range(limits.low, limits.high, ""))
+        flag = _CRITICAL.get(side) if side else None
+        source = limits.source if flag else ""
+        if interval and not flag and interval.may_be_beyond(limits.low, limits.high):
+            remark = reasons.CriticalNotExcluded("the value may lie beyond a critical limit")
+            remarks = (*remarks, remark)
+    if flag is None and held is not None:
+        side = _side(value, held)
+        if side is None:
+            missing = reasons.FlagNotDeterminable("a limit or a range that settles no flag")
+        else:
+            flag = _FLAGS[side]
+    return Result(
+        item,
+        code,
+        None if interval else value.canonical,
+        value.shown,
+        held,
+        flag,
+        source,
+        None if flag else missing,
+        interval=interval,
+        kind=value.kind,
+        remarks=remarks,
+        how=match.how,
+    )
 
 
-def _test(loinc: Sequence[str]) -> qualitative.Test | None:
-    """Return the ordinal test that the codes name; None: they name none, or an analyte too."""
-    if any(each in analytes.CODES for each in loinc):
-        return None
-    found = {qualitative.TESTS[each] for each in loinc if each in qualitative.TESTS}
-    if len({test.analyte_id for test in found}) > 1:
-        raise reasons.CodeConflict("the LOINC codes name different tests")
-    return found.pop() if found else None
+def _side(value: Value, limits: Range) -> int | None:
+    """Return -1 when below, 1 when above, 0 when within; None: not certain."""
+    if value.interval is None:
+        return limits.side(value.canonical)
+    return value.interval.side(limits.low, limits.high)
+
+
+def _absent_or_not(result: Result, match: matching.Match, answer: qualitative.Reading) -> Result:
+    """Return the result of a quantity that came as an answer: 未检出 for a viral load."""
+    assert match.code is not None  # noqa: S101 - the caller looked
+    made = replace(result, code=match.code, how=match.how, kind=Kind.ORDINAL)
+    if answer.answer is qualitative.Answer.PENDING:
+        return replace(made, reason=reasons.AnswerPending("there is no answer yet"))
+    made = replace(made, answer=answer)
+    if answer.answer is qualitative.Answer.NEGATIVE and match.code.analyte.absent_normal:
+        return replace(made, flag=Flag.NORMAL)
+    return replace(made, reason=reasons.ValueNotNumeric("an answer, where a number is due"))
 
 
 def _answered(result: Result, test: qualitative.Test) -> Result:
     """Return the result of an ordinal test with its answer; `A` when a healthy person has none."""
+    text = result.measured.text
     if result.measured.quantity is not None:
         return replace(result, reason=reasons.AnswerNotRead("a number, where an answer is due"))
-    if not result.measured.text:
+    if not text:
         return replace(result, reason=reasons.NoValue("there is no value"))
-    answer = qualitative.read(result.measured.text)
+    answer = qualitative.read(text)
     if answer is None:
         return replace(result, reason=reasons.AnswerNotRead("the answer is not a known spelling"))
+    if answer.answer is qualitative.Answer.PENDING:
+        return replace(result, reason=reasons.AnswerPending("there is no answer yet"))
     flag = None
     if test.expected_negative:
         negative = answer.answer is qualitative.Answer.NEGATIVE
         flag = Flag.NORMAL if negative else Flag.ABNORMAL
-    return replace(result, answer=answer, flag=flag)
+    return replace(result, answer=answer, flag=flag, kind=Kind.ORDINAL)
 
 
-def _code(loinc: Sequence[str]) -> Code:
-    known = [analytes.CODES[each] for each in loinc if each in analytes.CODES]
-    if not known:
-        raise reasons.UnknownCode("no LOINC code of the dictionary is given")
-    if len({(code.analyte.analyte_id, code.unit.property) for code in known}) > 1:
-        raise reasons.CodeConflict("the LOINC codes name different analytes or properties")
-    return known[0]
+CLOCKS_APART = timedelta(minutes=10)
+"""How far the clocks of a laboratory and of this machine may be apart."""
+ZONE_UNKNOWN = timedelta(hours=14)
+"""The zone furthest ahead of UTC: a time without a zone may be of it."""
 
 
-def _number(item: Measured, analyte: Analyte) -> Quantity:
-    quantity = item.quantity
-    if quantity is None:
-        if item.text:
-            raise reasons.ValueNotNumeric("the value is not one number")
-        raise reasons.NoValue("there is no value")
-    if quantity.comparator:
-        raise reasons.ValueHasComparator("the value is a limit, not a measurement")
-    if not quantity.in_scale:
-        raise reasons.ValueOutOfScale("the number is longer than any measurement")
-    if quantity.number < 0 and not analyte.can_be_negative:
-        raise reasons.NegativeValue("the analyte cannot be negative")
-    return quantity
-
-
-def _canonical(quantity: Quantity, code: Code) -> tuple[Decimal, str]:
-    """Return the exact canonical value and the text that shows it."""
-    unit = unit_of(quantity)
-    if unit is None:
-        if not analytes.without_unit(code):
-            raise reasons.MissingUnit("the value has no unit")
-        return quantity.number, quantity.written
-    factor = analytes.factor(unit, code)
-    if factor == 1:
-        return quantity.number, quantity.written
-    value = quantity.number * factor
-    return value, show(value, len(quantity.number.as_tuple().digits))
-
-
-def unit_of(quantity: Quantity) -> units.Unit | None:
-    """Return the unit of a quantity: its code, confirmed by its text; None when it has none.
-
-    Raises
-    ------
-    UnknownUnit
-        Neither code nor text is a unit.
-    UnitConflict
-        Both are, and they differ.
-    """
-    read: list[units.Unit] = []
-    refused: NotInterpretable | None = None
-    for text in (quantity.code.strip(), quantity.unit.strip()):
-        try:
-            read += [units.read(text)] if text else []
-        except reasons.UnknownUnit as error:
-            refused = error
-    if not read:
-        if refused:
-            raise refused
-        return None
-    if len({units.as_enzyme(unit).property for unit in read}) > 1 or (
-        len({unit.factor_to(read[0]) for unit in map(units.as_enzyme, read)}) > 1
-    ):
-        raise reasons.UnitConflict("the unit's text and its code differ")
-    return read[0]
-
-
-def show(value: Decimal, digits: int) -> str:
-    """Return a converted value as plain decimal text; `digits` is what it came with."""
-    keep = max(digits + 1, DIGITS_SHOWN)
-    rounded = round(value, keep - 1 - value.adjusted()) if value else value
-    text = f"{rounded:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _range(
-    item: Measured, quantity: Quantity, code: Code, subject: Subject
-) -> tuple[ranges.Range | None, reasons.NoRange | None]:
-    """Return the laboratory's range, else the built-in one, else why there is none."""
-    if own := ranges.own(item.ranges, quantity, code, subject):
-        return own, None
-    try:
-        return ranges.built_in(code.analyte, subject), None
-    except reasons.NoRange as missing:
-        return None, missing
-
-
-def _beyond(value: Decimal, low: Decimal | None, high: Decimal | None) -> int:
-    """Return -1 below low, 1 above high, else 0."""
-    if low is not None and value < low:
-        return -1
-    return 1 if high is not None and value > high else 0
+def _later(effective: str, now: datetime) -> bool:
+    time = moment(effective) if effective else None
+    if time is None:
+        return False
+    zoned = "T" in effective and (effective[-1] == "Z" or effective[-6:-5] in ("+", "-"))
+    return time - now > (CLOCKS_APART if zoned else ZONE_UNKNOWN)

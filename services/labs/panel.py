@@ -15,12 +15,16 @@ from typing import Any
 
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput
-from services.labs.lenient import list_of, mapping_of, number_of, text_of
+from services.labs.lenient import codes_of, list_of, mapping_of, number_of, text_of
 
 AGE_YEARS_MAX = 130
+GESTATION_WEEKS_MAX = 45
 DIGITS_MAX = EXPONENT_MAX = 30
 TEXT_MAX = 500
 """Characters kept of a value that is a text."""
+LOINC = "http://loinc.org"
+CLINICAL = frozenset({"vital-signs", "survey", "exam", "social-history"})
+"""Categories of Observations that no laboratory makes: inputs of scores."""
 OTHER_VALUES = (
     *("valueBoolean", "valueRange", "valueRatio", "valueSampledData"),
     *("valueTime", "valueDateTime", "valuePeriod"),
@@ -35,6 +39,10 @@ class Subject:
     """male, female, other or unknown (FHIR administrative gender)."""
     age_years: float | None = None
     pregnant: bool | None = None
+    gestation_weeks: float | None = None
+    """Completed weeks of pregnancy; None: not known."""
+    age_days: float | None = None
+    """Age in days, where it is known that well; None: see `age_years`."""
 
     @property
     def adult(self) -> bool:
@@ -77,6 +85,22 @@ class Measured:
     """It only groups others."""
     ranges: tuple[Mapping[str, Any], ...] = field(default=())
     """FHIR referenceRange entries."""
+    high: Quantity | None = None
+    """Upper end of a range of values; `quantity` is its lower end."""
+    coded: bool = False
+    """The text is that of a code."""
+    local: tuple[tuple[str, str], ...] = ()
+    """Codes of other systems than LOINC: system, code."""
+    names: tuple[str, ...] = ()
+    """What it is called: text of its code, then displays."""
+    specimen: str = ""
+    """Specimen as it came; empty: not stated."""
+    dilution: bool = False
+    """The number is the dilution of a titre, 80 of 1:80."""
+    category: str = ""
+    """FHIR observation-category when no laboratory made it, such as vital-signs; else empty."""
+    answers: tuple[str, ...] = ()
+    """Codes of a coded value, whatever their systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +119,13 @@ def read(content: bytes) -> LabPart:
     InvalidInput
         Not JSON, or not of this shape.
     """
-    document = fhir.parse(content)
+    return of_document(fhir.parse(content))
+
+
+def of_document(document: object) -> LabPart:
+    """Return the labs part in a document that was parsed; see `read`."""
     observations = document.get("observations") if isinstance(document, Mapping) else None
-    if not isinstance(observations, list):
+    if not isinstance(document, Mapping) or not isinstance(observations, list):
         raise InvalidInput("a labs part needs a list of observations", reason="NOT_A_LABS_PART")
     items = [
         item
@@ -108,63 +136,109 @@ def read(content: bytes) -> LabPart:
 
 
 def _subject(found: Mapping[str, Any]) -> Subject:
-    sex, age, pregnant = found.get("sex"), number_of(found.get("age_years")), found.get("pregnant")
-    possible = age is not None and 0 <= age <= AGE_YEARS_MAX
+    sex, pregnant = found.get("sex"), found.get("pregnant")
     return Subject(
         sex if sex in ("male", "female", "other") else "unknown",
-        float(age) if age is not None and possible else None,
+        _within(found.get("age_years"), AGE_YEARS_MAX),
         pregnant if isinstance(pregnant, bool) else None,
+        _within(found.get("gestation_weeks"), GESTATION_WEEKS_MAX),
+        _within(found.get("age_days"), AGE_YEARS_MAX * 366),
     )
+
+
+def _within(value: object, most: int) -> float | None:
+    number = number_of(value)
+    return float(number) if number is not None and 0 <= number <= most else None
 
 
 def _items(observation: Mapping[str, Any], fallback_id: str) -> Iterator[Measured]:
     observation_id = text_of(observation.get("id")) or fallback_id
+    specimen = _specimen(observation)
     components = [mapping_of(each) for each in list_of(observation.get("component"))]
-    if _has_value(observation) or not components:
-        yield _measured(observation, observation, observation_id)
+    if not components or _has_value(observation):
+        yield _measured(observation, observation, observation_id, specimen)
     for number, component in enumerate(components, 1):
-        yield _measured(component, observation, f"{observation_id}#{number}")
+        yield _measured(component, observation, f"{observation_id}#{number}", specimen)
 
 
-def _measured(node: Mapping[str, Any], whole: Mapping[str, Any], item_id: str) -> Measured:
-    concept = mapping_of(node.get("code"))
-    codings = [mapping_of(coding) for coding in list_of(concept.get("coding"))]
-    displays = [text_of(concept.get("text")), *(text_of(c.get("display")) for c in codings)]
-    quantity = _quantity(node)
+def _measured(
+    node: Mapping[str, Any], whole: Mapping[str, Any], item_id: str, specimen: str
+) -> Measured:
+    loinc, local, names = _codes(mapping_of(node.get("code")))
+    quantity, high, dilution = _numbers(node)
+    text = "" if quantity else _astext_of(node)
     return Measured(
-        observation_id=item_id,
-        status=text_of(whole.get("status")),
-        loinc=tuple(
-            text_of(c.get("code")) for c in codings if c.get("system") == "http://loinc.org"
-        ),
-        display=next((d for d in displays if d), ""),
-        effective=_effective(whole),
-        quantity=quantity,
-        text="" if quantity else _astext_of(node),
-        panel=bool(list_of(node.get("hasMember"))) and not _has_value(node),
-        ranges=tuple(mapping_of(entry) for entry in list_of(node.get("referenceRange"))),
+        item_id,
+        text_of(whole.get("status")),
+        loinc,
+        names[0] if names else "",
+        _effective(whole),
+        quantity,
+        text,
+        "hasMember" in node and bool(list_of(node["hasMember"])) and not _has_value(node),
+        tuple(map(mapping_of, list_of(node.get("referenceRange")))),
+        high,
+        bool(text) and "valueCodeableConcept" in node,
+        local,
+        names,
+        specimen,
+        dilution,
+        _category(whole),
+        tuple(codes_of(node["valueCodeableConcept"])) if "valueCodeableConcept" in node else (),
     )
+
+
+def _codes(
+    concept: Mapping[str, Any],
+) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Return LOINC codes, other codes by system, and names."""
+    loinc: list[str] = []
+    local: list[tuple[str, str]] = []
+    names = [text_of(concept.get("text"))]
+    for each in list_of(concept.get("coding")):
+        coding = mapping_of(each)
+        system, code = coding.get("system"), text_of(coding.get("code"))
+        if system == LOINC:
+            loinc.append(code)
+        elif code:
+            local.append((text_of(system), code))
+        names.append(text_of(coding.get("display")))
+    return tuple(loinc), tuple(local), tuple(name for name in names if name)
 
 
 def quantity_of(node: object) -> Quantity | None:
     """Return a FHIR Quantity's number and unit; None when it holds no number."""
-    found = mapping_of(node)
-    number = number_of(found.get("value"))
+    if not isinstance(node, Mapping):
+        return None
+    number = number_of(node.get("value"))
     if number is None:
         return None
     return Quantity(
         number,
-        getattr(number, "written", None) or str(found.get("value")),
-        text_of(found.get("comparator")),
-        text_of(found.get("unit")),
-        text_of(found.get("code")),
+        getattr(number, "written", None) or str(node.get("value")),
+        text_of(node.get("comparator")),
+        text_of(node.get("unit")),
+        text_of(node.get("code")),
     )
 
 
-def _quantity(node: Mapping[str, Any]) -> Quantity | None:
+def _numbers(node: Mapping[str, Any]) -> tuple[Quantity | None, Quantity | None, bool]:
+    """Return the value's number, the upper end of a range, and whether it is a dilution."""
     if "valueInteger" in node:
-        return quantity_of({"value": node["valueInteger"]})
-    return quantity_of(node.get("valueQuantity"))
+        return quantity_of({"value": node["valueInteger"]}), None, False
+    if "valueQuantity" in node:
+        return quantity_of(node["valueQuantity"]), None, False
+    if "valueRange" in node:
+        found = mapping_of(node["valueRange"])
+        low, high = (quantity_of(found.get(end)) for end in ("low", "high"))
+        return (low, high, False) if low and high else (None, None, False)
+    if "valueRatio" in node:
+        found = mapping_of(node["valueRatio"])
+        one, many = (quantity_of(found.get(end)) for end in ("numerator", "denominator"))
+        if one and many and one.number == 1 and not (one.unit or many.unit or one.code):
+            comparator = one.comparator or many.comparator
+            return Quantity(many.number, f"1:{many.written}", comparator), None, True
+    return None, None, False
 
 
 def _astext_of(node: Mapping[str, Any]) -> str:
@@ -180,10 +254,35 @@ def _astext_of(node: Mapping[str, Any]) -> str:
     return next((name for name in names if name), "")[:TEXT_MAX]
 
 
+def _specimen(whole: Mapping[str, Any]) -> str:
+    """Return what the specimen is called: its display, or the type of a contained one."""
+    found = whole.get("specimen")
+    if not isinstance(found, Mapping):
+        return ""
+    if display := text_of(found.get("display")):
+        return display[:TEXT_MAX]
+    wanted = text_of(found.get("reference")).removeprefix("#")
+    for each in list_of(whole.get("contained")):
+        resource = mapping_of(each)
+        if wanted and resource.get("id") == wanted:
+            _, _, names = _codes(mapping_of(resource.get("type")))
+            return names[0][:TEXT_MAX] if names else ""
+    return ""
+
+
+def _category(whole: Mapping[str, Any]) -> str:
+    for each in list_of(whole.get("category")):
+        if found := codes_of(each) & CLINICAL:
+            return min(found)
+    return ""
+
+
 def _effective(whole: Mapping[str, Any]) -> str:
-    start = mapping_of(whole.get("effectivePeriod")).get("start")
-    times = (whole.get("effectiveDateTime"), whole.get("effectiveInstant"), start)
-    return next((time for time in map(text_of, times) if time), "")
+    for name in ("effectiveDateTime", "effectiveInstant"):
+        if time := text_of(whole.get(name)):
+            return time
+    period = whole.get("effectivePeriod")
+    return text_of(period.get("start")) if isinstance(period, Mapping) else ""
 
 
 def _has_value(node: Mapping[str, Any]) -> bool:

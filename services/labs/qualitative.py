@@ -1,7 +1,8 @@
 """Ordinal results: whether something is there, as laboratories write it.
 
-`阴性`, `(-)`, `negative`, `non-reactive`, `弱阳性`, `±`, `2+`, `++`, `1+ (trace)`. What is not one
-of the known spellings stays unread: a doubtful answer must not become a clear one.
+`阴性`, `(-)`, `negative`, `non-reactive`, `弱阳性(+)`, `±`, `2+`, `3+(阳性)`, `1+ (trace)`, `偶见`,
+`低于检测下限`. What is not one of the known spellings stays unread, and so does what contradicts
+itself, `阳性(-)`: a doubtful answer must not become a clear one.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 
-from services.labs import tables
+from services.labs import tables, values
 
 
 class Answer(Enum):
@@ -22,7 +24,9 @@ class Answer(Enum):
     NEGATIVE = "negative"
     POSITIVE = "positive"
     BORDERLINE = "borderline"
-    """Trace, ±, grey zone: neither."""
+    """Trace, ±, weak, few, grey zone: something, though less than a clear answer."""
+    PENDING = "pending"
+    """There is no answer yet: it is to be repeated or confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,58 +45,81 @@ class Test:
     name_en: str
     name_zh: str
     expected_negative: bool
+    specimen: str = "blood"
 
+
+def _test(row: Mapping[str, str]) -> Test:
+    return Test(
+        row["analyte"],
+        row["name_en"],
+        row["name_zh"],
+        row["expected"] == "negative",
+        row["specimen"] or "blood",
+    )
+
+
+BY_ID: Mapping[str, Test] = MappingProxyType(
+    {row["analyte"]: _test(row) for row in tables.rows("qualitative")}
+)
+"""By analyte id."""
 
 TESTS: Mapping[str, Test] = MappingProxyType(
-    {
-        row["loinc"]: Test(
-            row["analyte"], row["name_en"], row["name_zh"], row["expected"] == "negative"
-        )
-        for row in tables.rows("qualitative")
-    }
+    {row["loinc"]: BY_ID[row["analyte"]] for row in tables.rows("qualitative") if row["loinc"]}
 )
 """By LOINC code."""
-
-BY_ID: Mapping[str, Test] = MappingProxyType({test.analyte_id: test for test in TESTS.values()})
-"""By analyte id."""
 
 TEXT_MAX = 60
 """Longest text that is read: a sentence may say more than its first words."""
 _GRADED = re.compile(r"([1-4])\+|\+([1-4])")
 _PLUSES = re.compile(r"\+{1,4}")
-_BRACKETS = re.compile(r"[()\[\]{}\"'.:;,\s_]")
+_PUNCTUATION = re.compile(r"[()\[\]{}\"'.:;,/\s_]+")
 _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")
 _BY_WORD: Mapping[str, Answer] = MappingProxyType(
     {row["written"]: Answer(row["answer"]) for row in tables.rows("answers")}
 )
 """By spelling without white space and punctuation."""
+SIGNS = {"-": Answer.NEGATIVE, "±": Answer.BORDERLINE, "+-": Answer.BORDERLINE}
+_PARTS = re.compile(
+    r"(?P<grade>[1-4]\+|\+[1-4])|(?P<sign>\+-|±|\+{1,4}|-+)|(?P<word>(?:(?![1-4]\+)[^+±-])+)"
+)
 
 
+@lru_cache(maxsize=2048)
 def read(text: str) -> Reading | None:
     """Return what the text of an ordinal result says; None when that is not certain."""
     if not text or len(text) > TEXT_MAX:
         return None
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = unicodedata.normalize("NFKC", values.without_titre(text)).casefold()
     plain = plain.replace("−", "-").replace("–", "-").replace("—", "-").replace("加", "+")
-    plain = _BRACKETS.sub("", plain)
+    plain = _PUNCTUATION.sub("", plain.replace("+/-", "±"))
     if found := _GRADED.fullmatch(plain):
         return Reading(Answer.POSITIVE, int(found[1] or found[2]))
     if _PLUSES.fullmatch(plain):
         return Reading(Answer.POSITIVE, len(plain))
-    answer = _BY_WORD.get(plain) or _BY_WORD.get(_HYPHEN.sub("", plain)) or _sign_and_word(plain)
-    return Reading(answer) if answer else None
+    answer = _BY_WORD.get(plain) or _BY_WORD.get(_HYPHEN.sub("", plain))
+    return Reading(answer) if answer else _agreeing(_HYPHEN.sub("", plain))
 
 
-def _sign_and_word(plain: str) -> Answer | None:
-    """Return the answer of `阴性(-)` and the like, when sign and word agree."""
-    for sign, answer in (
-        ("+-", Answer.BORDERLINE),
-        ("+/-", Answer.BORDERLINE),
-        ("±", Answer.BORDERLINE),
-        ("-", Answer.NEGATIVE),
-        ("+", Answer.POSITIVE),
-    ):
-        for bare in (plain.removesuffix(sign), plain.removeprefix(sign)):
-            if bare != plain:
-                return answer if _BY_WORD.get(bare.strip("+-")) is answer else None
+def _agreeing(plain: str) -> Reading | None:
+    """Return the answer of `阴性(-)`, `弱阳性(+)`, `3+(阳性)`: one word and one sign that agree."""
+    words, signs, grade = [], [], 0
+    for part in _PARTS.finditer(plain):
+        if part["word"]:
+            words.append(part["word"])
+        elif part["grade"]:
+            signs.append("+")
+            grade = int(part["grade"].strip("+"))
+        else:
+            sign = part["sign"]
+            signs.append("+" if sign.startswith("+") and sign != "+-" else sign[:2])
+            grade = len(sign) if len(sign) > 1 and set(sign) == {"+"} else grade
+    if len(words) != 1 or len(signs) != 1:
+        return None
+    said, sign = _BY_WORD.get(words[0]), SIGNS.get(signs[0][:2], Answer.POSITIVE)
+    if signs[0] == "--":
+        sign = Answer.NEGATIVE
+    if said is sign:
+        return Reading(said, grade)
+    if said is Answer.BORDERLINE and sign is Answer.POSITIVE and grade <= 1:
+        return Reading(Answer.BORDERLINE)  # 弱阳性(+), 1+ (trace): the plus of a weak answer
     return None

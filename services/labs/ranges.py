@@ -1,77 +1,62 @@
-"""Reference ranges: the laboratory's own first, then the built-in one for adults.
+"""Reference ranges: the laboratory's own first, then the tenant's, then the built-in one.
 
 Own ranges are FHIR `Observation.referenceRange` entries; of several, the one that fits the
-person's age and sex, and none when that leaves a choice.
+person's age and sex, and none when that leaves a choice. A tenant's table and the built-in one
+have rows by specimen, sex, age and trimester; see `docs/guides/laboratory.md`.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from services.labs import analytes, tables, units
+from services.labs import analytes, range_rows, units
 from services.labs.analytes import Analyte, Code
 from services.labs.lenient import codes_of, list_of, mapping_of, text_of
 from services.labs.panel import Quantity, Subject, quantity_of
+from services.labs.range_rows import Range as Range
+from services.labs.range_rows import Table as Table
 from services.labs.reasons import NoRange, NotInterpretable
 
 OWN_SOURCE = "the laboratory's own range"
 _SEXES = {"male": "male", "M": "male", "female": "female", "F": "female"}
-_PER_YEAR = {"a": 1.0, "mo": 12.0, "wk": 52.18, "d": 365.25}
-"""UCUM units of age in one year."""
-_FROM_TO = re.compile(
-    r"\s*(?P<low>\d{1,6}(\.\d{1,6})?)\s*[-–—~～]\s*(?P<high>\d{1,6}(\.\d{1,6})?)\s*"
-)
-"""A range written as text, "3.5-5.3"; any other text is not read."""
+_NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
+_FROM_TO = re.compile(rf"\s*(?P<low>{_NUMBER})\s*(?:[-–—~～]|--)\s*(?P<high>{_NUMBER})\s*")
+"""A range written as text, "3.5-5.3"."""
+_ONE_END = re.compile(rf"\s*(?P<sign>[<>≤≥＜＞]=?)\s*(?P<end>{_NUMBER})\s*")
+"""One end of a range, "<5.0" or "≥60"; any other text is not read."""
 
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Limits in the canonical unit, both included; None: no limit."""
-
-    low: Decimal | None
-    high: Decimal | None
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    sex: str
-    age_from: int
-    age_to: int | None
-    range: Range
-
-    def holds_age(self, years: float) -> bool:
-        return years >= self.age_from and (self.age_to is None or years < self.age_to + 1)
-
-
-def _load() -> dict[str, list[_Row]]:
-    found: dict[str, list[_Row]] = defaultdict(list)
-    for row in tables.rows("ranges"):
-        factor = analytes.to_canonical(units.read(row["unit"]), analytes.ANALYTES[row["analyte"]])
-        low, high = (Decimal(row[end]) * factor if row[end] else None for end in ("low", "high"))
-        note = f" ({row['note']})" if row["note"] else ""
-        found[row["analyte"]].append(
-            _Row(
-                row["sex"],
-                int(row["age_from"]),
-                int(row["age_to"]) if row["age_to"] else None,
-                Range(low, high, row["source"] + note),
-            )
-        )
-    return dict(found)
-
-
-BUILT_IN = _load()
+BUILT_IN: Table = range_rows.built_in()
 """By analyte id."""
 
 
-def built_in(analyte: Analyte, subject: Subject) -> Range:
-    """Return the adult range for a person.
+def find(
+    value: Quantity,
+    code: Code,
+    subject: Subject,
+    entries: Sequence[Mapping[str, Any]] = (),
+    specimen: str = "",
+    tenant: Table | None = None,
+) -> Range:
+    """Return the range that a result is held to.
+
+    Raises
+    ------
+    NoRange
+        Says which of range, age, sex or pregnancy is the reason.
+    """
+    if entries and (found := own(entries, value, code, subject)):
+        return found
+    if tenant and (found := range_rows.fitting(tenant, code.analyte, subject, specimen)):
+        return found
+    return built_in(code.analyte, subject, specimen)
+
+
+def built_in(analyte: Analyte, subject: Subject, specimen: str = "") -> Range:
+    """Return the built-in range for a person.
 
     Raises
     ------
@@ -81,17 +66,14 @@ def built_in(analyte: Analyte, subject: Subject) -> Range:
     rows = BUILT_IN.get(analyte.analyte_id)
     if not rows:
         raise NoRange("no built-in range for this analyte")
+    if found := range_rows.fitting(BUILT_IN, analyte, subject, specimen):
+        return found
     if subject.pregnant:
-        raise NoRange("built-in ranges do not hold in pregnancy", reason="NO_RANGE_IN_PREGNANCY")
+        raise NoRange("no built-in range in this pregnancy", reason="NO_RANGE_IN_PREGNANCY")
     if subject.age_years is None:
         raise NoRange("the age is not known", reason="AGE_UNKNOWN")
-    fitting = [row for row in rows if row.holds_age(subject.age_years)]
-    if not fitting:
+    if not any(row.trimester == 0 and row.holds_age(subject.age_years) for row in rows):
         raise NoRange("no built-in range for this age", reason="NO_RANGE_FOR_AGE")
-    letter = {"male": "M", "female": "F"}.get(subject.sex, "")
-    for row in fitting:
-        if row.sex in ("all", letter):
-            return row.range
     raise NoRange("no built-in range for this sex", reason="NO_RANGE_FOR_SEX")
 
 
@@ -113,8 +95,9 @@ def own(
 
 def _limits(entry: Mapping[str, Any], value: Quantity, code: Code) -> Range | None:
     ends = [quantity_of(entry.get(name)) for name in ("low", "high")]
-    if not any(ends) and (both := _FROM_TO.fullmatch(text_of(entry.get("text")))):
-        ends = [Quantity(Decimal(both[end]), both[end]) for end in ("low", "high")]
+    is_open = [False, False]
+    if not any(ends):
+        ends, is_open = _of_text(text_of(entry.get("text")))
     if not any(ends) or any(end and (end.comparator or not end.in_scale) for end in ends):
         return None
     try:
@@ -123,7 +106,22 @@ def _limits(entry: Mapping[str, Any], value: Quantity, code: Code) -> Range | No
         return None
     if low is not None and high is not None and low > high:
         return None
-    return Range(low, high, OWN_SOURCE)
+    return Range(low, high, OWN_SOURCE, *is_open)
+
+
+@lru_cache(maxsize=1024)
+def _of_text(text: str) -> tuple[list[Quantity | None], list[bool]]:
+    """Return the ends in a plain text, and whether each end itself is outside."""
+    if both := _FROM_TO.fullmatch(text):
+        ends = [Quantity(Decimal(both[end]), both[end]) for end in ("low", "high")]
+        return [*ends], [False, False]
+    if one := _ONE_END.fullmatch(text):
+        end = Quantity(Decimal(one["end"]), one["end"])
+        sign = one["sign"].replace("＜", "<").replace("＞", ">")
+        if sign[0] in "<≤":
+            return [None, end], [False, sign == "<"]
+        return [end, None], [sign == ">", False]
+    return [None, None], [False, False]
 
 
 def _canonical(end: Quantity, value: Quantity, code: Code) -> Decimal:
@@ -135,11 +133,15 @@ def _canonical(end: Quantity, value: Quantity, code: Code) -> Decimal:
 
 def _is_normal(entry: Mapping[str, Any]) -> bool:
     """Tell whether an entry is the normal range, not a treatment or critical one."""
+    if "type" not in entry:
+        return True
     codes = codes_of(entry.get("type"))
     return not codes or "normal" in codes
 
 
 def _fits_sex(entry: Mapping[str, Any], subject: Subject) -> bool:
+    if "appliesTo" not in entry:
+        return True
     named = [codes_of(concept) for concept in list_of(entry.get("appliesTo"))]
     sexes = {_SEXES[code] for codes in named for code in codes if code in _SEXES}
     others = any(codes and not codes & _SEXES.keys() for codes in named)
@@ -147,15 +149,22 @@ def _fits_sex(entry: Mapping[str, Any], subject: Subject) -> bool:
 
 
 def _fits_age(entry: Mapping[str, Any], subject: Subject) -> bool:
+    if "age" not in entry:
+        return True
     limits = mapping_of(entry.get("age"))
     for name in ("low", "high"):
         end = quantity_of(limits.get(name))
         if end is None:
             continue
-        per_year = _PER_YEAR.get(end.code or end.unit)
+        per_year = range_rows.PER_YEAR.get(end.code or end.unit)
         if per_year is None or subject.age_years is None:
             return False
         age = int(subject.age_years * per_year)  # completed years, months, weeks or days
         if age < end.number if name == "low" else age > end.number:
             return False
     return True
+
+
+def load(rows: Iterable[Mapping[str, str]]) -> Table:
+    """Return a tenant's table of ranges; see `range_rows.load`."""
+    return range_rows.load(rows, "the tenant's table")

@@ -31,11 +31,22 @@ STATUSES = frozenset({"registered", "cancelled", "entered-in-error", "unknown"})
 
 
 class UnknownCode(NotInterpretable):
-    """No LOINC code of the dictionary is given."""
+    """No code or name of the dictionary is given; `nearest_1` to `nearest_3` are the nearest.
+
+    AMBIGUOUS_ANALYTE: several entries have the name.
+    """
+
+
+UNMAPPED = frozenset({"UNKNOWN_CODE", "AMBIGUOUS_ANALYTE"})
+"""Reasons of a result whose analyte a table of the tenant could name."""
 
 
 class CodeConflict(NotInterpretable):
     """Its LOINC codes name different analytes."""
+
+
+class NotOfLaboratory(NotInterpretable):
+    """No laboratory made it: a vital sign, examination or social history."""
 
 
 class NoValue(NotInterpretable):
@@ -54,8 +65,27 @@ class AnswerNotRead(NotInterpretable):
     """The answer of an ordinal test is not one of the known spellings."""
 
 
+class AnswerPending(NotInterpretable):
+    """The answer says that it is to be repeated or confirmed."""
+
+
 class ValueHasComparator(NotInterpretable):
-    """The value is a limit (<, >), not a measurement."""
+    """The value is a limit (<, >), not a measurement: a score cannot be computed from it."""
+
+
+class FlagNotDeterminable(NotInterpretable):
+    """The value is a limit or a range, and on which side of the reference range is not certain."""
+
+
+class ValueImpossible(NotInterpretable):
+    """No person can have the value; `low` and `high` are what is believed."""
+
+
+class UnitImplausible(NotInterpretable):
+    """The value cannot be in the unit that is stated, and can in another usual one.
+
+    `stated` and `perhaps` are the two readings; somebody has to ask the laboratory.
+    """
 
 
 class NegativeValue(NotInterpretable):
@@ -92,3 +122,19 @@ class NoRange(NotInterpretable):
     The reason says what is missing: NO_RANGE, AGE_UNKNOWN, NO_RANGE_FOR_AGE,
     NO_RANGE_FOR_SEX, NO_RANGE_IN_PREGNANCY.
     """
+
+
+class Remark(MeshError):
+    """What a reader should know of a result although it is interpreted."""
+
+
+class ResultInFuture(Remark):
+    """It is dated after it was received: scores and rules leave it out."""
+
+
+class CriticalNotExcluded(Remark):
+    """The value is a limit or a range, part of which lies beyond a critical limit."""
+
+
+class MatchedByName(Remark):
+    """It came without a code that is known; its name, specimen and unit told what it is."""

@@ -1,9 +1,11 @@
 """Units: reading UCUM and the spellings laboratories print, and factors between units.
 
 Two units convert only when they measure the same property. A property is the physical
-dimension (pint, by way of ucumvert) plus marks that the dimension does not show: arbitrary
-units ([IU]), equivalents (eq), what a fraction is a fraction of, and annotations that change
-the meaning ({FEU}, {creat}, {1.73_m2}).
+dimension plus marks that the dimension does not show: arbitrary units ([IU]), equivalents
+(eq), what a fraction is a fraction of, and annotations that change the meaning ({FEU},
+{creat}, {1.73_m2}). Usual units are read from a table that was made with pint
+(`data/unit_table.tsv`, by docs/make_unit_table.py); pint itself, by way of ucumvert, reads
+the others. A test holds the table to pint.
 
 Source: The Unified Code for Units of Measure, https://ucum.org/ucum
 """
@@ -12,17 +14,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from threading import Lock
-from typing import Any
 
-from lark.exceptions import LarkError
-from pint.errors import PintError
-from ucumvert import PintUcumRegistry
-
-from services.labs import tables
+from services.labs import registry, tables
 from services.labs.reasons import UnknownUnit
 
 TEXT_MAX = 40
@@ -37,7 +34,7 @@ COUNTED = frozenset({"cells", "cell", "RBC", "RBCs", "WBC", "WBCs", "#", "count"
 FRACTIONS = frozenset({"%", "1", "10*-2", "L/L", "{ratio}", "{fraction}"})
 """Units of a plain fraction. Others (mmol/mol) say what of, and match only themselves."""
 
-WITHOUT_UNIT = {"{INR}": "INR", "[pH]": "pH"}
+WITHOUT_UNIT = {"{INR}": "INR", "[pH]": "pH", "{titer}": "titre", "{index}": "index"}
 """Quantities of scale 1, often printed without a unit; ucumvert does not read them."""
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -48,13 +45,9 @@ _PHYSICAL = frozenset({"[Hg]", "[H2O]"})
 _EQUIVALENT = re.compile(r"(?<![A-Za-z])[a-zA-Z]{0,2}eq(?![A-Za-z])")
 _NOT_A_FACTOR = re.compile(r"[*^][+-]?\d{3}|(?<![\d*^.])(?!(?:10+|24|12|8|1)(?!\d))\d{2,}")
 """A power beyond any unit, or a factor such as 109, which is 10⁹ whose exponent was lost."""
-_UNREADABLE = (LarkError, PintError, AttributeError, TypeError, ValueError, ArithmeticError)
-"""What ucumvert and pint raise for text that is not UCUM."""
 
-_registry: Any = PintUcumRegistry()
-_reading = Lock()
-"""The registry fills caches while it reads; parts are interpreted on several threads."""
-_aliases = {row["written"]: row["ucum"] for row in tables.rows("unit_aliases")}
+Dimension = tuple[tuple[str, float], ...]
+Property = tuple[Dimension, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +57,14 @@ class Unit:
     ucum: str
     scale: float
     """How many root units (SI) it is."""
-    dimension: tuple[tuple[str, float], ...]
+    dimension: Dimension
     marks: frozenset[str]
+    property: Property = field(init=False, compare=False)
+    """What it measures; equal for units that convert into each other."""
 
-    @property
-    def property(self) -> tuple[tuple[tuple[str, float], ...], frozenset[str]]:
-        """What it measures; equal for units that convert into each other."""
-        return self.dimension, self.marks
+    def __post_init__(self) -> None:
+        """Put the property together once: it is compared with every result."""
+        object.__setattr__(self, "property", (self.dimension, self.marks))
 
     def factor_to(self, other: Unit) -> Decimal:
         """Return by what to multiply a value to have it in `other`, of the same property."""
@@ -81,6 +75,21 @@ MASS_PER_VOLUME = (("[length]", -3.0), ("[mass]", 1.0))
 SUBSTANCE_PER_VOLUME = (("[length]", -3.0), ("[substance]", 1.0))
 CATALYTIC = (("[length]", -3.0), ("[substance]", 1.0), ("[time]", -1.0))
 PER_VOLUME = (("[length]", -3.0),)
+
+_aliases = {row["written"]: row["ucum"] for row in tables.rows("unit_aliases")}
+
+
+def _load() -> dict[str, tuple[float, Dimension]]:
+    """Return scale and dimension of the usual units, by UCUM code."""
+    found: dict[str, tuple[float, Dimension]] = {}
+    for row in tables.rows("unit_table"):
+        parts = (part.split("^") for part in row["dimension"].split())
+        dimension = tuple((name, float(power)) for name, power in parts)
+        found[row["ucum"]] = float(row["scale"]), dimension
+    return found
+
+
+TABLE: Mapping[str, tuple[float, Dimension]] = _load()
 
 
 @lru_cache(maxsize=4096)
@@ -111,7 +120,7 @@ def as_enzyme(unit: Unit) -> Unit:
 
     Source: IUPAC/IUB 1964, 1 IU = 1 umol/min.
     """
-    return _read_ucum(unit.ucum.replace("[IU]", "U"))
+    return _read_ucum(unit.ucum.replace("[IU]", "U")) if "[IU]" in unit.ucum else unit
 
 
 def as_arbitrary(unit: Unit, atom: str = "[IU]") -> Unit:
@@ -125,6 +134,19 @@ def _read_ucum(ucum: str) -> Unit:
         return Unit(ucum, 1.0, (), frozenset({WITHOUT_UNIT[ucum]}))
     if ucum in FRACTIONS:
         return Unit(ucum, 0.01 if ucum in {"%", "10*-2"} else 1.0, (), frozenset({"fraction"}))
+    if (known := TABLE.get(ucum)) is None:
+        known = by_registry(ucum)
+    scale, dimension = known
+    return Unit(ucum, scale, dimension, _marks(ucum, bool(dimension)))
+
+
+def by_registry(ucum: str) -> tuple[float, Dimension]:
+    """Return scale and dimension as pint reads them.
+
+    Raises
+    ------
+    UnknownUnit
+    """
     if (
         not ucum
         or ucum.isdigit()
@@ -133,15 +155,12 @@ def _read_ucum(ucum: str) -> Unit:
     ):
         raise UnknownUnit("the unit is not known")
     try:
-        with _reading:
-            root = (1.0 * _registry.from_ucum(ucum)).to_root_units()
-        scale, dimension = float(root.magnitude), dict(root.dimensionality)
-    except _UNREADABLE as error:
+        scale, dimension = registry.read(ucum)
+    except registry.NotUcum as error:
         raise UnknownUnit("the unit is not known") from error
     if not 0.0 < scale < float("inf"):
         raise UnknownUnit("the unit is not known")
-    exponents = tuple(sorted((name, float(power)) for name, power in dimension.items()))
-    return Unit(ucum, scale, exponents, _marks(ucum, bool(exponents)))
+    return scale, dimension
 
 
 def _marks(ucum: str, has_dimension: bool) -> frozenset[str]:

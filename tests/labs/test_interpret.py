@@ -74,8 +74,11 @@ def test_flag_at_and_beside_each_limit(number: float, flag: Flag) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"valueQuantity": None, "valueString": "5.1"}, "VALUE_NOT_NUMERIC"),
-        ({"valueQuantity": value(0.01, comparator="<")}, "VALUE_HAS_COMPARATOR"),
+        ({"valueQuantity": None, "valueString": "5.1"}, "MISSING_UNIT"),
+        ({"valueQuantity": None, "valueString": "see comment"}, "VALUE_NOT_NUMERIC"),
+        ({"valueQuantity": None, "valueString": "1:80"}, "VALUE_NOT_NUMERIC"),
+        ({"valueQuantity": None, "valueString": "待复检"}, "ANSWER_PENDING"),
+        ({"valueQuantity": value(4.1, comparator="~")}, "VALUE_NOT_NUMERIC"),
         ({"valueQuantity": value(-4.1)}, "NEGATIVE_VALUE"),
         ({"valueQuantity": {"value": 4.1}}, "MISSING_UNIT"),
         ({"valueQuantity": None, "valueInteger": 4}, "MISSING_UNIT"),
@@ -86,7 +89,7 @@ def test_flag_at_and_beside_each_limit(number: float, flag: Flag) -> None:
         ({"valueQuantity": value(10**40)}, "VALUE_OUT_OF_SCALE"),
         ({"valueQuantity": None}, "NO_VALUE"),
         ({"valueQuantity": None, "hasMember": [{"reference": "#x"}]}, "PANEL"),
-        ({"code": {"text": "血钾"}}, "UNKNOWN_CODE"),
+        ({"code": {"text": "血清某物"}}, "UNKNOWN_CODE"),
         ({"code": {"coding": [{"system": "urn:local", "code": "2823-3"}]}}, "UNKNOWN_CODE"),
         (
             {
@@ -118,12 +121,14 @@ def test_value_comes_back_digit_for_digit() -> None:
     limit = findings(
         panel.read(
             json.dumps(
-                {"observations": [observation(valueQuantity=value(0.01, comparator="<"))]}
+                {"observations": [observation(valueQuantity=value(4.0, comparator="<"))]}
             ).encode()
         )
     )
-    assert limit.results[0].value_text == "<0.01"
-    assert limit.results[0].not_interpreted.reason == "VALUE_HAS_COMPARATOR"
+    assert limit.results[0].value_text == "<4.0"
+    assert (limit.results[0].comparator, limit.results[0].canonical_high) == ("<", "4")
+    assert limit.results[0].canonical_value == ""
+    assert limit.results[0].not_interpreted.reason == "AGE_UNKNOWN"
 
 
 @pytest.mark.requirement("DX-LAB-02")
@@ -148,6 +153,6 @@ def test_sample_panel_is_interpreted() -> None:
     assert flags["k"] == "HH" and flags["na"] == "N" and flags["hgb"] == "L"
     refused = {r.measured.observation_id: reason_of(r) for r in results if r.reason}
     assert refused == {
-        "demo-lab-troponin-i": "VALUE_HAS_COMPARATOR",
+        "demo-lab-troponin-i": "NO_RANGE",
         "demo-lab-cea": "VALUE_NOT_NUMERIC",
     }

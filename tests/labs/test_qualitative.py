@@ -32,6 +32,18 @@ from services.labs.findings import findings
         ("+-", "borderline", 0),
         ("弱阳性(±)", "borderline", 0),
         ("Trace", "borderline", 0),
+        ("弱阳性(+)", "borderline", 0),
+        ("阳性(3+)", "positive", 3),
+        ("3+(阳性)", "positive", 3),
+        ("陽性（＋＋）", "positive", 2),
+        ("1+ (trace)", "borderline", 0),
+        ("not reactive", "negative", 0),
+        ("Target not detected", "negative", 0),
+        ("低于检测下限", "negative", 0),
+        ("少量", "borderline", 0),
+        ("偶见", "borderline", 0),
+        ("阳性 1:320", "positive", 0),
+        ("待复检", "pending", 0),
     ],
 )
 def test_known_spellings_are_read(text: str, answer: str, grade: int) -> None:
@@ -41,7 +53,22 @@ def test_known_spellings_are_read(text: str, answer: str, grade: int) -> None:
 
 @pytest.mark.requirement("DX-LAB-16")
 @pytest.mark.parametrize(
-    "text", ["", "阳性(-)", "not negative", "1:80", "0.03", "<0.05", "+++++", "见备注", "x" * 90]
+    "text",
+    [
+        "",
+        "阳性(-)",
+        "阴性(+)",
+        "弱阳性(3+)",
+        "阳性阴性",
+        "(1:80)",
+        "not negative",
+        "1:80",
+        "0.03",
+        "<0.05",
+        "+++++",
+        "见备注",
+        "x" * 90,
+    ],
 )
 def test_what_is_not_certain_stays_unread(text: str) -> None:
     assert qualitative.read(text) is None
@@ -60,7 +87,8 @@ def test_no_text_crashes(text: str) -> None:
         ({"valueString": "阳性"}, pb.FLAG_ABNORMAL, ""),
         ({"valueString": "阴性"}, pb.FLAG_NORMAL, ""),
         ({"valueString": "±"}, pb.FLAG_ABNORMAL, ""),
-        ({"valueString": "待复查"}, pb.FLAG_UNSPECIFIED, "ANSWER_NOT_READ"),
+        ({"valueString": "待复查"}, pb.FLAG_UNSPECIFIED, "ANSWER_PENDING"),
+        ({"valueString": "见图"}, pb.FLAG_UNSPECIFIED, "ANSWER_NOT_READ"),
         ({"valueQuantity": {"value": 0.02, "unit": "[IU]/mL"}}, 0, "ANSWER_NOT_READ"),
         ({}, pb.FLAG_UNSPECIFIED, "NO_VALUE"),
         (

@@ -142,7 +142,9 @@ def test_of_several_own_ranges_the_fitting_one_is_used() -> None:
     [
         ("3.9-5.0", True),
         ("3.9 ～ 5.0", True),
-        ("<5.0", False),
+        ("<5.0", True),
+        ("≤5.0", True),
+        ("＞4.0", True),
         ("3.9-5.0 mg/dL", False),
         ("5.0-3.9", False),
         ("阴性", False),
@@ -151,7 +153,8 @@ def test_of_several_own_ranges_the_fitting_one_is_used() -> None:
 )
 def test_own_range_written_as_text_is_read_only_when_it_is_plain(text: str, own: bool) -> None:
     result = one(observation(valueQuantity=value(5.2), referenceRange=[{"text": text}]))
-    assert result.flag is (Flag.HIGH if own else Flag.NORMAL)
+    high = own and not text.startswith("＞")
+    assert result.flag is (Flag.HIGH if high else Flag.NORMAL)
     assert result.range and (result.range.source == "the laboratory's own range") is own
 
 

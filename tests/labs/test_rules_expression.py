@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -32,6 +33,16 @@ class Facts:
 
     def truth(self, name: str) -> bool | None:
         return self.truths.get(name)
+
+    @property
+    def has_bounds(self) -> bool:
+        return False
+
+    def bounds(self, name: str) -> tuple[float, float] | None:
+        return None
+
+    def corners(self, names: Iterable[str]) -> Sequence[Facts]:
+        return []
 
 
 KNOWN = Facts(

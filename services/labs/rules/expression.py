@@ -20,7 +20,8 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+
+from services.labs.rules.asking import Facts, Number, Truth, arithmetic, certain, compared, known
 
 TEXT_MAX = 200
 _TOKEN = re.compile(
@@ -41,28 +42,8 @@ STATES = frozenset({"low", "high", "normal", "critical"})
 ANSWERS = frozenset({"positive", "negative", "borderline"})
 
 
-class Facts(Protocol):
-    """What conditions ask."""
-
-    def number(self, name: str) -> float | None:
-        """Return the value of a name; None: not known."""
-
-    def of(self, function: str, name: str) -> float | None:
-        """Return what a function says of a name; None: not known."""
-
-    def state(self, name: str) -> str | None:
-        """Return low, high, normal or an answer; None: not known."""
-
-    def truth(self, name: str) -> bool | None:
-        """Return whether a named finding holds; None: not known."""
-
-
 class BadCondition(ValueError):
     """The text of a condition cannot be read; the message says where."""
-
-
-Number = Callable[[Facts], float | None]
-Truth = Callable[[Facts], bool | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +122,13 @@ class _Reader:
             left = right
         if not parts:
             raise BadCondition("a comparison (<, <=, >, >=) or “is” is missing")
-        return _all_compared(parts)
+        return certain([compared(*part) for part in parts], frozenset(self.names))
 
     def sum(self) -> Number:
         value = self._product()
         while (sign := self._peek()[1]) in ("+", "-"):
             self._take()
-            value = _arithmetic(
+            value = arithmetic(
                 operator.add if sign == "+" else operator.sub, value, self._product()
             )
         return value
@@ -164,14 +145,18 @@ class _Reader:
             raise BadCondition("“is” needs a word after it")
         if word == "known":
             self.asks_knowledge = True
-            return lambda facts: facts.number(name) is not None or facts.state(name) is not None
+            return lambda facts: (
+                facts.number(name) is not None
+                or facts.state(name) is not None
+                or facts.bounds(name) is not None
+            )
         if name == "sex":
             if word not in ("male", "female"):
                 raise BadCondition("sex is male or female")
         elif word not in STATES | ANSWERS:
             raise BadCondition(f"“{word}” is no state: {', '.join(sorted(STATES | ANSWERS))}")
         if word == "critical":
-            return lambda facts: _known(facts.of("critical", name))
+            return lambda facts: known(facts.of("critical", name))
 
         def holds(facts: Facts) -> bool | None:
             state = facts.state(name)
@@ -184,7 +169,7 @@ class _Reader:
         while (sign := self._peek()[1]) in ("*", "/"):
             self._take()
             act = operator.mul if sign == "*" else operator.truediv
-            value = _arithmetic(act, value, self._factor())
+            value = arithmetic(act, value, self._factor())
         return value
 
     def _factor(self) -> Number:
@@ -254,44 +239,3 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         found.append((match.lastgroup, match[match.lastgroup]))
         at = match.end()
     return found
-
-
-def _known(value: float | None) -> bool | None:
-    return None if value is None else value > 0
-
-
-def _arithmetic(act: Callable[[float, float], float], left: Number, right: Number) -> Number:
-    def value(facts: Facts) -> float | None:
-        a, b = left(facts), right(facts)
-        if a is None or b is None:
-            return None
-        try:
-            return act(a, b)
-        except ZeroDivisionError:
-            return None
-
-    return value
-
-
-def _all_compared(
-    parts: list[tuple[Callable[[float, float], bool], Number, Number]],
-) -> Truth:
-    if len(parts) == 1:
-        compare, left, right = parts[0]
-
-        def one(facts: Facts) -> bool | None:
-            a, b = left(facts), right(facts)
-            return None if a is None or b is None else compare(a, b)
-
-        return one
-
-    def several(facts: Facts) -> bool | None:
-        for compare, left, right in parts:
-            a, b = left(facts), right(facts)
-            if a is None or b is None:
-                return None
-            if not compare(a, b):
-                return False
-        return True
-
-    return several

@@ -5,61 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol
 
 from services.labs import blood_gas, ranges
 from services.labs.blood_gas_gaps import Gas, Reading
-from services.labs.interpret import Flag, Result
+from services.labs.interpret import Result
 from services.labs.panel import Subject
 from services.labs.reasons import NoRange
+from services.labs.rules.known import BOUNDED_MAX, HIGH, LOW, bounds_of
+from services.labs.rules.known import Known as Known
+from services.labs.rules.known import Score as Score
 from services.labs.rules.model import Derived
 
 DAY_H = 24.0
-LOW = frozenset({Flag.LOW, Flag.CRITICAL_LOW})
-HIGH = frozenset({Flag.HIGH, Flag.CRITICAL_HIGH})
-
-
-class ScoreInput(Protocol):
-    """What rules read of a score's input."""
-
-    @property
-    def observation_id(self) -> str:
-        """The Observation it came from; empty: none."""
-
-
-class Score(Protocol):
-    """What rules read of a score."""
-
-    @property
-    def score_id(self) -> str:
-        """Its id."""
-
-    @property
-    def value(self) -> float | None:
-        """None: it was not computed."""
-
-    @property
-    def shown(self) -> str:
-        """The value for a reader."""
-
-    @property
-    def inputs(self) -> Sequence[ScoreInput]:
-        """What it was computed from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One value of a name."""
-
-    number: float | None
-    shown: str
-    evidence_ids: tuple[str, ...]
-    state: str = ""
-    """low, high, normal, positive, negative or borderline; empty: not told."""
-    critical: bool = False
-    uln: float | None = None
-    lln: float | None = None
-    time: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +28,8 @@ class Facts:
     series: dict[str, list[Known]] = field(default_factory=dict)
     derived: Mapping[str, Derived] = field(default_factory=dict)
     gas: Reading | None = None
+    has_bounds: bool = False
+    """Whether a value is known only by its bounds."""
     _numbers: dict[str, float | None] = field(default_factory=dict)
     """What `number` has answered: rules ask the same again and again."""
 
@@ -87,6 +46,36 @@ class Facts:
             value = known.number
         self._numbers[name] = value
         return value
+
+    def bounds(self, name: str) -> tuple[float, float] | None:
+        """Return the least and the greatest value a name may have; None: it has one, or none."""
+        known = self.latest.get(name)
+        return known.bounds if known else None
+
+    def corners(self, names: Iterable[str]) -> list[Facts]:
+        """Return the facts with each bounded name at its least and at its greatest value.
+
+        None of them when nothing that `names` rest on is bounded, or too much is.
+        """
+        bounded = sorted({each for each in self._parts(names) if self.bounds(each)})
+        if not 0 < len(bounded) <= BOUNDED_MAX:
+            return []
+        found = [self]
+        for name in bounded:
+            known = self.latest[name]
+            found = [
+                each.with_value(name, replace(known, number=end, bounds=None))
+                for each in found
+                for end in known.bounds or ()
+            ]
+        return found
+
+    def _parts(self, names: Iterable[str]) -> Iterable[str]:
+        for name in names:
+            if own := self.derived.get(name):
+                yield from own.quantity.names
+            else:
+                yield name
 
     def forget(self) -> None:
         """Ask anew: the values have changed."""
@@ -156,7 +145,9 @@ class Facts:
 
     def with_value(self, name: str, known: Known) -> Facts:
         """Return the same facts with another value of one name."""
-        return Facts(self.subject, {**self.latest, name: known}, {}, self.derived, self.gas)
+        latest = {**self.latest, name: known}
+        bounded = any(each.bounds for each in latest.values()) if self.has_bounds else False
+        return Facts(self.subject, latest, {}, self.derived, self.gas, bounded)
 
 
 def gather(
@@ -189,6 +180,7 @@ def gather(
             ids = (*used, score.score_id)
             facts.latest[f"score:{score.score_id}"] = Known(float(score.value), score.shown, ids)
     facts.gas = _gas(facts)
+    facts.has_bounds = any(each.bounds for each in facts.latest.values())
     facts.forget()
     return facts, every
 
@@ -199,14 +191,14 @@ def _of_result(result: Result) -> Known | None:
     if result.answer:
         grade = float(result.answer.grade) if result.answer.grade else None
         return Known(grade, result.measured.text, ids, state=result.answer.answer.value, time=time)
-    if result.canonical is None:
+    if result.canonical is None and result.interval is None:
         return None
     flag = result.flag
     state = "low" if flag in LOW else "high" if flag in HIGH else "normal" if flag else ""
     limits = result.range
     low, high = (limits.low, limits.high) if limits else (None, None)
     return Known(
-        float(result.canonical),
+        None if result.canonical is None else float(result.canonical),
         result.shown,
         ids,
         state=state,
@@ -214,6 +206,7 @@ def _of_result(result: Result) -> Known | None:
         uln=None if high is None else float(high),
         lln=None if low is None else float(low),
         time=time,
+        bounds=bounds_of(result.interval) if result.interval else None,
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.labs.rules.expression import Condition, Facts, Quantity
+from services.labs.rules.asking import Facts
+from services.labs.rules.expression import Condition, Quantity
 
 WORDS = frozenset({"age", "sex", "pregnant"})
 """Names of what is known of the person."""
