@@ -5,8 +5,10 @@ from __future__ import annotations
 from dxmesh.labs.v1 import labs_service_pb2_grpc as rpc_pb
 
 from services.kernel import blobs, process
+from services.labs.history.document import Bounds
 from services.labs.service import LabsService
 from services.labs.settings import Settings
+from services.labs.store import History
 from services.labs.worker import LabsWorker, read_limits, read_rules
 
 NAME = "dxmesh.labs.v1.LabsService"
@@ -20,7 +22,9 @@ async def build(mesh: process.Process[Settings]) -> None:
         rpc_pb.add_LabsServiceServicer_to_server, LabsService(), NAME, callers=("gateway",)
     )
     rules = read_rules(settings.rule_thresholds_dir)
-    worker = LabsWorker(mesh.bus, blobs.open_analysis(settings), limits, rules)
+    analysis = blobs.open_analysis(settings)
+    kept = Bounds(settings.history_per_analyte, settings.history_days)
+    worker = LabsWorker(mesh.bus, analysis, limits, rules, History(analysis, kept))
     await worker.start(settings.concurrency)
 
 

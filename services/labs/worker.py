@@ -23,15 +23,24 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.kernel import subjects, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.bus import EventBus
-from services.kernel.errors import Forbidden, InvalidInput, KeyDestroyed, MeshError
+from services.kernel.errors import (
+    Damaged,
+    Forbidden,
+    InvalidInput,
+    KeyDestroyed,
+    MeshError,
+)
 from services.labs import announcing, critical, panel, tables
 from services.labs.findings import Interpreted, interpreted
+from services.labs.history.document import Bounds
+from services.labs.history.past import Past
 from services.labs.rules import engine, heading
+from services.labs.store import History, Page
 
 log = logging.getLogger(__name__)
 
 RULES = "dxmesh-labs-rules"
-RULES_VERSION = "2.1.0"
+RULES_VERSION = "2.2.0"
 """Raise it when code or tables change what a result says."""
 
 
@@ -44,11 +53,13 @@ class LabsWorker:
         blobs: Blobs,
         tenant_limits: Mapping[str, critical.Table] | None = None,
         tenant_rules: Mapping[str, engine.RuleSet] | None = None,
+        history: History | None = None,
     ) -> None:
         self._bus = bus
         self._blobs = blobs
         self._tenant_limits = tenant_limits or {}
         self._tenant_rules = tenant_rules or {}
+        self._history = history or History(blobs, Bounds(0, 0))
         self._rules = engine.default()
         self._digest = tables.digest()
 
@@ -57,6 +68,7 @@ class LabsWorker:
         await self._bus.consume(
             subjects.PART_LABS, self.handle, concurrency=concurrency, on_dead=self.give_up
         )
+        await self._bus.consume(subjects.SUBJECT_FORGOTTEN, self._history.forget)
 
     async def handle(self, part: PartReady) -> None:
         """Store a part's findings and announce them; a repeat changes nothing.
@@ -72,7 +84,9 @@ class LabsWorker:
         source = part.blobs[0]
         try:
             content = await self._blobs.get(tenant, source)
-            found = await asyncio.to_thread(self._interpret, tenant, content)
+            page = await self._page(part)
+            past = self._history.before(page, part)
+            found = await asyncio.to_thread(self._interpret, tenant, content, past)
             name = f"findings/{part.part_id}"
             ref = await self._blobs.put(
                 tenant,
@@ -84,6 +98,7 @@ class LabsWorker:
             log.info("the case was stopped: its key is gone")
             return
         await self._tell(announcing.event(part, found, ref, _now()))
+        await self._history.keep(page, part, found.keep.rows, found.keep.taken_back)
         ready = self._ready(part, started)
         ready.outcome = OUTCOME_COMPLETED
         ready.findings.CopyFrom(ref)
@@ -98,6 +113,15 @@ class LabsWorker:
         ready.refusal.CopyFrom(refusal)
         await self._publish(ready, "failed")
 
+    async def _page(self, part: PartReady) -> Page | None:
+        """Return what is kept of the part's patient; what is damaged costs the report nothing."""
+        try:
+            return await self._history.page(part)
+        except Damaged as error:
+            log.error("earlier results cannot be read, the part goes on: %s", error.reason)
+            telemetry.failure("labs.history", error.reason)
+            return None
+
     async def _tell(self, event: CriticalFound) -> None:
         """Say what must be seen at once, before the report has the findings.
 
@@ -110,10 +134,10 @@ class LabsWorker:
             log.error("critical results cannot be told ahead of the report: %s", error.reason)
             telemetry.failure("labs.critical", error.reason)
 
-    def _interpret(self, tenant: str, content: bytes) -> Interpreted:
+    def _interpret(self, tenant: str, content: bytes, past: Past) -> Interpreted:
         limits = self._tenant_limits.get(tenant, critical.DEFAULTS)
         rules = self._tenant_rules.get(tenant, self._rules)
-        return interpreted(panel.read(content), limits, rules)
+        return interpreted(panel.read(content), limits, rules, past)
 
     def _ready(self, part: PartReady, started: Timestamp) -> FindingReady:
         return FindingReady(

@@ -14,6 +14,7 @@ from dxmesh.labs.v1 import lab_findings_pb2 as pb
 from services.kernel.errors import InvalidInput
 from services.labs import panel, worker
 from services.labs.findings import findings
+from services.labs.history import facts as history
 from services.labs.rules import engine, examples, heading, schema
 from services.labs.rules.model import Rule
 from services.labs.scores import catalogue
@@ -142,7 +143,7 @@ def test_rules_that_contradict_show_both_sides() -> None:
 def test_every_score_that_a_rule_asks_for_exists() -> None:
     asked_for = {name for rule in RULES.rules for name in rule.names}
     asked_for |= {n for rule in RULES.rules for a in rule.against if a.when for n in a.when.names}
-    known = {f"score:{score_id}" for score_id in catalogue.CATALOGUE}
+    known = {f"score:{score_id}" for score_id in (*catalogue.CATALOGUE, *history.FIGURES)}
     assert {name for name in asked_for if name.startswith("score:")} <= known
 
 

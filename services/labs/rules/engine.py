@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -75,10 +75,19 @@ class RuleSet:
                 self._anchored.setdefault(name, []).append((number, rule, needs))
 
     def find(
-        self, results: Sequence[Result], scores: Sequence[Score], subject: Subject
+        self,
+        results: Sequence[Result],
+        scores: Sequence[Score],
+        subject: Subject,
+        earlier: Callable[[Facts], None] | None = None,
     ) -> list[Risk]:
-        """Return what the rules say: urgent first, then in the order of the files."""
+        """Return what the rules say: urgent first, then in the order of the files.
+
+        `earlier` puts what is known from before into the facts; None: nothing is.
+        """
         facts, every = gather(results, scores, subject, self.derived)
+        if earlier:
+            earlier(facts)
         known = facts.names() | every.keys()
         about, letter = _populations(subject), _LETTERS.get(subject.sex, "")
         candidates: dict[int, Rule] = {}

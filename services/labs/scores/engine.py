@@ -28,9 +28,12 @@ DAY = timedelta(days=1)
 """What a date without a time of day is allowed on top: it means any hour of that day."""
 
 
-def assess(results: Sequence[Result], subject: Subject) -> list[Score]:
-    """Return the scores that a part allows, or of which it lacks little."""
-    facts = gather(results, subject)
+def assess(results: Sequence[Result], subject: Subject, before: Sequence[Fact] = ()) -> list[Score]:
+    """Return the scores that a part allows, or of which it lacks little.
+
+    `before` holds creatinine from before the part.
+    """
+    facts = gather(results, subject, before=before)
     known = facts.values.keys() | facts.ambiguous
     return [
         _evaluate(each, facts) for each in CATALOGUE.values() if listing.worth_trying(each, known)

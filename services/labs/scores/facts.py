@@ -11,9 +11,9 @@ from statistics import median
 
 from services.labs import reasons, units
 from services.labs.interpret import Result, unit_of
-from services.labs.panel import Quantity, Subject
+from services.labs.panel import Measured, Quantity, Subject
 from services.labs.reasons import NotInterpretable
-from services.labs.scores.inputs import BY_ANALYTE, BY_LOINC, CELSIUS, QUALITIES
+from services.labs.scores.inputs import ANSWERS, BY_ANALYTE, BY_LOINC, CELSIUS, QUALITIES
 from services.labs.scores.model import Fact, Kind, Quality
 
 TEMPERATURES = {"Cel": 1.0, "°C": 1.0, "℃": 1.0, "C": 1.0, "[degF]": 5 / 9, "°F": 5 / 9, "℉": 5 / 9}
@@ -38,9 +38,15 @@ class Facts:
 
 
 def gather(
-    results: Sequence[Result], subject: Subject, stated: Mapping[str, Fact] | None = None
+    results: Sequence[Result],
+    subject: Subject,
+    stated: Mapping[str, Fact] | None = None,
+    before: Sequence[Fact] = (),
 ) -> Facts:
-    """Return what is known; what was stated by hand replaces what was measured."""
+    """Return what is known; what was stated by hand replaces what was measured.
+
+    `before` holds creatinine from before the part: baselines rest on it, nothing else does.
+    """
     found: dict[str, list[Fact]] = {}
     unusable: dict[str, str] = {}
     for result in results:
@@ -54,7 +60,8 @@ def gather(
             ambiguous.add(name)
         else:
             values[name] = newest
-    values |= _earlier(found.get("creatinine", ()))
+    if creatinine := found.get("creatinine"):
+        values |= _earlier([*before, *creatinine])
     values |= stated or {}
     values |= {name: fact for name, fact in _derived(values) if name not in values}
     values |= {name: fact for name, fact in _person(subject) if name not in values}
@@ -92,29 +99,40 @@ def _of_result(result: Result, unusable: dict[str, str]) -> Iterator[tuple[Quali
         for quality in qualities:
             if fact := _of_laboratory(result, quality):
                 yield quality, fact
+            elif quality.kind is Kind.LAB and result.interval:
+                unusable[quality.name] = "VALUE_HAS_COMPARATOR"
             elif quality.kind is Kind.LAB and result.reason:
                 unusable[quality.name] = result.reason.reason
+    if item.answers and item.status not in reasons.STATUSES and item.status:
+        yield from _of_answers(item)
     quality_of_sign = next((BY_LOINC[code] for code in item.loinc if code in BY_LOINC), None)
     if quality_of_sign is None or item.quantity is None or item.quantity.comparator:
         return
     if item.status in reasons.STATUSES or not item.status or not item.quantity.in_scale:
         return
-    value = _of_sign(quality_of_sign, item.quantity)
+    value = of_sign(quality_of_sign, item.quantity)
     if value is None:
         unusable[quality_of_sign.name] = "WRONG_DIMENSION"
         return
-    shown = item.quantity.written if value == float(item.quantity.number) else f"{value:.4g}"
     yield (
         quality_of_sign,
         Fact(
             value,
-            shown,
+            shown_sign(item.quantity, value),
             quality_of_sign.unit,
             item.observation_id,
             item.effective,
             time_of(item.effective),
         ),
     )
+
+
+def _of_answers(item: Measured) -> Iterator[tuple[Quality, Fact]]:
+    for code in item.answers:
+        if code in ANSWERS:
+            quality, yes = ANSWERS[code]
+            shown, time = "yes" if yes else "no", time_of(item.effective)
+            yield quality, Fact(float(yes), shown, None, item.observation_id, item.effective, time)
 
 
 def _of_laboratory(result: Result, quality: Quality) -> Fact | None:
@@ -135,7 +153,7 @@ def _of_laboratory(result: Result, quality: Quality) -> Fact | None:
     return Fact(value, shown, unit, item.observation_id, item.effective, time_of(item.effective))
 
 
-def _of_sign(quality: Quality, quantity: Quantity) -> float | None:
+def of_sign(quality: Quality, quantity: Quantity) -> float | None:
     """Return a vital sign in its unit; None when its unit does not measure it."""
     number = float(quantity.number)
     if quality.unit is CELSIUS:
@@ -154,6 +172,11 @@ def _of_sign(quality: Quality, quantity: Quantity) -> float | None:
     if quality.unit is None or unit.property != quality.unit.property:
         return number if _counted(quantity) else None
     return number * float(unit.factor_to(quality.unit))
+
+
+def shown_sign(quantity: Quantity, value: float) -> str:
+    """Return a vital sign for a reader: as it came when its unit is the input's own."""
+    return quantity.written if value == float(quantity.number) else f"{value:.4g}"
 
 
 def _counted(quantity: Quantity) -> bool:
@@ -195,8 +218,13 @@ def _earlier(results: Iterable[Fact]) -> dict[str, Fact]:
     return found
 
 
+ROOM_AIR_PCT = 21.0
+FULLY_AWAKE, ORIENTED = 15, 5
+"""Points of the Glasgow coma scale: of all of it, and of its verbal part."""
+
+
 def _derived(values: Mapping[str, Fact]) -> Iterator[tuple[str, Fact]]:
-    """Yield body mass index and mean arterial pressure, when what they rest on is known."""
+    """Yield what follows from others, when what it rests on is known."""
     weight, height = values.get("weight"), values.get("height")
     if weight and height and height.value > 0:
         yield "bmi", _together("bmi", weight.value / (height.value / 100.0) ** 2, weight)
@@ -204,6 +232,32 @@ def _derived(values: Mapping[str, Fact]) -> Iterator[tuple[str, Fact]]:
     if systolic and diastolic and systolic.time == diastolic.time:
         mean = (systolic.value + 2.0 * diastolic.value) / 3.0
         yield "map", _together("map", mean, systolic)
+    yield from _observed(values)
+
+
+def _observed(values: Mapping[str, Fact]) -> Iterator[tuple[str, Fact]]:
+    """Yield the yes and no that vital signs answer.
+
+    Oxygen is given when its flow is above 0 or its fraction above that of air; somebody with 15
+    points of the Glasgow coma scale is alert; confused speech has fewer than 5 of its verbal
+    points. The target of saturation is that of most people until somebody states the other one
+    (NEWS2: scale 2 only by a physician's decision).
+    """
+    flow, fraction = values.get("oxygen-flow"), values.get("fio2")
+    if source := flow or fraction:
+        yield "oxygen", _answer(source.value > (0.0 if source is flow else ROOM_AIR_PCT), source)
+    if points := values.get("gcs"):
+        yield "not-alert", _answer(points.value < FULLY_AWAKE, points)
+    if speech := values.get("gcs-verbal"):
+        yield "confusion", _answer(speech.value < ORIENTED, speech)
+    if saturation := values.get("spo2"):
+        yield "hypercapnic-scale", _answer(False, saturation)
+
+
+def _answer(yes: bool, source: Fact) -> Fact:
+    shown = "yes" if yes else "no"
+    place = source.observation_id
+    return Fact(float(yes), shown, None, place, source.effective, source.time)
 
 
 def _together(name: str, value: float, source: Fact) -> Fact:

@@ -52,3 +52,11 @@ BY_LOINC: Mapping[str, Quality] = MappingProxyType(
     {code: q for q in QUALITIES.values() if q.kind is Kind.VITAL for code in q.sources}
 )
 """The vital signs and measures, by LOINC code."""
+
+ANSWERS: Mapping[str, tuple[Quality, bool]] = MappingProxyType(
+    {
+        row["code"]: (QUALITIES[row["input"]], row["answer"] == "yes")
+        for row in tables.rows("clinical_answers")
+    }
+)
+"""The input that a coded answer of examination or social history tells, and how, by its code."""

@@ -1,0 +1,47 @@
+"""A patient's results from before a part, as interpretation asks for them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from services.labs.history.rows import Row
+
+CRITICAL = {True: "HH", False: "LL"}
+"""Flags of a critical result, by whether it is high."""
+
+
+class Past:
+    """Rows by analyte, in order of time; fulfils `critical.Earlier`."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._by_analyte: dict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            self._by_analyte[row.analyte].append(row)
+        for each in self._by_analyte.values():
+            each.sort(key=lambda row: row.at)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_analyte)
+
+    def has(self, analyte: str) -> bool:
+        """Tell whether anything is kept of an analyte."""
+        return analyte in self._by_analyte
+
+    def of(self, analyte: str, unit: str, until: float) -> Sequence[Row]:
+        """Return the results of an analyte in a unit from before a time, the oldest first.
+
+        One kept in another unit, by an older release, is not compared.
+        """
+        rows = self._by_analyte.get(analyte, ())
+        return [row for row in rows if row.at < until and row.unit == unit]
+
+    def was_critical(self, analyte_id: str, *, high: bool, since: datetime, at: datetime) -> bool:
+        """Tell whether an analyte was critical on that side from `since` to before `at`."""
+        start, end, flag = since.timestamp(), at.timestamp(), CRITICAL[high]
+        rows = self._by_analyte.get(analyte_id, ())
+        return any(row.flag == flag and start <= row.at < end and not row.of_day for row in rows)
+
+
+NOTHING = Past()

@@ -1,0 +1,155 @@
+"""One kept result, and which results of a part are kept.
+
+A row says what was measured, when (shifted), and how it was judged then; it names nobody, and the
+Observation that it came from only by the id that it had in its own part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from services.labs import analytes, qualitative
+from services.labs.history import groups
+from services.labs.interpret import Result
+
+TAKEN_BACK = frozenset({"entered-in-error", "cancelled"})
+CORRECTED = frozenset({"corrected", "amended"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A result; the unit is the canonical one of the analyte when it was kept."""
+
+    analyte: str
+    """Id in the dictionary, of an ordinal test, or of a blood group."""
+    value: str
+    """Decimal text; of an ordinal test the answer; of a blood group the group."""
+    unit: str
+    """UCUM; empty when it is no number."""
+    effective: str
+    """When it was measured, shifted: a FHIR date or dateTime."""
+    at: float
+    """The same, seconds since 1970 UTC; a day is its first moment."""
+    flag: str = ""
+    """HL7 v3 ObservationInterpretation code; empty: none."""
+    low: str = ""
+    """Ends of the range that it was held to; empty: none."""
+    high: str = ""
+    grade: int = 0
+    """Of an ordinal test, 1 to 4; 0: none."""
+    specimen: str = ""
+    observation_id: str = ""
+    corrected: bool = False
+
+    @property
+    def of_day(self) -> bool:
+        """Whether only the day is known."""
+        return "T" not in self.effective
+
+
+FIELDS = tuple(Row.__slots__)
+
+Place = tuple[str, float, bool, str]
+"""What the same result has in common with itself when it comes again: analyte, time or day,
+specimen."""
+
+
+def place(row: Row) -> Place:
+    """Return where a row stands: a later row at its place takes its place."""
+    return row.analyte, row.at, row.of_day, row.specimen
+
+
+def to_keep(results: Sequence[Result]) -> list[Row]:
+    """Return the rows to keep of a part: numbers, answers and blood groups with a time."""
+    return [row for each in results if (row := _row(each))]
+
+
+def taken_back(results: Iterable[Result]) -> list[Place]:
+    """Return the places of results that came as entered in error or cancelled."""
+    found = []
+    for each in results:
+        item = each.measured
+        name = _name(each)
+        time = moment(item.effective)
+        if item.status in TAKEN_BACK and name and time:
+            at, specimen = time.timestamp(), _specimen(each)
+            found.append(place(Row(name, "", "", item.effective, at, specimen=specimen)))
+    return found
+
+
+def moment(text: str) -> datetime | None:
+    """Return a FHIR date or dateTime, UTC; None when it is none."""
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def written(rows: Iterable[Row]) -> list[list[Any]]:
+    """Return rows as JSON arrays, the fields in their order."""
+    return [[getattr(row, name) for name in FIELDS] for row in rows]
+
+
+def read(found: Iterable[Sequence[Any]]) -> list[Row]:
+    """Return rows that `written` made, in an older release too: what is new has its default."""
+    return [Row(*each) for each in found]
+
+
+def _row(result: Result) -> Row | None:
+    item, limits = result.measured, result.range
+    time = moment(item.effective)
+    if time is None:
+        return None
+    bare = Row(
+        result.name,
+        "",
+        "",
+        item.effective,
+        time.timestamp(),
+        result.flag.value if result.flag else "",
+        specimen=_specimen(result),
+        observation_id=item.observation_id,
+        corrected=item.status in CORRECTED,
+    )
+    if result.analyte and _is_number(result):
+        low, high = (_text(limits.low), _text(limits.high)) if limits else ("", "")
+        unit = result.analyte.unit.ucum
+        return replace(bare, value=result.shown, unit=unit, low=low, high=high)
+    if result.answer:
+        return replace(bare, value=result.answer.answer.value, grade=result.answer.grade)
+    if found := groups.of(item):
+        return replace(bare, analyte=found[0], value=found[1])
+    return None
+
+
+def _name(result: Result) -> str:
+    """Return what a result that does not count was of."""
+    if result.name:
+        return result.name
+    for code in result.measured.loinc:
+        if code in analytes.CODES:
+            return analytes.CODES[code].analyte.analyte_id
+        if code in qualitative.TESTS:
+            return qualitative.TESTS[code].analyte_id
+        if code in groups.CODES:
+            return groups.CODES[code]
+    return ""
+
+
+def _is_number(result: Result) -> bool:
+    """Tell whether it is a measurement, not a limit (`<0.01`)."""
+    quantity = result.measured.quantity
+    return result.canonical is not None and not (quantity and quantity.comparator)
+
+
+def _specimen(result: Result) -> str:
+    return result.measured.specimen
+
+
+def _text(value: Decimal | None) -> str:
+    return "" if value is None else f"{value:f}"
