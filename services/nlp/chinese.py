@@ -20,6 +20,7 @@ from services.nlp.tokens import Token
 from services.nlp.triggers import (
     ADVISED,
     CERTAINTY,
+    COMPLAINT,
     DIED,
     DONE,
     FRAME,
@@ -39,6 +40,7 @@ from services.nlp.triggers import (
     RECENT,
     SELF,
     STOP,
+    UNCERTAIN,
     WEAK,
     Found,
 )
@@ -107,7 +109,9 @@ class _Forward:
             kinds = self._text.taken[first:last]
             single = carried & NEAR and JOINS.isdisjoint(self._text.keys[first:last])
             measured = any(kind & MEASURED for kind in kinds)
-            return carried & ~CERTAINTY if single or measured else carried
+            # 疑似肺炎，咳嗽: whoever suspects a disease does not doubt the complaint.
+            complaint = carried & UNCERTAIN and any(kind & COMPLAINT for kind in kinds)
+            return carried & ~CERTAINTY if single or measured or complaint else carried
         kept = carried & (HYPOTHETICAL | IF) if carried & IF else 0
         return kept | (carried & PLANNED if self._text.begins(THEN, first, last) else 0)
 

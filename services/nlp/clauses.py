@@ -13,7 +13,7 @@ COMMAS = frozenset(",:;。")
 JOINS = frozenset("、及和与或并/")
 EITHER = frozenset("或/")
 BRACKETS = frozenset("()")
-FILLERS = JOINS | BRACKETS | frozenset('等病史症状不适表现其他它任何体征以类的《》“”"')
+FILLERS = JOINS | BRACKETS | frozenset('等病史症状不适表现其他它任何体征以类的传染慢急《》“”"')
 """What a bare list may hold besides its items."""
 ENDINGS = BRACKETS | frozenset("?!.性大较了")
 """What may stand between a word behind its object and the end of the item."""

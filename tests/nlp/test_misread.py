@@ -42,6 +42,13 @@ def test_sentences_like_them_are_read_rightly(half: str) -> None:
     assert max(groups.values(), default=0) <= 2
 
 
+@pytest.mark.parametrize("half", ["dev", "held-out"])
+def test_sentences_written_after_the_rules_are_read_rightly(half: str) -> None:
+    wrong, total = _wrong("misread_fresh.tsv", half)
+    assert total > 80
+    assert len(wrong) <= 0.05 * total, wrong
+
+
 @pytest.mark.parametrize(
     ("text", "keys"),
     [
