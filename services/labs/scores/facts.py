@@ -164,7 +164,7 @@ def of_sign(quality: Quality, quantity: Quantity) -> float | None:
         unit = unit_of(quantity)
     except NotInterpretable:
         unit = None
-        if quality.name in ("heart-rate", "respiratory-rate", "gcs"):
+        if quality.name in ("heart-rate", "respiratory-rate", "gcs", "gcs-verbal"):
             return number if _counted(quantity) else None
         return None
     if unit is None:

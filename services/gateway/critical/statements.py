@@ -1,0 +1,110 @@
+"""What a critical result says, in words, from the findings it stands in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dxmesh.event.v1.case_ref_pb2 import PART_KIND_IMAGING
+from dxmesh.event.v1.critical_found_pb2 import (
+    CRITICAL_DIRECTION_HIGH,
+    CRITICAL_DIRECTION_LOW,
+    CriticalFound,
+    CriticalResult,
+)
+from dxmesh.imaging.v1.imaging_findings_pb2 import ImagingFindings
+from dxmesh.labs.v1.lab_findings_pb2 import LabFindings, LabResult
+
+from services.gateway.restore import to_true_date
+from services.gateway.web.words import Words
+from services.kernel.errors import InvalidInput
+
+FLAGS = {CRITICAL_DIRECTION_LOW: "LL", CRITICAL_DIRECTION_HIGH: "HH"}
+PRESENT = "AA"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One critical result as a reader meets it."""
+
+    result_id: str
+    """As in the findings; the id of a component has "#n"."""
+    kind: str
+    """labs or imaging."""
+    flag: str
+    """LL, HH or AA (HL7 v3 ObservationInterpretation)."""
+    name: str
+    value: str
+    """Digit for digit as it came, with its unit; empty for images."""
+    limit: str
+    source: str
+    text: str
+    """All of it in one sentence, without what is for reference only."""
+
+    @property
+    def observation_id(self) -> str:
+        """Id of the whole Observation."""
+        return self.result_id.partition("#")[0]
+
+
+def statements(event: CriticalFound, content: bytes, words: Words, days: int) -> list[Statement]:
+    """Return what the results of an event say.
+
+    Parameters
+    ----------
+    content : the findings that the event names
+    days : days to add to a date of the analysis zone
+
+    Raises
+    ------
+    InvalidInput
+        A result is not in the findings.
+    """
+    if event.kind == PART_KIND_IMAGING:
+        return _images(event.results, ImagingFindings.FromString(content), words)
+    found = {each.observation_id: each for each in LabFindings.FromString(content).results}
+    return [_lab(told, _known(found, told), words, days) for told in event.results]
+
+
+def _known(found: dict[str, T], told: CriticalResult) -> T:
+    if told.result_id not in found:
+        raise InvalidInput("a critical result is not in its findings", reason="RESULT_MISSING")
+    return found[told.result_id]
+
+
+def _lab(told: CriticalResult, result: LabResult, words: Words, days: int) -> Statement:
+    zh = words.language == "zh"
+    name = (result.display_zh if zh else result.display_en) or result.source_display
+    value = f"{result.value_text} {result.unit_text}".strip()
+    if result.unit_text != told.limit_unit and result.canonical_value != result.value_text:
+        value += f" (= {result.canonical_value} {_unit(result.canonical_unit)})".rstrip()
+    flag = FLAGS.get(told.direction, PRESENT)
+    limit = f"{told.limit} {_unit(told.limit_unit)}".strip()
+    said = {"name": name, "value": value, "limit": limit, "source": told.limit_source}
+    text = words(f"critical.{flag}", **said)
+    if result.effective_time:
+        text += words("critical.at", time=to_true_date(result.effective_time, days))
+    return Statement(told.result_id, "labs", flag, name, value, limit, told.limit_source, text)
+
+
+def _unit(ucum: str) -> str:
+    return "" if ucum in ("1", "[pH]") else ucum.replace("10*9", "10⁹").replace("umol", "µmol")
+
+
+def _images(
+    results: Sequence[CriticalResult], found: ImagingFindings, words: Words
+) -> list[Statement]:
+    """Return one statement per kind of finding: ten haemorrhages are one thing to look at."""
+    names = {each.finding_id: each.kind for each in found.findings}
+    names |= {f"answer-{n}": "answer" for n in range(1, len(found.answers) + 1)}
+    first: dict[str, str] = {}
+    for told in results:
+        first.setdefault(_known(names, told), told.result_id)
+    made: list[Statement] = []
+    for kind, result_id in first.items():
+        name = words.either("critical.kind", kind)
+        text = words("critical.AA", name=name)
+        made.append(Statement(result_id, "imaging", PRESENT, name, "", "", "", text))
+    return made
