@@ -26,8 +26,8 @@ EDGES = {"service", "worker", "app", "peers", "store", "triton", "dicomweb", "di
 OWN_EDGES = {
     # The gateway's HTTP surface: a folder per interface, and the steps they share.
     "gateway": {
-        "access", "call", "commit", "ehr", "export", "fhir", "hooks", "ops", "outbound", "routes",
-        "server", "signing", "smart", "subscriptions", "table", "web", "wiring",
+        "access", "call", "commit", "critical", "ehr", "export", "fhir", "hooks", "ops", "outbound",
+        "routes", "server", "signing", "smart", "subscriptions", "table", "web", "wiring",
     },
     "ingest": {"admission", "awaiting", "gathering"},
 }  # fmt: skip

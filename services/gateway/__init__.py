@@ -1,7 +1,7 @@
 """The gateway: FHIR, DICOMweb, the operator's JSON and the review pages, over one store.
 
-Consumes  case.received, case.deidentified, finding.*, report.composed, report.signed,
-          case.stopped, consent.withdrawn
+Consumes  case.received, case.deidentified, finding.*, finding.critical, report.composed,
+          report.signed, case.stopped, consent.withdrawn
 Publishes case.stopped
 Calls     ingest (SubmitCase, StoreInstances), anonymization (Reidentify, RedactText),
           reporting (SignReport), consent (RecordConsent)

@@ -39,6 +39,7 @@ from services.kernel.errors import InvalidInput, MeshError, TooLarge
 from services.kernel.subjects import Topic
 
 if TYPE_CHECKING:  # it is made of what stands here
+    from services.gateway.critical.notifier import Notifier
     from services.gateway.dicomweb.archive import Archive
 
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -140,6 +141,8 @@ class Gateway:
     """The EHRs that may launch dxmesh."""
     archive: Archive | None = None
     """Images of every case; None: they are not served."""
+    notifier: Notifier | None = None
+    """Tells critical results ahead of the report; None: it is not done here."""
 
 
 class Journal(Protocol):

@@ -11,7 +11,7 @@ from services.gateway.fhir.routes import FHIR
 from services.gateway.ops import audit, cases, cds, dead, ehr, imaging, status
 from services.gateway.smart import launch, registry
 from services.gateway.subscriptions.routes import ENTRIES as SUBSCRIPTIONS
-from services.gateway.web import case_page, review, session, viewer, worklist
+from services.gateway.web import case_page, critical, review, session, viewer, worklist
 
 OPS = (
     Entry("/ops/status", "GET", Action.OPERATE, status.status),
@@ -43,6 +43,7 @@ WEB = (
     Entry("/cases/{id}", "GET", Action.REVIEW, case_page.case_page),
     Entry("/cases/{id}/images/{version}/{image}", "GET", Action.REVIEW, case_page.image),
     *(Entry(f"/cases/{{id}}{path}", "GET", Action.REVIEW, each) for path, each in viewer.PATHS),
+    Entry("/cases/{id}/critical", "POST", Action.REVIEW, critical.acknowledge),
     Entry("/cases/{id}/draft", "POST", Action.REVIEW, review.save_draft),
     Entry("/cases/{id}/sign", "POST", Action.REVIEW, review.sign),
     Entry("/sign-out", "POST", Action.REVIEW, session.sign_out),

@@ -120,6 +120,16 @@ class Settings(IdentitySettings):
     subscription_events_days: float = 30.0
     """Days for which delivered events of a Subscription can be asked for again by `$events`."""
 
+    critical_escalation_minutes: float = 15.0
+    """Minutes after which a critical result that nobody has read is told again; 0: never."""
+
+    critical_escalations_max: int = 3
+    """How often it is told again."""
+
+    critical_tenants: str = ""
+    """Tenants with another rule: `tenant=minutes [times [recipient …]]` between `;`, such as
+    `north=10 2 PractitionerRole/on-call`; recipients are those of the escalations."""
+
     audit_years: float = 10.0
     """Years the audit trail is kept; 0: for ever."""
 

@@ -12,6 +12,9 @@ from services.gateway import app, server
 from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
+from services.gateway.critical import policy
+from services.gateway.critical.escalation import Escalation
+from services.gateway.critical.notifier import Notifier
 from services.gateway.dicomweb.archive import Archive
 from services.gateway.ehr.opening import open_ehrs
 from services.gateway.ehr.writeback import WriteBack
@@ -45,6 +48,8 @@ async def build(mesh: process.Process[Settings]) -> None:
     mesh.background(worker.keep_measuring)
     mesh.background(WriteBack(gateway).keep_writing)
     mesh.background(gateway.exports.run)
+    if gateway.notifier:
+        mesh.background(Escalation(gateway.store, gateway.notifier.policies).run)
     register = rpc_pb.add_GatewayServiceServicer_to_server
     mesh.server.add(register, GatewayService(gateway), NAME, callers=("operator",))
     mesh.background(partial(server.run, server.make(app.make(gateway), mesh.settings)))
@@ -78,6 +83,11 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
     peers = GrpcPeers(settings)
     mesh.on_stop(peers.close)
     archive = Archive(store.dicom, peers, analysis, identity)
+    policies = policy.parse(
+        settings.critical_escalation_minutes,
+        settings.critical_escalations_max,
+        settings.critical_tenants,
+    )
     mesh.background(archive.keep_indexing)
     return Gateway(
         settings=settings,
@@ -95,4 +105,5 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
         exports=ExportWorker(store, identity, settings.export_keep_s),
         ehrs=await open_ehrs(settings.ehr_file),
         archive=archive,
+        notifier=Notifier(store, peers, analysis, policies),
     )

@@ -57,6 +57,13 @@ class GatewayWorker:
         ]
         for topic, handler in topics:
             await bus.consume(topic, handler, concurrency=concurrency)
+        if notifier := self._gateway.notifier:
+            await bus.consume(
+                subjects.FINDING_CRITICAL,
+                notifier.found,
+                concurrency=concurrency,
+                on_dead=notifier.lost,
+            )
         await bus.consume(
             subjects.REPORT_COMPOSED,
             committer.composed,
@@ -79,6 +86,8 @@ class GatewayWorker:
             reason = aside.refusal.reason
             steps.append(Step(f"{kind}-aside-{reason}"[:64].lower(), "declined", *times, reason))
         await self._steps(event.case, steps)
+        if self._gateway.notifier:
+            await self._gateway.notifier.superseded(event)
 
     async def finding(self, event: FindingReady) -> None:
         """Note how the analysis of a part ended."""
@@ -96,6 +105,8 @@ class GatewayWorker:
         async with self._cases.change(event.case.tenant, event.case.case_id) as opened:
             case = known(opened.case, event.case)
             opened.case = case = stop(case, status, reason, event.refusal.message)
+            if case.status in STOPPED_FOR_GOOD and self._gateway.notifier:
+                await self._gateway.notifier.destroy(opened.connection, case.tenant, case.case_id)
         if case.status in STOPPED_FOR_GOOD and self._gateway.archive:
             await self._gateway.archive.destroy(event.case.tenant, event.case.case_id)
 

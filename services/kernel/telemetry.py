@@ -156,6 +156,11 @@ def step(name: str) -> Iterator[None]:
     _step_seconds.record(time.perf_counter() - began, {"step": name})
 
 
+def took(name: str, seconds: float) -> None:
+    """Record the time of a step that began in another process."""
+    _step_seconds.record(seconds, {"step": name})
+
+
 def failure(name: str, reason: str) -> None:
     """Count something that failed without ending its step."""
     _failures.add(1, {"step": name, "reason": reason})

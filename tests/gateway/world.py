@@ -28,6 +28,8 @@ from services.gateway import app
 from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
+from services.gateway.critical.notifier import Notifier
+from services.gateway.critical.policy import Policies, Policy
 from services.gateway.dicomweb.archive import Archive
 from services.gateway.export.worker import ExportWorker
 from services.gateway.outbound import open_outbound
@@ -148,6 +150,7 @@ async def open_world(folder: Path, url: str = "sqlite+aiosqlite") -> AsyncIterat
         outbound=open_outbound(settings),
         exports=ExportWorker(store, identity, settings.export_keep_s),
         archive=Archive(store.dicom, peers, analysis, identity),
+        notifier=Notifier(store, peers, analysis, Policies(Policy(15, 3), {})),
     )
     worker = GatewayWorker(gateway)
     await worker.start(4)

@@ -7,7 +7,6 @@ asks, where the links lead (`Call.root`), and that every case is held against th
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Awaitable, Callable
 
 from starlette.responses import RedirectResponse, Response
@@ -20,7 +19,7 @@ from services.gateway.progress import Case
 from services.gateway.store.ehr_writes import LINKED, Write
 from services.gateway.web import pages, review, sight
 from services.gateway.web.words import LANGUAGES
-from services.gateway.web.worklist import FILTERS, make_row, ordered, shown
+from services.gateway.web.worklist import FILTERS, rows_of
 from services.kernel import fhir
 from services.kernel.errors import Forbidden, NotFound
 
@@ -47,8 +46,7 @@ async def _worklist(call: Call, visit: Visit, template: str) -> Response:
         patient=f"Patient/{visit.launch.patient}",
         seen=[f"Task/{case.case_id}" for case in cases],
     )
-    now_us = time.time_ns() // 1000
-    found = ordered([row for case in cases if shown(row := make_row(case, now_us), chosen)])
+    found = await rows_of(call, cases, chosen)
     return pages.render(
         call.request,
         template,

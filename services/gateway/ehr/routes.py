@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 from services.gateway.call import Gateway
 from services.gateway.ehr import launch, pages, submitting
 from services.gateway.ehr.gate import EhrGate
-from services.gateway.web import case_page, review, viewer
+from services.gateway.web import case_page, critical, review, viewer
 
 VISIT = (
     ("/worklist", "GET", pages.worklist),
@@ -17,6 +17,7 @@ VISIT = (
     ("/cases/{id}", "GET", pages.of_patient(case_page.case_page)),
     ("/cases/{id}/images/{version}/{image}", "GET", pages.of_patient(case_page.image)),
     *((f"/cases/{{id}}{path}", "GET", pages.of_patient(each)) for path, each in viewer.PATHS),
+    ("/cases/{id}/critical", "POST", pages.of_patient(critical.acknowledge)),
     ("/cases/{id}/draft", "POST", pages.of_patient(review.save_draft)),
     ("/cases/{id}/sign", "POST", pages.sign),
     ("/cases/{id}/write", "POST", pages.ask),

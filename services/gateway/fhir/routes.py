@@ -8,6 +8,7 @@ from __future__ import annotations
 from services.gateway.access.gate import Entry
 from services.gateway.access.principal import Action
 from services.gateway.fhir import (
+    acknowledge,
     batch,
     create,
     delete,
@@ -48,6 +49,13 @@ FHIR = (
         (("Composition", "$document"),),
     ),
     Entry("/fhir/Composition/{id}/$document", "POST", _READ, document.document),
+    Entry(
+        "/fhir/Communication/{id}/$acknowledge",
+        "POST",
+        _WRITE,
+        acknowledge.acknowledge,
+        (("Communication", "$acknowledge"),),
+    ),
     Entry("/fhir/{type}/$validate", "POST", _READ, validate.of_type, (("*", "$validate"),)),
     Entry("/fhir/{type}/{id}/$validate", "GET", _READ, validate.of_instance),
     Entry("/fhir/{type}/{id}/$validate", "POST", _READ, validate.of_instance),

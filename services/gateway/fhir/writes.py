@@ -165,7 +165,7 @@ def require_not_owned(stored: Stored) -> None:
     Forbidden
     """
     if stored.owned:
-        raise Forbidden(
-            "made by the mesh; a correction is an amendment by a physician, on the review page",
-            reason="MESH_OWNED",
-        )
+        how = "a correction is an amendment by a physician, on the review page"
+        if stored.type == "Communication":
+            how = "who read it says so by $acknowledge"
+        raise Forbidden(f"made by the mesh; {how}", reason="MESH_OWNED")

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.gateway.store.audit import AuditTrail
 from services.gateway.store.audit_settling import Settling
 from services.gateway.store.cases import Cases
+from services.gateway.store.critical import CriticalNotices
 from services.gateway.store.database import Database, now_us
 from services.gateway.store.dicom import DicomIndex
 from services.gateway.store.ehr import EhrLaunches
@@ -62,6 +63,7 @@ class Store:
     settling: Settling
     searches: Searches
     dicom: DicomIndex
+    critical: CriticalNotices
 
 
 def open_store(
@@ -93,4 +95,5 @@ def open_store(
         Settling(database, resources, trail, leases),
         Searches(database),
         DicomIndex(database),
+        CriticalNotices(database),
     )

@@ -77,6 +77,7 @@ _OTHERS = {
     "view-case": _Kind("R", dicom="110110"),
     "worklist": _Kind("R", dicom="110110"),
     "sign": _Kind("U", dicom="110110"),
+    "acknowledge": _Kind("U", dicom="110110"),
     "sign-in": _Kind("E", dicom="110114"),
     "sign-out": _Kind("E", dicom="110114"),
 }

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from services.gateway.call import Call
 from services.gateway.progress import Case, to_instant
 from services.gateway.store.reports import Review
-from services.gateway.web import pages, sight
+from services.gateway.web import critical, pages, sight
 from services.gateway.web.reading import Reading, read
 from services.gateway.web.worklist import make_row
 from services.kernel import fhir
@@ -63,9 +63,11 @@ async def show(
     patient = case.label.get("patient_reference", "")
     await call.audit("view-case", f"Task/{case.case_id}", patient=patient, case_id=case.case_id)
     row = make_row(case, case.updated_us)
+    told = await critical.of_case(call, case)
     if not version:
+        steps = case.ordered()
         return pages.render(
-            call.request, "case_waiting.html", call=call, case=case, row=row, steps=case.ordered()
+            call.request, "case_waiting.html", call=call, case=case, row=row, steps=steps, told=told
         )
     reading = await read_version(call, case, version)
     locked = bool(case.signed_version) and not amending
@@ -93,6 +95,7 @@ async def show(
         status=status,
         case=case,
         row=row,
+        told=told,
         reading=reading,
         review=review,
         signed_at=to_instant(last.signed_us) if last else "",

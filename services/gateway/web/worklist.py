@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from services.gateway.access import trail
 from services.gateway.call import Call
 from services.gateway.fhir.submission import describe
 from services.gateway.progress import STOPPED, Case, to_instant
-from services.gateway.web import pages, sight
+from services.gateway.web import critical, pages, sight
+from services.gateway.web.critical import Told
 from services.kernel.subjects import priority_name
 
 FILTERS = ("open", "ready", "signed", "stopped", "all")
@@ -36,6 +37,8 @@ class Row:
     due: str
     due_minutes: int
     """Minutes until the report is due; negative when it is overdue."""
+    unread_minutes: int | None
+    """Since the first critical result was sent that nobody has read; None: there is none."""
 
 
 async def home(call: Call) -> Response:
@@ -67,12 +70,18 @@ def _filter(call: Call) -> str:
 async def _rows(call: Call, chosen: str) -> list[Row]:
     cases = await sight.cases(call, await call.store.cases.latest(call.tenant, limit=LIMIT))
     await call.audit("worklist", "Task", query=trail.query_of(call.request))
-    now_us = time.time_ns() // 1000
-    return ordered([row for case in cases if shown(row := make_row(case, now_us), chosen)])
+    return await rows_of(call, cases, chosen)
 
 
-def make_row(case: Case, now_us: int) -> Row:
-    """Return a case as a row."""
+async def rows_of(call: Call, cases: Sequence[Case], chosen: str) -> list[Row]:
+    """Return those cases that a filter shows as rows, in their order."""
+    now_us, told = time.time_ns() // 1000, await critical.of_cases(call, cases)
+    made = [make_row(case, now_us, told.get(case.case_id, ())) for case in cases]
+    return ordered([row for row in made if shown(row, chosen)])
+
+
+def make_row(case: Case, now_us: int, told: Sequence[Told] = ()) -> Row:
+    """Return a case, and what was told of it, as a row."""
     state = "waiting"
     if case.status in STOPPED:
         state = "stopped"
@@ -93,6 +102,7 @@ def make_row(case: Case, now_us: int) -> Row:
         to_instant(case.received_us) if case.received_us else "",
         to_instant(case.due_us) if case.due_us else "",
         minutes,
+        max((each.minutes for each in told if each.unread), default=None),
     )
 
 
@@ -108,17 +118,18 @@ def shown(row: Row, chosen: str) -> bool:
     if chosen == "all":
         return True
     if chosen == "open":
-        return row.state in ("waiting", "ready", "held")
+        return row.state in ("waiting", "ready", "held") or row.unread_minutes is not None
     return row.state in {"ready": ("ready", "held")}.get(chosen, (chosen,))
 
 
 def ordered(found: list[Row]) -> list[Row]:
-    """Return rows: what can be read first, critical first, then by priority and due time."""
+    """Return rows: unread critical results, what can be read, then by priority and due time."""
     rank = {"stat": 0, "urgent": 1, "routine": 2}
     ready = ("ready", "held")
 
-    def key(row: Row) -> tuple[bool, int, bool, int]:
-        critical = bool(row.badges.get("critical"))
-        return row.state not in ready, rank[row.priority], not critical, row.case.due_us
+    def key(row: Row) -> tuple[int, bool, int, bool, int]:
+        found = bool(row.badges.get("critical"))
+        unread = 0 if row.unread_minutes is None else -1 - row.unread_minutes
+        return unread, row.state not in ready, rank[row.priority], not found, row.case.due_us
 
     return sorted(found, key=key)

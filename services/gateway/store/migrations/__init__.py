@@ -24,6 +24,7 @@ databases, so a forgotten column shows. The steps run at start, one process at a
 | 0007 | the search index |
 | 0008 | leases of background work |
 | 0009 | DICOM studies, series and instances |
+| 0010 | critical results that were told |
 """
 
 from __future__ import annotations
