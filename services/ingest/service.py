@@ -1,4 +1,4 @@
-"""IngestService: streams of DICOM and ZIP into the intake, streams of Bundles into cases."""
+"""IngestService: DICOM and ZIP into the intake, Bundles and files of results into cases."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from dxmesh.ingest.v1 import ingest_service_pb2 as pb
 from dxmesh.ingest.v1 import ingest_service_pb2_grpc as rpc_pb
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 
-from services.ingest import dicom, slides
+from services.ingest import dicom, slides, uploaded
 from services.ingest.archive import Archive
 from services.ingest.elements import UnusableInstance
 from services.ingest.settings import Settings
-from services.ingest.store import Intake, Spool
+from services.ingest.store import Intake, OriginalStore, Spool
 from services.ingest.store.keeping import Arrived, OtherContent
+from services.ingest.uploaded import ResultsFile
 from services.kernel import fhir, telemetry
 from services.kernel.crypto import checked
-from services.kernel.errors import InvalidInput, MeshError, TooLarge
+from services.kernel.errors import InvalidInput, MeshError, NotFound, TooLarge
 
 DICOM, ZIP, TIFF = "application/dicom", "application/zip", "image/tiff"
 SOURCE_CHARS_MAX = 200
 FILES_MAX = 256
-Message = pb.StoreInstancesRequest | pb.SubmitCaseRequest
+PIECE_BYTES = 1 << 20
+WAITING = 4
+"""Calls with files that may be here, for each that is taken."""
+Message = pb.StoreInstancesRequest | pb.SubmitCaseRequest | pb.SubmitResultsRequest
 
 
 class Admits(Protocol):
@@ -37,11 +41,22 @@ class Admits(Protocol):
 class IngestService(rpc_pb.IngestServiceServicer):
     """Answers the gateway; see the proto for each call."""
 
-    def __init__(self, intake: Intake, admission: Admits, settings: Settings) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        admission: Admits,
+        settings: Settings,
+        files: ResultsFile,
+        originals: OriginalStore,
+    ) -> None:
         self._intake = intake
         self._admission = admission
+        self._files = files
+        self._originals = originals
         self._settings = settings
         self._free = asyncio.Semaphore(settings.uploads_at_once)
+        self.calls_at_once = {"StoreFiles": WAITING * settings.uploads_at_once}
+        """Each holds its files in memory, up to a message: what is over is not read."""
 
     async def StoreInstances(
         self, request_iterator: AsyncIterator[pb.StoreInstancesRequest], context: object
@@ -102,13 +117,45 @@ class IngestService(rpc_pb.IngestServiceServicer):
         messages = aiter(request_iterator)
         header = await _header(messages, (fhir.MEDIA_TYPE,))
         limit = self._settings.bundle_bytes_max
-        content = bytearray()
+        error = TooLarge(f"the Bundle is over {limit} bytes", reason="BUNDLE_TOO_LARGE")
         async with self._free:
-            async for chunk in _chunks(messages):
-                content += chunk
-                if len(content) > limit:
-                    raise TooLarge(f"the Bundle is over {limit} bytes", reason="BUNDLE_TOO_LARGE")
-            return await self._admission.submit(header.tenant, bytes(content))
+            content = await _whole(messages, limit, error)
+            return await self._admission.submit(header.tenant, content)
+
+    async def SubmitResults(
+        self, request_iterator: AsyncIterator[pb.SubmitResultsRequest], context: object
+    ) -> pb.SubmitResultsResponse:
+        """Make cases of a file of HL7 v2 messages or CSV rows; each refused one is named."""
+        messages = aiter(request_iterator)
+        header = await _header(messages, uploaded.MEDIA_TYPES)
+        limit = self._settings.results_bytes_max
+        error = TooLarge(f"the file is over {limit} bytes", reason="FILE_TOO_LARGE")
+        async with self._free:
+            content = await _whole(messages, limit, error)
+            return await self._files.submit(header.tenant, header.media_type, content)
+
+    async def ReadOriginal(
+        self, request: pb.ReadOriginalRequest, context: object
+    ) -> pb.ReadOriginalResponse:
+        """Return a piece of what a case was made of.
+
+        Raises
+        ------
+        NotFound
+            It was made of a Bundle, or what it was made of is destroyed.
+        """
+        tenant = checked(request.tenant)
+        found = await self._originals.of_case(tenant, request.case_id)
+        if found is None:
+            raise NotFound("no original is kept of this case", reason="NO_ORIGINAL")
+        content = await self._intake.blobs.get(tenant, found.blob)
+        start = max(request.offset, 0)
+        return pb.ReadOriginalResponse(
+            chunk=content[start : start + PIECE_BYTES],
+            media_type=found.media_type,
+            sha256=found.sha256,
+            size_bytes=len(content),
+        )
 
     async def _archive(self, tenant: str, packed: Spool, answer: pb.StoreInstancesResponse) -> None:
         archive = await asyncio.to_thread(
@@ -210,6 +257,16 @@ async def _header(messages: AsyncIterator[Message], kinds: tuple[str, ...]) -> p
     if first.header.media_type not in kinds:
         raise InvalidInput(f"the content must be {' or '.join(kinds)}", reason="MEDIA_TYPE")
     return first.header
+
+
+async def _whole(messages: AsyncIterator[Message], limit: int, error: TooLarge) -> bytes:
+    """Return all chunks of a stream together; raises the error when they are over the limit."""
+    content = bytearray()
+    async for chunk in _chunks(messages):
+        content += chunk
+        if len(content) > limit:
+            raise error
+    return bytes(content)
 
 
 async def _chunks(messages: AsyncIterator[Message]) -> AsyncIterator[bytes]:

@@ -43,6 +43,19 @@ class Violation:
     problem: str
 
 
+def first_of(violations: Sequence[Violation], bytes_max: int) -> list[Violation]:
+    """Return the first violations, as many as fit; the last says how many more there are."""
+    kept: list[Violation] = []
+    size = 0
+    for violation in violations:
+        size += 8 + len(violation.path.encode()) + len(violation.problem.encode())
+        if kept and size > bytes_max:
+            more = f"{kept[-1].problem} (and {len(violations) - len(kept)} more problems)"
+            return [*kept[:-1], Violation(kept[-1].path, more)]
+        kept.append(violation)
+    return kept
+
+
 class InvalidInput(MeshError):
     """The input is wrong; sending it again unchanged cannot help."""
 
@@ -104,6 +117,12 @@ class Unavailable(MeshError):
     issue = "transient"
     grpc_status = "UNAVAILABLE"
     retry_after_s = 2.0
+
+
+class Busy(Unavailable):
+    """As much is under way here as fits; the request was not looked at."""
+
+    grpc_status = "RESOURCE_EXHAUSTED"
 
 
 class KeyDestroyed(MeshError):

@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import grpc
-from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -26,12 +26,14 @@ from opentelemetry.trace import SpanKind
 
 from services.kernel import telemetry
 from services.kernel.errors import (
+    Busy,
     Forbidden,
     MeshError,
     RemoteError,
     Unavailable,
     Violation,
     as_outage,
+    first_of,
 )
 from services.kernel.settings import MeshSettings
 
@@ -43,27 +45,15 @@ MESSAGE_BYTES_MAX = 4 << 20
 CHUNK_BYTES = 512 << 10
 HANDLER_LIMIT_S = 300.0
 """A call that carries no deadline of its own is ended after this."""
+RETRY_S_MAX = 60.0
 READ_OUT_S = 30.0  # in which the rest of a refused upload is read and dropped
 DOMAIN = "dxmesh"
 VIOLATIONS_BYTES_MAX = 4 << 10
 """A status travels in a trailer, and gRPC refuses a call whose trailers are over 8 KiB."""
 
-_SERVICE_CONFIG = json.dumps(
-    {
-        "methodConfig": [
-            {
-                "name": [{}],
-                "retryPolicy": {
-                    "maxAttempts": 4,
-                    "initialBackoff": "0.2s",
-                    "maxBackoff": "2s",
-                    "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
-                },
-            }
-        ]
-    }
-)
+_RETRY = {"maxAttempts": 4, "initialBackoff": "0.2s", "maxBackoff": "2s", "backoffMultiplier": 2}
+_RETRIES = {"name": [{}], "retryPolicy": _RETRY | {"retryableStatusCodes": ["UNAVAILABLE"]}}
+_SERVICE_CONFIG = json.dumps({"methodConfig": [_RETRIES]})
 _PASSING = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN"}
 
 
@@ -73,12 +63,9 @@ class Server:
     def __init__(self, service: str, settings: MeshSettings) -> None:
         self._settings = settings
         self._callers: dict[str, frozenset[str]] = {}
-        options = [
-            ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-            ("grpc.so_reuseport", 0),
-        ]
-        guard = _Guard(service, self._callers, secure=settings.tls_dir is not None)
-        self._server = grpc.aio.server(interceptors=[guard], options=options)
+        options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX), ("grpc.so_reuseport", 0)]
+        self._guard = _Guard(service, self._callers, secure=settings.tls_dir is not None)
+        self._server = grpc.aio.server(interceptors=[self._guard], options=options)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME]
@@ -91,8 +78,14 @@ class Server:
         name: str,
         callers: Collection[str],
     ) -> None:
-        """Serve `servicer` under its full proto name to the named calling services."""
+        """Serve `servicer` under its full proto name to the named calling services.
+
+        It may have `calls_at_once`, the most calls of a unary method by its name: what is over
+        is answered `Busy` before its message is read.
+        """
         register(servicer, self._server)
+        for method, most in getattr(servicer, "calls_at_once", {}).items():
+            self._guard.at_once[name, method] = most
         self._names.append(name)
         self._callers[name] = frozenset(callers)
 
@@ -165,38 +158,22 @@ def to_status(error: MeshError) -> status_pb2.Status:
     if violations := getattr(error, "violations", None):
         fields = [
             error_details_pb2.BadRequest.FieldViolation(field=v.path, description=v.problem)
-            for v in _within(violations)
+            for v in first_of(violations, VIOLATIONS_BYTES_MAX)
         ]
         details.append(error_details_pb2.BadRequest(field_violations=fields))
     if error.retry_after_s is not None:
-        delay = duration_pb2.Duration(nanos=int(error.retry_after_s % 1 * 1e9))
-        delay.seconds = int(error.retry_after_s)
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    packed = []
+        again = error_details_pb2.RetryInfo()
+        again.retry_delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+        details.append(again)
+    status = status_pb2.Status(code=code_pb2.Code.Value(error.grpc_status), message=error.message)
     for detail in details:
-        wrapper = any_pb2.Any()
-        wrapper.Pack(detail)
-        packed.append(wrapper)
-    code = code_pb2.Code.Value(error.grpc_status)
-    return status_pb2.Status(code=code, message=error.message, details=packed)
-
-
-def _within(violations: list[Violation]) -> list[Violation]:
-    """Return the first violations, as many as a trailer holds; the last says how many more."""
-    kept: list[Violation] = []
-    size = 0
-    for violation in violations:
-        size += 8 + len(violation.path.encode()) + len(violation.problem.encode())
-        if kept and size > VIOLATIONS_BYTES_MAX:
-            more = f"{kept[-1].problem} (and {len(violations) - len(kept)} more problems)"
-            return [*kept[:-1], Violation(kept[-1].path, more)]
-        kept.append(violation)
-    return kept
+        status.details.add().Pack(detail)
+    return status
 
 
 def _as_mesh_error(error: grpc.aio.AioRpcError) -> MeshError:
     name = error.code().name
-    info = error_details_pb2.ErrorInfo()
+    info, again = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
     violations: list[Violation] = []
     status = rpc_status.from_call(cast(grpc.Call, error))
     for detail in status.details if status else []:
@@ -206,8 +183,13 @@ def _as_mesh_error(error: grpc.aio.AioRpcError) -> MeshError:
         elif detail.Is(bad.DESCRIPTOR):
             detail.Unpack(bad)
             violations = [Violation(v.field, v.description) for v in bad.field_violations]
+        elif detail.Is(again.DESCRIPTOR):
+            detail.Unpack(again)
     if name in _PASSING:
-        return Unavailable(f"a peer answered {name}", reason=info.reason or name)
+        passing = Unavailable(f"a peer answered {name}", reason=info.reason or name)
+        if again.HasField("retry_delay"):
+            passing.retry_after_s = min(again.retry_delay.ToNanoseconds() / 1e9, RETRY_S_MAX)
+        return passing
     message = status.message if status else name
     return RemoteError(
         message,
@@ -232,9 +214,9 @@ class _Guard(grpc.aio.ServerInterceptor):
     """Checks the caller, continues its trace, ends overlong calls, translates errors."""
 
     def __init__(self, service: str, callers: dict[str, frozenset[str]], *, secure: bool) -> None:
-        self._service = service
-        self._callers = callers
-        self._secure = secure
+        self._service, self._callers, self._secure = service, callers, secure
+        self.at_once: dict[tuple[str, str], int] = {}
+        self._running: Counter[tuple[str, str]] = Counter()
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         """Wrap the handlers of our own services; health and reflection stay open."""
@@ -242,14 +224,18 @@ class _Guard(grpc.aio.ServerInterceptor):
         service, _, method = details.method.lstrip("/").partition("/")
         if handler is None or service not in self._callers:
             return handler
-        if handler.unary_unary:
-            wrapped = self._wrap(handler.unary_unary, service, method)
-            make = grpc.unary_unary_rpc_method_handler
-        elif handler.stream_unary:
-            wrapped = self._wrap(handler.stream_unary, service, method)
-            make = grpc.stream_unary_rpc_method_handler
-        else:
+        inner, make = (
+            handler.unary_unary or handler.stream_unary,
+            grpc.stream_unary_rpc_method_handler,
+        )
+        if inner is None:
             raise NotImplementedError("answers are not streamed: the caller would go unchecked")
+        if (service, method) in self.at_once:
+            # As a stream of one message, it is read when it is asked for, and not before.
+            inner = self._limited(inner, (service, method))
+        elif handler.unary_unary:
+            make = grpc.unary_unary_rpc_method_handler
+        wrapped = self._wrap(inner, service, method)
         return make(wrapped, handler.request_deserializer, handler.response_serializer)
 
     def _wrap(self, inner: Any, service: str, method: str) -> Any:
@@ -262,10 +248,24 @@ class _Guard(grpc.aio.ServerInterceptor):
                     async with asyncio.timeout(HANDLER_LIMIT_S):
                         return await inner(request, context)
             except MeshError as error:
-                await _read_out(request)
+                if not isinstance(error, Busy):
+                    await _read_out(request)
                 await context.abort_with_status(_call_status(error))
             except Exception as error:  # noqa: BLE001 - nothing of it may reach the caller
                 await context.abort_with_status(_call_status(self._unexpected(method, error)))
+
+        return handle
+
+    def _limited(self, inner: Any, place: tuple[str, str]) -> Any:
+        async def handle(requests: AsyncIterator[Any], context: Any) -> Any:
+            most = self.at_once[place]
+            if self._running[place] >= most:
+                raise Busy(f"{most} calls are under way", at_once=most)
+            self._running[place] += 1
+            try:
+                return await inner(await anext(aiter(requests)), context)
+            finally:
+                self._running[place] -= 1
 
         return handle
 

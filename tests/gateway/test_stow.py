@@ -141,6 +141,10 @@ async def test_what_is_not_multipart_is_refused(
 async def test_a_peer_that_is_away_is_503_and_a_refusal_is_the_parts(world: Any) -> None:
     world.peers.fails = Unavailable("ingest is away")
     assert (await stow(world, body(GOOD))).status_code == 503
+    world.peers.fails = Unavailable("a peer answered RESOURCE_EXHAUSTED", reason="BUSY")
+    busy = await stow(world, body(GOOD))
+    assert busy.status_code == 503 and busy.headers["retry-after"] == "2"
+    assert busy.json()["issue"][0]["details"]["coding"][0]["code"] == "BUSY"
     world.peers.fails = Forbidden("no")
     assert (await stow(world, body(GOOD))).status_code == 409
 
