@@ -98,6 +98,8 @@ class _EntityKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntityKind
     """Medication."""
     ENTITY_KIND_ALLERGY: _EntityKind.ValueType  # 3
     """Substance the patient is allergic to."""
+    ENTITY_KIND_PROCEDURE: _EntityKind.ValueType  # 4
+    """Operation, intervention or examination."""
 
 class EntityKind(_EntityKind, metaclass=_EntityKindEnumTypeWrapper):
     """EntityKind of a mention."""
@@ -110,7 +112,65 @@ ENTITY_KIND_MEDICATION: EntityKind.ValueType  # 2
 """Medication."""
 ENTITY_KIND_ALLERGY: EntityKind.ValueType  # 3
 """Substance the patient is allergic to."""
+ENTITY_KIND_PROCEDURE: EntityKind.ValueType  # 4
+"""Operation, intervention or examination."""
 Global___EntityKind: _TypeAlias = EntityKind  # noqa: Y015
+
+class _DetailKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DetailKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DetailKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DETAIL_KIND_UNSPECIFIED: _DetailKind.ValueType  # 0
+    """Never valid."""
+    DETAIL_KIND_RELATIVE: _DetailKind.ValueType  # 1
+    """Which relative has it; `code` is of HL7 v3-RoleCode."""
+    DETAIL_KIND_SEVERITY: _DetailKind.ValueType  # 2
+    """Mild, moderate, severe."""
+    DETAIL_KIND_SIDE: _DetailKind.ValueType  # 3
+    """Left, right, both."""
+    DETAIL_KIND_SITE: _DetailKind.ValueType  # 4
+    """Part of the body."""
+    DETAIL_KIND_COURSE: _DetailKind.ValueType  # 5
+    """Worse, better, unchanged, constant, recurrent."""
+    DETAIL_KIND_ONSET: _DetailKind.ValueType  # 6
+    """When it began, or was done: a date, or how long ago."""
+    DETAIL_KIND_DURATION: _DetailKind.ValueType  # 7
+    """How long it lasts, or has been done."""
+    DETAIL_KIND_AMOUNT: _DetailKind.ValueType  # 8
+    """How much, of tobacco and alcohol."""
+    DETAIL_KIND_QUIT: _DetailKind.ValueType  # 9
+    """Since when it is given up."""
+    DETAIL_KIND_SIZE: _DetailKind.ValueType  # 10
+    """How large."""
+
+class DetailKind(_DetailKind, metaclass=_DetailKindEnumTypeWrapper):
+    """DetailKind is what else a note says of a mention."""
+
+DETAIL_KIND_UNSPECIFIED: DetailKind.ValueType  # 0
+"""Never valid."""
+DETAIL_KIND_RELATIVE: DetailKind.ValueType  # 1
+"""Which relative has it; `code` is of HL7 v3-RoleCode."""
+DETAIL_KIND_SEVERITY: DetailKind.ValueType  # 2
+"""Mild, moderate, severe."""
+DETAIL_KIND_SIDE: DetailKind.ValueType  # 3
+"""Left, right, both."""
+DETAIL_KIND_SITE: DetailKind.ValueType  # 4
+"""Part of the body."""
+DETAIL_KIND_COURSE: DetailKind.ValueType  # 5
+"""Worse, better, unchanged, constant, recurrent."""
+DETAIL_KIND_ONSET: DetailKind.ValueType  # 6
+"""When it began, or was done: a date, or how long ago."""
+DETAIL_KIND_DURATION: DetailKind.ValueType  # 7
+"""How long it lasts, or has been done."""
+DETAIL_KIND_AMOUNT: DetailKind.ValueType  # 8
+"""How much, of tobacco and alcohol."""
+DETAIL_KIND_QUIT: DetailKind.ValueType  # 9
+"""Since when it is given up."""
+DETAIL_KIND_SIZE: DetailKind.ValueType  # 10
+"""How large."""
+Global___DetailKind: _TypeAlias = DetailKind  # noqa: Y015
 
 class _Certainty:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -267,6 +327,7 @@ class Entity(_message.Message):
     PLANNED_FIELD_NUMBER: _builtins.int
     CONDITIONAL_FIELD_NUMBER: _builtins.int
     RESOLVED_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
     entity_id: _builtins.str
     """Id within the part."""
     kind: Global___EntityKind.ValueType
@@ -301,6 +362,10 @@ class Entity(_message.Message):
     def span(self) -> Global___Span:
         """Where."""
 
+    @_builtins.property
+    def details(self) -> _containers.RepeatedCompositeFieldContainer[Global___Detail]:
+        """What else is said of it, each with its place."""
+
     def __init__(
         self,
         *,
@@ -319,14 +384,137 @@ class Entity(_message.Message):
         planned: _builtins.bool = ...,
         conditional: _builtins.bool = ...,
         resolved: _builtins.bool = ...,
+        details: _abc.Iterable[Global___Detail] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certainty", b"certainty", "code", b"code", "conditional", b"conditional", "display_en", b"display_en", "display_zh", b"display_zh", "dose", b"dose", "entity_id", b"entity_id", "historical", b"historical", "kind", b"kind", "other_person", b"other_person", "planned", b"planned", "resolved", b"resolved", "section", b"section", "span", b"span", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certainty", b"certainty", "code", b"code", "conditional", b"conditional", "details", b"details", "display_en", b"display_en", "display_zh", b"display_zh", "dose", b"dose", "entity_id", b"entity_id", "historical", b"historical", "kind", b"kind", "other_person", b"other_person", "planned", b"planned", "resolved", b"resolved", "section", b"section", "span", b"span", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Entity: _TypeAlias = Entity  # noqa: Y015
+
+@_typing.final
+class Detail(_message.Message):
+    """Detail is one thing more a note says of a mention."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    DISPLAY_EN_FIELD_NUMBER: _builtins.int
+    DISPLAY_ZH_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    kind: Global___DetailKind.ValueType
+    """Which."""
+    text: _builtins.str
+    """Text as written."""
+    display_en: _builtins.str
+    """Name in English; may be empty, then the text alone says it."""
+    display_zh: _builtins.str
+    """Name in Chinese; may be empty."""
+    code: _builtins.str
+    """Code, for a relative that of HL7 v3-RoleCode; may be empty."""
+    @_builtins.property
+    def span(self) -> Global___Span:
+        """Where."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___DetailKind.ValueType = ...,
+        text: _builtins.str = ...,
+        span: Global___Span | None = ...,
+        display_en: _builtins.str = ...,
+        display_zh: _builtins.str = ...,
+        code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "display_en", b"display_en", "display_zh", b"display_zh", "kind", b"kind", "span", b"span", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Detail: _TypeAlias = Detail  # noqa: Y015
+
+@_typing.final
+class Measurement(_message.Message):
+    """Measurement is a value a note states: a vital sign, a laboratory value, how far a pregnancy is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASUREMENT_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    SECTION_FIELD_NUMBER: _builtins.int
+    DISPLAY_EN_FIELD_NUMBER: _builtins.int
+    DISPLAY_ZH_FIELD_NUMBER: _builtins.int
+    LOINC_FIELD_NUMBER: _builtins.int
+    COMPARATOR_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    OTHER_PERSON_FIELD_NUMBER: _builtins.int
+    HISTORICAL_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    measurement_id: _builtins.str
+    """Id within the part."""
+    text: _builtins.str
+    """Name and value as written."""
+    section: Global___Section.ValueType
+    """Section it stands in."""
+    display_en: _builtins.str
+    """Name in English."""
+    display_zh: _builtins.str
+    """Name in Chinese."""
+    loinc: _builtins.str
+    """LOINC code that fits the unit; empty where none is certain."""
+    comparator: _builtins.str
+    """<, <=, > or >=; empty for a value."""
+    value: _builtins.str
+    """Decimal text as written, the lower one of a range."""
+    high: _builtins.str
+    """Upper end of a range; empty without one."""
+    unit: _builtins.str
+    """Unit as written; may be empty."""
+    other_person: _builtins.bool
+    """True when it is of somebody else, such as a parent."""
+    historical: _builtins.bool
+    """True when it is of an earlier time."""
+    @_builtins.property
+    def span(self) -> Global___Span:
+        """Where."""
+
+    @_builtins.property
+    def time(self) -> Global___Detail:
+        """When it was measured, as written in its sentence; may be empty."""
+
+    def __init__(
+        self,
+        *,
+        measurement_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+        span: Global___Span | None = ...,
+        section: Global___Section.ValueType = ...,
+        display_en: _builtins.str = ...,
+        display_zh: _builtins.str = ...,
+        loinc: _builtins.str = ...,
+        comparator: _builtins.str = ...,
+        value: _builtins.str = ...,
+        high: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        other_person: _builtins.bool = ...,
+        historical: _builtins.bool = ...,
+        time: Global___Detail | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["span", b"span", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparator", b"comparator", "display_en", b"display_en", "display_zh", b"display_zh", "high", b"high", "historical", b"historical", "loinc", b"loinc", "measurement_id", b"measurement_id", "other_person", b"other_person", "section", b"section", "span", b"span", "text", b"text", "time", b"time", "unit", b"unit", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Measurement: _TypeAlias = Measurement  # noqa: Y015
 
 @_typing.final
 class SummarySentence(_message.Message):
@@ -458,6 +646,8 @@ class NoteFindings(_message.Message):
     ENTITIES_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     CONTRADICTIONS_FIELD_NUMBER: _builtins.int
+    MEASUREMENTS_FIELD_NUMBER: _builtins.int
+    PROCEDURES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NoteText]:
         """Notes."""
@@ -474,6 +664,14 @@ class NoteFindings(_message.Message):
     def contradictions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contradiction]:
         """What does not fit together within the record."""
 
+    @_builtins.property
+    def measurements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measurement]:
+        """Values stated in the text."""
+
+    @_builtins.property
+    def procedures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entity]:
+        """Operations, interventions and examinations."""
+
     def __init__(
         self,
         *,
@@ -481,10 +679,12 @@ class NoteFindings(_message.Message):
         entities: _abc.Iterable[Global___Entity] | None = ...,
         summary: _abc.Iterable[Global___SummarySentence] | None = ...,
         contradictions: _abc.Iterable[Global___Contradiction] | None = ...,
+        measurements: _abc.Iterable[Global___Measurement] | None = ...,
+        procedures: _abc.Iterable[Global___Entity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contradictions", b"contradictions", "entities", b"entities", "notes", b"notes", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contradictions", b"contradictions", "entities", b"entities", "measurements", b"measurements", "notes", b"notes", "procedures", b"procedures", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
