@@ -2,6 +2,7 @@
 
 Analysis zone. Consumes `part.nlp`; publishes `finding.nlp`; answers `NlpService`; calls nobody.
 Pure: `notes tables tokens phrases passages headings sections terms acts found allergens measured
-unlisted entities doses durations triggers context english chinese reading summary findings desk`.
+unlisted entities doses durations triggers context english chinese reading sides timeline stopped chart
+wording summary findings desk`.
 Edges: `worker`, `service`.
 """

@@ -11,11 +11,19 @@ from services.nlp.found import Found, fits, of_match
 from services.nlp.headings import Section
 from services.nlp.phrases import Match
 from services.nlp.terms import Kind, Name
-from services.nlp.tokens import Token
+from services.nlp.tokens import Token, narrow
 
 WORDS_EN = frozenset(("allergic", "allergy", "allergies", "anaphylaxis", "intolerance"))
 ABBREVIATIONS = frozenset(("nkda", "nka"))
 BEHIND_ZH = re.compile(r"[类等药物制剂针片]{0,3}(?:过敏|变态反应)")
+CLAUSE_TOKENS_MAX = 24
+CLAUSE_ENDS = frozenset("，,;；。")
+BORNE = re.compile(r"耐受|不过敏|tolerat|can take|no (?:reaction|allergy|problem)")
+"""Before a substance that is borne."""
+HELPED = re.compile(r"好转|缓解|消退|减轻|治愈|治疗|relie(?:f|ved)|resol|improve")
+TREATED = re.compile(r"(?:treated|relieved|managed) (?:with|by) *$")
+"""Behind and before what a reaction was treated with."""
+BEHIND_CHARS = 12
 JOINS = frozenset("、,和及或与/") | {"and", "or"}
 GAP_TOKENS_MAX = 2
 """Between two substances of one list stand at most these, a comma and a word, or nothing."""
@@ -27,7 +35,11 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
     if not inside and not _speaks_of_allergy(tokens):
         return []
     matches = [match for match in terms.ALLERGENS.find(tokens) if fits(text, tokens, match)]
-    chosen = [True] * len(matches) if inside else _chosen(text, tokens, matches)
+    chosen = _chosen(text, tokens, matches) if not inside else [True] * len(matches)
+    chosen = [
+        is_one and not _is_borne(text, tokens, match)
+        for is_one, match in zip(chosen, matches, strict=True)
+    ]
     return [
         of_match(Kind.ALLERGY, tokens, match)
         for match, is_one in zip(matches, chosen, strict=True)
@@ -63,8 +75,26 @@ def _beside(text: str, tokens: Sequence[Token], match: Match[Name]) -> bool:
         match.value.denies
         or follows in WORDS_EN
         or ("to" in before and not WORDS_EN.isdisjoint(before))
-        or BEHIND_ZH.match(text, end, tokens[-1].end) is not None
+        or BEHIND_ZH.match(narrow(text[end : min(end + BEHIND_CHARS, tokens[-1].end)])) is not None
     )
+
+
+def _is_borne(text: str, tokens: Sequence[Token], match: Match[Name]) -> bool:
+    """Tell whether a substance is one that is tolerated, or that a reaction was treated with."""
+    first = match.first
+    while match.first - first < CLAUSE_TOKENS_MAX and first and not _ends(tokens[first - 1]):
+        first -= 1
+    last = match.last
+    while last - match.last < CLAUSE_TOKENS_MAX and last < len(tokens) and not _ends(tokens[last]):
+        last += 1
+    start, end = tokens[match.first].start, tokens[match.last - 1].end
+    before = narrow(text[tokens[first].start : start]).lower()
+    behind = narrow(text[end : tokens[last - 1].end]).lower()
+    return bool(BORNE.search(before) or TREATED.search(before) or HELPED.search(behind))
+
+
+def _ends(token: Token) -> bool:
+    return token.key in CLAUSE_ENDS
 
 
 def _joined(tokens: Sequence[Token], one: Match[Name], other: Match[Name]) -> bool:

@@ -6,7 +6,8 @@ import pytest
 
 from services.nlp.notes import Note
 from services.nlp.reading import read
-from services.nlp.summary import ITEMS_MAX, Sentence, summarize
+from services.nlp.summary import Sentence, summarize
+from services.nlp.wording import ITEMS_MAX
 
 pytestmark = pytest.mark.requirement("DX-NLP-07")
 
@@ -68,7 +69,7 @@ def test_medications_told_outside_their_section_are_not_lost() -> None:
     ]
     assert lines("Stopped metformin. Takes aspirin 81 mg daily.") == [
         "Medications mentioned elsewhere, stopped ones included: "
-        "Metformin, Aspirin 81 mg once daily."
+        "Metformin (stopped), Aspirin 81 mg once daily."
     ]
 
 
@@ -104,8 +105,9 @@ def test_what_stands_under_an_unknown_heading_is_not_lost(
 
 def test_denied_and_affirmed_are_never_mixed() -> None:
     assert lines("HPI: No fever. Cough. Fever yesterday.") == [
-        "Present illness: Cough, Fever.",
+        "Present illness: Cough.",
         "Present illness, denied or absent: Fever.",
+        "Present illness, yesterday: Fever.",
     ]
 
 

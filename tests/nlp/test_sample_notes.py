@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from dxmesh.nlp.v1 import note_findings_pb2 as pb
 
-from services.nlp import notes
+from services.nlp import notes, timeline
 from services.nlp.findings import findings
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "notes"
@@ -48,25 +48,30 @@ EXPECTED = {
 }  # fmt: skip
 SUMMARY_EN = [
     "Chief complaint: Cough for 3 weeks with weight loss.",
-    "Present illness, suspected or not excluded: Lung cancer.",
+    "Present illness, over the last 2 months: Weight loss, Fatigue, Anorexia.",
+    "Present illness, 2026-11-18: Lung nodule (left), Cough.",
+    "Present illness, 2026-11-18, suspected or not excluded: Lung cancer.",
     "Past history: Hypertension (10 years).",
     "Allergies: Penicillin (Skin rash).",
     "No known allergy to: Food.",
     "Medications: Amlodipine 5 mg once daily, Valsartan 80 mg once daily, "
     "Atorvastatin 20 mg at night.",
     "Family history: Lung cancer, Hypertension.",
-    "Assessment: Lung nodule, Hyperkalemia, Renal insufficiency, Hypertension.",
+    "Assessment: Lung nodule (left), Hyperkalemia, Renal insufficiency, Hypertension.",
 ]
 SUMMARY_ZH = [
     "主诉：咳嗽3周，伴体重下降。",
-    "现病史中疑似或未排除：肺癌。",
+    "现病史中否认或未见：咯血、胸痛、呼吸困难、发热、盗汗。",
+    "现病史，3周前：咳嗽、干咳、咳痰。",
+    "现病史，近2个月：体重减轻、乏力、食欲减退。",
+    "现病史，2026-11-18，疑似或未排除：肺癌。",
     "既往史：高血压（10年）。",
     "既往否认：糖尿病、冠心病、卒中、肝炎、结核、传染病、手术、外伤、输血。",
     "过敏：青霉素（皮疹）。",
     "否认过敏：食物。",
     "用药：氨氯地平 5mg 每日一次、缬沙坦 80mg 每日一次、阿托伐他汀 20mg 每晚一次。",
     "家族史：肺癌、高血压。",
-    "诊断：肺结节、高钾血症、肾功能不全、高血压。",
+    "诊断：肺结节（左侧）、高钾血症、肾功能不全、高血压。",
 ]
 
 
@@ -155,4 +160,6 @@ def test_sentence_of_the_summary_points_to_its_sources(note: str, report: str) -
             source = text[span.start : span.end]
             assert source.strip() == source != ""
             is_quote = source.rstrip("。. ") in sentence.text
-            assert is_quote or any(s == span.start and source.startswith(t) for s, t in stated)
+            is_time = any(timeline.times(source, 0, len(source)))
+            names_one = any(span.start <= s < span.end and t in source for s, t in stated)
+            assert is_quote or is_time or names_one

@@ -1,0 +1,118 @@
+"""All notes of a case together: what stands around a mention, as the summary asks for it."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from services.nlp import sides, stopped, timeline
+from services.nlp.context import Certainty
+from services.nlp.headings import Section
+from services.nlp.reading import Mention, Reading
+from services.nlp.sides import Sided
+from services.nlp.terms import Kind
+from services.nlp.timeline import Time
+from services.nlp.tokens import is_han, narrow
+
+_SENTENCE_END = re.compile(r"[。；;\n]|\.(?=\s|$)")
+
+
+class Chart:
+    """The notes of a case and what was read in them."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self.readings = tuple(readings)
+        self.mentions = tuple(m for reading in readings for m in reading.mentions)
+        self._texts = {each.note.note_id: narrow(each.note.text) for each in readings}
+        self._medicines = {
+            each.note.note_id: [m.start for m in each.mentions if m.kind is Kind.MEDICATION]
+            for each in readings
+        }
+        self._told = {
+            each.note.note_id: [
+                _Told(self._texts[each.note.note_id], section.start, section.end)
+                for section in each.sections
+                if section.section is Section.PRESENT_HISTORY
+            ]
+            for each in readings
+        }
+
+    def side(self, mention: Mention) -> Sided | None:
+        """Return the side of a problem; None where the note, or its name, has none."""
+        if mention.kind is not Kind.PROBLEM:
+            return None
+        term = mention.term
+        if term and (set("左右双") & set(term.zh) or "bilateral" in term.en.lower()):
+            return None
+        return sides.find(self._texts[mention.note_id], mention.start, mention.end)
+
+    def stopped(self, mention: Mention) -> bool:
+        """Tell whether a medicine was stopped."""
+        if mention.kind is not Kind.MEDICATION:
+            return False
+        text, starts = self._texts[mention.note_id], self._medicines[mention.note_id]
+        place = bisect_right(starts, mention.start)
+        following = starts[place] if place < len(starts) else len(text)
+        return stopped.is_stopped(text, mention.start, mention.end, following)
+
+    def events(self, mentions: Sequence[Mention]) -> list[tuple[Time | None, list[Mention]]]:
+        """Return mentions by the time they are told of, the oldest first; None: no time is told.
+
+        What is over is told of no time of the present illness.
+        """
+        plain: list[Mention] = []
+        found: dict[_Told, dict[Time, list[Mention]]] = {}
+        for mention in mentions:
+            told = self._told_in(mention)
+            time = told.time_of(mention) if told else None
+            if told is None or time is None or mention.said.historical:
+                plain.append(mention)
+            else:
+                found.setdefault(told, {}).setdefault(time, []).append(mention)
+        result: list[tuple[Time | None, list[Mention]]] = [(None, plain)] if plain else []
+        for by_time in found.values():
+            result += [(each, by_time[each]) for each in timeline.in_order(list(by_time))]
+        return result
+
+    def _told_in(self, mention: Mention) -> _Told | None:
+        """Return the part of a present history that a mention stands in."""
+        parts = self._told[mention.note_id]
+        place = bisect_right(parts, mention.start, key=lambda each: each.start) - 1
+        return parts[place] if place >= 0 and mention.start < parts[place].end else None
+
+
+class _Told:
+    """The times of one section, and which of them a mention is told of."""
+
+    def __init__(self, text: str, start: int, end: int) -> None:
+        self.start, self.end = start, end
+        self._times = list(timeline.times(text, start, end))
+        self._starts = [each.start for each in self._times]
+        self._ends = [each.end() for each in _SENTENCE_END.finditer(text, start, end)]
+        self._is_chinese = any(map(is_han, text[start:end]))
+
+    def time_of(self, mention: Mention) -> Time | None:
+        """Return the time before a mention; in English one behind it in its sentence too.
+
+        Where a sentence has no time, that of the sentence before goes on, but for what is denied:
+        "no fever" is seldom said of that time alone.
+        """
+        before = bisect_left(self._starts, mention.start) - 1
+        if not self._is_chinese and before + 1 < len(self._times):
+            first, last = self._sentence(mention.start)
+            behind = self._times[before + 1]
+            told_before = before >= 0 and self._times[before].start >= first
+            if behind.start < last and not told_before:
+                return behind
+        if before < 0 or not self._times[before].en:
+            return None
+        denied = mention.said.certainty is Certainty.NEGATED
+        if denied and self._times[before].start < self._sentence(mention.start)[0]:
+            return None
+        return self._times[before]
+
+    def _sentence(self, place: int) -> tuple[int, int]:
+        number = bisect_right(self._ends, place)
+        first = self._ends[number - 1] if number else self.start
+        return first, self._ends[number] if number < len(self._ends) else self.end

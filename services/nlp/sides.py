@@ -1,0 +1,91 @@
+"""Which side a note gives a problem: left, right or both; only what stands in the same clause.
+
+A side before the name counts within its item ("左下肢水肿", "right leg swelling"), one behind it
+where a preposition leads there ("pain in the left knee"). Where the words allow another reading
+("left the hospital", "20分钟左右", 左氧氟沙星) there is none.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+BEFORE_CHARS, BEHIND_CHARS = 24, 48
+_EDGE_ZH = re.compile(r"[，,。；;：:、\n（）()]|伴|并|及|与|和")
+_EDGE_EN = re.compile(r"[,.;:\n()]|\b(?:and|with|but|without)\b", re.I)
+_ZH = re.compile(
+    r"(?P<both>双侧|两侧|双[肺眼耳肾手足膝髋踝肩腕肘上下]|左右两?侧)"
+    r"|(?P<left>(?<![偏不])左(?![右氧旋卡乙甲]))|(?P<right>(?<!左)右(?![美旋佐雷]))"
+)
+_EN = re.compile(
+    r"\b(?:(?P<both>bilateral(?:ly)?|both sides)|(?P<left>left)|(?P<right>right))\b"
+    r"(?!-hand|[ ](?:now|away|after|before|when|the|home|work|school|against|ama|at|on|to|for|"
+    r"without|hand(?:ed)?[ ]dominant|him|her|it)\b)",
+    re.I,
+)
+_NO_SIDE_EN = re.compile(r"\b(?:all|was|were|is|been|has|have|had|he|she|they|who|i)[ ]$", re.I)
+_LEADS = re.compile(r"^[ ](?:in|of|on|over|at|to)\b", re.I)
+
+
+class Side(Enum):
+    """A side of the body."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Sided:
+    """A side, and where the text says it: text[start:end]."""
+
+    side: Side
+    start: int
+    end: int
+
+
+def find(text: str, start: int, end: int) -> Sided | None:
+    """Return the side of the mention text[start:end]; None where the note gives none."""
+    own = _in(text, start, end)
+    if own:
+        return own
+    first = max(0, start - BEFORE_CHARS)
+    for edge, side in ((_EDGE_ZH, _ZH), (_EDGE_EN, _EN)):
+        edges = [each.end() for each in edge.finditer(text, first, start)]
+        found = list(_sides(side, text, edges[-1] if edges else first, start))
+        if found:
+            return _one(found)
+    if not _LEADS.match(text[end : end + BEHIND_CHARS]):
+        return None
+    last = _EDGE_EN.search(text, end, end + BEHIND_CHARS)
+    found = list(
+        _sides(_EN, text, end, last.start() if last else min(len(text), end + BEHIND_CHARS))
+    )
+    return _one(found[:1])
+
+
+def _in(text: str, start: int, end: int) -> Sided | None:
+    for side in (_ZH, _EN):
+        if found := list(_sides(side, text, start, end)):
+            return _one(found)
+    return None
+
+
+def _sides(side: re.Pattern[str], text: str, start: int, end: int) -> list[Sided]:
+    return [
+        Sided(Side(str(each.lastgroup)), each.start(), each.end())
+        for each in side.finditer(text, start, min(end + 12, len(text)))
+        if each.end() <= end
+        and not _NO_SIDE_EN.search(text, max(0, each.start() - 6), each.start())
+    ]
+
+
+def _one(found: list[Sided]) -> Sided | None:
+    """Return the side nearest to the name; of "left and right" both."""
+    if not found:
+        return None
+    sides = {each.side for each in found[-2:]}
+    if sides == {Side.LEFT, Side.RIGHT} and found[-1].start - found[-2].end <= 4:
+        return Sided(Side.BOTH, found[-2].start, found[-1].end)
+    return found[-1]

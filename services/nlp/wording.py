@@ -1,0 +1,85 @@
+"""The sentences of a summary put into words: templates of `words.tsv`, names of the term tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from services.nlp import tables
+from services.nlp.chart import Chart
+from services.nlp.reading import Mention
+from services.nlp.sides import Side
+from services.nlp.terms import Kind
+
+ITEMS_MAX = 12
+WORDS = {row["key"]: row for row in tables.rows("words")}
+JOIN, FACTS_JOIN = {"zh": "、", "en": ", "}, {"zh": "，", "en": ", "}
+
+
+def say(key: str, language: str, **facts: str) -> str:
+    """Return a sentence; facts are put in literally, braces in them mean nothing."""
+    text = WORDS[key][language]
+    for name, value in facts.items():
+        before, found, after = text.partition("{" + name + "}")
+        text = before + value + after if found else text
+    return text
+
+
+def listed(chosen: Iterable[Mention], chart: Chart, language: str) -> str:
+    """Return the items of some mentions as a list, cut at `ITEMS_MAX` with how many there are."""
+    items = list(_items(chosen, chart, language))
+    shown = JOIN[language].join(items[:ITEMS_MAX])
+    if len(items) <= ITEMS_MAX:
+        return shown
+    more = str(len(items) - ITEMS_MAX)
+    return say("more", language, items=shown, count=str(len(items)), more=more)
+
+
+def name_of(mention: Mention, language: str) -> str:
+    """Return what a mention is called in a language; as written where no table knows it."""
+    if mention.term is None:
+        return mention.written
+    return mention.term.zh if language == "zh" else mention.term.en
+
+
+def _items(chosen: Iterable[Mention], chart: Chart, language: str) -> Iterator[str]:
+    """Yield each concept once for each side, with what is known of it anywhere in the section."""
+    same: dict[tuple[str, Side | None], list[Mention]] = {}
+    for mention in chosen:
+        sided = chart.side(mention)
+        key = (name_of(mention, language), sided.side if sided else None)
+        same.setdefault(key, []).append(mention)
+    for (name, side), mentions in same.items():
+        facts = list(_facts(mentions, side, chart, language))
+        doses = list(_doses(mentions, language))
+        if doses:
+            name = say("dose", language, name=name, facts=WORDS["doses-join"][language].join(doses))
+        if facts:
+            name = say("with", language, name=name, facts=FACTS_JOIN[language].join(facts))
+        yield name
+
+
+def _doses(same: Sequence[Mention], language: str) -> Iterator[str]:
+    """Yield every dose that is told of a medicine, once, in the order of the note."""
+    told: dict[str, None] = {}
+    for dose in (mention.dose for mention in same if mention.dose):
+        often = getattr(dose.frequency, language) if dose.frequency else ""
+        told[" ".join(fact for fact in (dose.amount, often) if fact)] = None
+    yield from told
+
+
+def _facts(
+    same: Sequence[Mention], side: Side | None, chart: Chart, language: str
+) -> Iterator[str]:
+    if side:
+        yield WORDS[f"side-{side.value}"][language]
+    lasts = next((mention.lasts for mention in same if mention.lasts), None)
+    if lasts:
+        yield lasts.words(language)
+    yield from dict.fromkeys(name_of(r, language) for m in same for r in m.reactions)
+    if (
+        all(m.said.historical and not m.said.resolved for m in same)
+        and same[0].kind is Kind.PROBLEM
+    ):
+        yield WORDS["over"][language]
+    if all(chart.stopped(mention) for mention in same):
+        yield WORDS["stopped"][language]
