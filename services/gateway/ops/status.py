@@ -31,10 +31,18 @@ async def status(call: Call) -> Response:
         "services": health,
         "queues": depths,
         "oldest_open_case_s": age,
+        "critical": await _critical(call),
         "ehr_writes": writes,
         "subscriptions": await _subscriptions(call),
     }
     return JSONResponse(answer)
+
+
+async def _critical(call: Call) -> dict[str, Any]:
+    """Return how many critical results nobody has read, and since when the first was sent."""
+    count, sent_us = await call.store.critical.unread(call.tenant)
+    age = round((call.store.database.now_us() - sent_us) / 1e6, 1) if count else None
+    return {"unread": count, "oldest_s": age}
 
 
 async def _subscriptions(call: Call) -> list[dict[str, Any]]:
