@@ -38,7 +38,7 @@ class Escalation:
             try:
                 await self.sweep()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next look tries again
-                log.error("unread critical results cannot be told again: %s", telemetry.frames(error))
+                log.error("critical results cannot be told again: %s", telemetry.frames(error))
                 telemetry.failure("gateway.critical", type(error).__name__)
             await asyncio.sleep(LOOK_S * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 
@@ -75,4 +75,3 @@ class Escalation:
         last = "" if next_us != NEVER_US else ", for the last time"
         log.warning("a critical result is not acknowledged; told again, no. %d%s", number, last)
         return True
-

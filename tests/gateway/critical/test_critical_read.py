@@ -22,13 +22,17 @@ READER = {
 
 async def page(world: Any, setting: Any, language: str = "en") -> str:
     headers = {"Accept": "text/html", "Accept-Language": language}
-    return (await world.http.get(f"/cases/{setting.CASE_ID}", headers=headers)).text
+    return str((await world.http.get(f"/cases/{setting.CASE_ID}", headers=headers)).text)
+
+
+def token(text: str) -> str:
+    return str(re.findall(r'name="csrf" value="([^"]+)"', text)[0])
 
 
 async def press(world: Any, setting: Any, text: str, *, htmx: bool = False, **changes: Any) -> Any:
     """Press the button of a page as a browser without scripts does, or as htmx does."""
     form = {
-        "csrf": re.search(r'name="csrf" value="([^"]+)"', text)[1],
+        "csrf": token(text),
         "notice": re.findall(r'name="notice" value="([^"]+)"', text),
     } | changes
     headers = {"HX-Request": "true"} if htmx else {}
@@ -116,8 +120,7 @@ async def test_reading_it_again_keeps_the_first_time_and_adds_the_reader(
     again = (await acknowledge(world, told)).json()
     assert again["meta"]["versionId"] == first["meta"]["versionId"]
     await world.sign_in()
-    form = {"notice": [told["id"]]}
-    answer = await press(world, setting, await page(world, setting), **form)
+    answer = await press(world, setting, await page(world, setting), notice=[told["id"]])
     assert answer.status_code == 303
     (told,) = await telling.communications(world)
     assert told["received"] == first["received"]
@@ -203,7 +206,7 @@ async def test_a_button_of_another_page_or_case_does_nothing(
     text = await page(world, setting)
     assert (await press(world, setting, text, csrf="forged")).status_code == 403
     await setting.compose(world, setting.sample_report(), ref=setting.case_ref("case-2"))
-    form = {"csrf": re.search(r'name="csrf" value="([^"]+)"', text)[1], "notice": told["id"]}
+    form = {"csrf": token(text), "notice": told["id"]}
     await world.http.post("/cases/case-2/critical", data=form)
     (told,) = await telling.communications(world)
     assert told["status"] == "in-progress"
