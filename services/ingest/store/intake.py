@@ -147,7 +147,8 @@ class Intake:
     async def _copy(self, tenant: str, study: str, scope: str) -> bool:
         """Copy what another case holds into the open upload: that case's key may die any time.
 
-        False when it is gone already.
+        False when it is gone already. Where two cases hold an instance with different content,
+        which a race alone can do, one of both is copied; what the upload has stays.
         """
         try:
             for held in await self.uploads.of_scope(tenant, scope):
@@ -155,7 +156,10 @@ class Intake:
                 content = await self.blobs.get(tenant, instance.blob)
                 series, sop = instance.series_instance_uid, instance.sop_instance_uid
                 header = Header(study, series, "", sop)
-                await self._keeping.keep(tenant, [Arrived(header, instance.blob.sha256, content)])
+                arrived = Arrived(header, instance.blob.sha256, content)
+                (kept,) = await self._keeping.keep(tenant, [arrived], copies=True)
+                if isinstance(kept, OtherContent):
+                    log.warning("an instance of a case is here with other content as well")
         except (KeyDestroyed, NotFound):
             return False
         return True

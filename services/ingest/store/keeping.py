@@ -71,8 +71,15 @@ class Keeping:
         self._uploads = uploads
         self._now = now
 
-    async def keep(self, tenant: str, arrived: Sequence[Arrived]) -> list[Outcome]:
+    async def keep(
+        self, tenant: str, arrived: Sequence[Arrived], *, copies: bool = False
+    ) -> list[Outcome]:
         """Keep each instance unless it is here; return what became of each, in order.
+
+        Parameters
+        ----------
+        copies : they are copies of what a case holds, so that what cases hold is none of their
+            concern; the open upload's content stays even so
 
         Raises
         ------
@@ -86,10 +93,11 @@ class Keeping:
             left = [at for at in range(len(arrived)) if at not in found]
             standing = await self.standing(tenant, [keys[at].sop for at in left])
             was_there: dict[int, bool] = {}
-            for at, held in zip(left, standing, strict=True):
+            for at, rows in zip(left, standing, strict=True):
+                held = [row for row in rows if row.is_open] if copies else rows
                 outcome = _outcome(held, keys[at])
                 if outcome is None:
-                    was_there[at] = bool(held)
+                    was_there[at] = bool(rows)
                 else:
                     found[at] = outcome
             for study in dict.fromkeys(keys[at].study for at in was_there):
