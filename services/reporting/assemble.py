@@ -23,8 +23,10 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.kernel import fhir
+from services.reporting import joint
 from services.reporting.compose import Composed, compose
 from services.reporting.draft import Draft, Findings, Kind, Outcome, Part
+from services.reporting.elements import Json
 from services.reporting.outcomes import KINDS
 
 OUTCOMES: Mapping[int, Outcome] = MappingProxyType(
@@ -112,9 +114,11 @@ def compose_what_can_be(whole: Draft) -> Safe:
         if reason:
             unusable[each.part_id] = reason
         parts.append(failed(each) if reason else each)
-    made = compose(replace(whole, parts=tuple(parts)))
+    whole = replace(whole, parts=tuple(parts))
+    made = _whole(whole, unusable)
     return Safe(
         bundle=made.bundle,
+        joint=made.joint,
         images=made.images,
         objects=made.objects,
         missing_parts=made.missing_parts,
@@ -123,13 +127,29 @@ def compose_what_can_be(whole: Draft) -> Safe:
     )
 
 
+def _whole(whole: Draft, unusable: dict[str, str]) -> Composed:
+    """Compose all parts; what follows from them together must not keep them from the physician."""
+    try:
+        made = compose(whole)
+        reason = _problems({"resourceType": "Bundle", "type": "collection", "entry": made.joint})
+    except Exception as error:  # noqa: BLE001 - any fault of the rules must stay with them
+        reason = type(error).__name__
+    if reason:
+        unusable[joint.PART_ID] = reason
+        made = compose(whole, together=False)
+    return made
+
+
 def _fault(alone: Draft) -> str:
     """Return why a part alone makes no valid Bundle, without quoting its content."""
     try:
-        bundle = fhir.parse(fhir.dump(compose(alone).bundle))
+        return _problems(compose(alone, together=False).bundle)
     except Exception as error:  # noqa: BLE001 - any fault of one part must stay with that part
         return type(error).__name__
-    found = fhir.problems(bundle)
+
+
+def _problems(bundle: Json) -> str:
+    found = fhir.problems(fhir.parse(fhir.dump(bundle)))
     return "; ".join(f"{each.path}: {each.problem}" for each in found[:5])
 
 

@@ -13,6 +13,8 @@ COMPONENTS = "urn:dxmesh:observation-component"
 """Our names of what no standard at hand has a code for."""
 VALUES = "urn:dxmesh:finding-value"
 """Our names of values of qualities; open: they are those that the readings give."""
+SIGNS = frozenset({"vital-signs", "survey", "exam", "social-history"})
+"""Categories (FHIR observation-category) of what no laboratory measured."""
 REVIEW_TAG: Json = {"system": "urn:dxmesh:review", "code": "finding"}
 """Marks an Observation that needs a physician's verdict before the report can be signed."""
 

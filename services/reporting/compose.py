@@ -15,7 +15,17 @@ from dxmesh.imaging.v1.imaging_findings_pb2 import ImagingFindings
 from dxmesh.labs.v1.lab_findings_pb2 import LabFindings
 from dxmesh.nlp.v1.note_findings_pb2 import NoteFindings
 
-from services.reporting import codes, imaging, labs, notes, outcomes, profiles, provenance, report
+from services.reporting import (
+    codes,
+    imaging,
+    joint,
+    labs,
+    notes,
+    outcomes,
+    profiles,
+    provenance,
+    report,
+)
 from services.reporting.draft import Draft, Kind, Outcome, Part, Topic
 from services.reporting.elements import Json, instant
 from services.reporting.ids import device_id
@@ -36,27 +46,39 @@ class Composed:
     missing_parts: list[str]
     findings: dict[str, ModelUse]
     """Observation ids that need a verdict, each with the model that made it."""
+    joint: list[Json]
+    """Entries of the Bundle that follow from the parts together."""
 
 
-def compose(draft: Draft) -> Composed:
-    """Return the Bundle of a version and what its announcement names."""
-    topics = [_topic(draft, part) for part in draft.parts]
-    made = report.compose(draft, topics, _conclusion(draft, topics))
+def compose(draft: Draft, *, together: bool = True) -> Composed:
+    """Return the Bundle of a version and what its announcement names.
+
+    together : with what follows from the parts together, suggestions above all
+    """
+    parts = list(draft.parts)
+    topics = [_topic(draft, part) for part in parts]
+    if together:
+        part, topic = joint.compose(draft, topics)
+        if topic.observations:
+            parts, topics = [*parts, part], [*topics, topic]
+    made = report.compose(draft, topics, _conclusion(draft, parts, topics))
     resources: list[Json] = [made]
     resources += [each for topic in topics for each in topic.observations]
     resources += [each for topic in topics for each in topic.statements]
     resources += [each for topic in topics for each in topic.media]
     resources += [each for topic in topics for each in topic.documents]
     resources += [each for topic in topics for each in topic.objects]
-    resources += provenance.devices(draft.parts)
-    for part, topic in zip(draft.parts, topics, strict=True):
+    resources += provenance.devices(parts)
+    for part, topic in zip(parts, topics, strict=True):
         resources += provenance.of_part(draft, part, topic, made)
+    joined = topics[len(draft.parts) :]
     return Composed(
         bundle=_bundle(draft, resources),
+        joint=[_entry(each) for t in joined for each in (*t.observations, *t.statements)],
         images=[image for topic in topics for image in topic.images],
         objects=[file for topic in topics for file in topic.files],
         missing_parts=[p.part_id for p in draft.parts if p.outcome is Outcome.AWAITED],
-        findings=_to_review(draft.parts, topics),
+        findings=_to_review(parts, topics),
     )
 
 
@@ -72,13 +94,13 @@ def _topic(draft: Draft, part: Part) -> Topic:
             return Topic()
 
 
-def _conclusion(draft: Draft, topics: Sequence[Topic]) -> str:
-    """For reference only, alerts, what is missing; then imaging, results and notes."""
+def _conclusion(draft: Draft, parts: Sequence[Part], topics: Sequence[Topic]) -> str:
+    """For reference only, alerts, what is missing; then imaging, results, notes, and together."""
     lines = [say(draft.language, "for-reference")]
     lines += [alert for topic in topics for alert in topic.alerts]
     lines += outcomes.sentences(draft)
     for kind in Kind:
-        for part, topic in zip(draft.parts, topics, strict=True):
+        for part, topic in zip(parts, topics, strict=True):
             if part.kind is kind and topic.conclusion:
                 title = say(draft.language, kind.value)
                 first, *rest = topic.conclusion
@@ -114,11 +136,12 @@ def _bundle(draft: Draft, resources: Sequence[Json]) -> Json:
         },
         "type": "collection",
         "timestamp": instant(draft.composed),
-        "entry": [
-            {
-                "fullUrl": f"{BASE}/{each['resourceType']}/{each['id']}",
-                "resource": profiles.claimed(each),
-            }
-            for each in resources
-        ],
+        "entry": [_entry(each) for each in resources],
+    }
+
+
+def _entry(resource: Json) -> Json:
+    return {
+        "fullUrl": f"{BASE}/{resource['resourceType']}/{resource['id']}",
+        "resource": profiles.claimed(resource),
     }

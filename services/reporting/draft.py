@@ -28,6 +28,8 @@ class Kind(StrEnum):
     IMAGING = "imaging"
     LABS = "labs"
     NOTES = "nlp"
+    TOGETHER = "together"
+    """No part of a case: what follows from all of them, made here."""
 
 
 class Outcome(StrEnum):

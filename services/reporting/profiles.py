@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from services.reporting import codes
 from services.reporting.elements import EXTENSION, Json
 from services.reporting.notes import ENTITIES
+from services.reporting.suggestions.observations import INSUFFICIENT
+from services.reporting.suggestions.observations import SYSTEM as SUGGESTIONS
 
 NOT_DETECTED, PRESENT = "260415000", "52101004"
 RISKS = "urn:dxmesh:risk"
+RECONCILIATION = "urn:dxmesh:reconciliation"
 _BY_TYPE = {
     "DiagnosticReport": "report-unreviewed",
     "Media": "key-image",
@@ -46,5 +50,12 @@ def _of_observation(observation: Json) -> str:
         return "note-summary" if summary else "mention"
     if any(coding["system"] == RISKS for coding in codings):
         return "risk"
+    if any(coding["system"] == SUGGESTIONS for coding in codings):
+        scarce = any(coding["code"] == INSUFFICIENT for coding in codings)
+        return "suggestions-insufficient" if scarce else "suggestion"
+    if any(coding["system"] == RECONCILIATION for coding in codings):
+        return "reconciliation"
+    if category in codes.SIGNS:
+        return "sign"
     sources = observation.get("derivedFrom", [])
     return "result" if any("identifier" in source for source in sources) else "score"

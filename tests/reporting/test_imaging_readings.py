@@ -121,7 +121,7 @@ def composed(draft: Callable[[Language], Draft]) -> Make:
         whole = draft(language)
         part = next(p for p in whole.parts if p.kind is Kind.IMAGING and p.findings)
         part = replace(part, findings=findings or found(), models=MODELS)
-        return compose(replace(whole, parts=[part], set_aside=[]))
+        return compose(replace(whole, parts=[part], set_aside=[]), together=False)
 
     return make
 

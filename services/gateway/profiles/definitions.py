@@ -101,7 +101,9 @@ def _definition(row: dict[str, str], rules: list[dict[str, str]]) -> Json:
 
 def _context(kind: str, name: str) -> str:
     """Return where an extension may stand: on the resource, or on the element it is used on."""
-    below = {"source-span": "Element", "step-state": "Element"}
+    below = dict.fromkeys(
+        ("source-span", "step-state", "hours-before", "evidence", "points"), "Element"
+    )
     return below.get(name, kind)
 
 

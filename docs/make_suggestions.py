@@ -1,0 +1,151 @@
+# ruff: noqa: E501 - rows of a Markdown table cannot be broken
+"""Writes docs/suggestions.md: every condition that may be suggested, with its features and sources.
+
+`python docs/make_suggestions.py` writes it, `--check` exits 1 when it is stale.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from services.reporting.suggestions import catalogue
+from services.reporting.suggestions.model import POINTS_MIN, Condition, Feature, Limits, Weight
+from services.reporting.suggestions.schema import Topic
+
+PAGE = Path(__file__).with_name("suggestions.md")
+WEIGHTS = {
+    Weight.DECISIVE: "decisive",
+    Weight.STRONG: "strong",
+    Weight.SUPPORTIVE: "supportive",
+    Weight.OPPOSING: "against",
+    Weight.STRONGLY_OPPOSING: "strongly against",
+}
+HEAD = """# Conditions to consider
+
+Made from `services/reporting/data/suggestions/*.toml` by `python docs/make_suggestions.py`.
+{conditions} conditions in {topics} topics. None of these is a diagnosis: a suggestion says what to
+consider, why, what speaks against it, and what to ask or order next, and shows the places of the
+notes and the results that it rests on. Each condition has an example that fits and one that does
+not, which the tests run.
+
+**Not validated.** The weights are ours, by the rule below; no clinician has reviewed them and they
+were measured on no patients. Of {sources} sources, {checked} were checked: their criteria were read in an
+excerpt of a public page when the condition was written. The other {unchecked} are marked `unchecked`; their
+citations and what the features take from them come from knowledge of the sources alone. A report
+says so beside each suggestion. A hospital's own specialists have to review them before it relies on them.
+
+## The rule
+
+| class | field | points |
+|---|---|---|
+| decisive: alone enough to consider it | `decisive` | 3 |
+| strong | `strong` | 2 |
+| supportive | `some` | 1 |
+| red flag: makes it pressing | `red` | 1 |
+| against | `against` | -1 |
+| strongly against | `against_strong` | -2 |
+
+A condition is suggested when its limits (age, sex, pregnancy) allow it, one of its core features
+(`core`; without them any that supports it) is there, and its points reach {points}. Order: those with a red
+flag first, then points, then the number of features for it, then the id. The report keeps the first
+12 and the conclusion names the first 5. When nothing reaches {points} points, the report says that there is too
+little evidence, and names the nearest three.
+
+## How a feature is written
+
+| key | holds when |
+|---|---|
+| `note:X` | a note affirms X of the patient, now: not denied, suspected, over, planned, under a condition or somebody else's |
+| `denied:X` | a note denies X |
+| `possible:X` | a note suspects X or does not exclude it |
+| `history:X` | as `note:X`, or X is over |
+| `family:X` | X of a relative |
+| `med:X` | a medicine that is taken |
+| `lab:X high`, `low`, `normal`, `critical`, `abnormal`, `positive`, `negative`, `< 3` | the latest result of X, in the canonical unit |
+| `vital:X < 90` | a vital sign, submitted or written in a note; mmHg, /min, °C, % |
+| `score:X >= 2`, `risk:X` | a score; a rule of [labs-rules.md](labs-rules.md) that holds |
+| `image:X`, `image:X/property/value`, `image:no-X` | a finding on images, a property of it, or that a reading looked for it and found none |
+| `person:age >= 65`, `person:M`, `person:pregnant` | age, sex, pregnancy, as far as known; alone they suggest nothing |
+
+X is the English name of a term or medicine of the notes service, or the id of an analyte; `@name` any of a
+group of `groups.toml`. `a & b`: both; `a | b`: either. A test holds every name to the tables it comes from.
+"""
+
+
+def main() -> None:
+    """Write the page, or with `--check` say whether it is current."""
+    fresh = page()
+    if "--check" not in sys.argv:
+        PAGE.write_text(fresh, "utf-8")
+    elif not PAGE.is_file() or PAGE.read_text("utf-8") != fresh:
+        sys.exit(f"{PAGE.name} is stale: run python docs/make_suggestions.py")
+
+
+def page() -> str:
+    """Return the page."""
+    topics = catalogue.topics()
+    conditions = [condition for topic in topics for condition in topic.conditions]
+    sources = {source.link: source for each in conditions for source in each.sources}
+    checked = sum(source.checked for source in sources.values())
+    head = HEAD.format(
+        conditions=len(conditions),
+        topics=len(topics),
+        sources=len(sources),
+        checked=checked,
+        unchecked=len(sources) - checked,
+        points=POINTS_MIN,
+    )
+    return "\n".join([head, *(_topic(topic) for topic in topics)])
+
+
+def _topic(topic: Topic) -> str:
+    lines = [f"## {topic.en} · {topic.zh}", "", f"`{topic.topic}.toml`"]
+    for condition in topic.conditions:
+        lines += ["", *_condition(condition)]
+    return "\n".join(lines) + "\n"
+
+
+def _condition(condition: Condition) -> list[str]:
+    lines = [
+        f"### {condition.id}",
+        "",
+        f"{condition.en} · {condition.zh}{_of(condition.limits)}",
+        "",
+    ]
+    if condition.red:
+        lines.append(f"- red flags: {_features(condition.red)}")
+    for weight, name in WEIGHTS.items():
+        if found := [each for own, each in condition.weighed if own is weight]:
+            lines.append(f"- {name}: {_features(found)}")
+    lines.append(f"- core: {_features(condition.core)}")
+    if condition.ask[1]:
+        lines.append(f"- ask: {condition.ask[1]}. {condition.ask[0]}。")
+    lines.append(f"- next: {condition.next[1]}. {condition.next[0]}。")
+    cited = [
+        f"[{s.text}]({s.link}){'' if s.checked else ' (unchecked)'}" for s in condition.sources
+    ]
+    lines.append(f"- source: {'; '.join(cited)}")
+    return lines
+
+
+def _features(features: Iterable[Feature]) -> str:
+    return "; ".join(f"`{each.text}`" for each in features)
+
+
+def _of(limits: Limits) -> str:
+    parts = []
+    if limits.age_min is not None:
+        parts.append(f"from {limits.age_min:g} years")
+    if limits.age_max is not None:
+        parts.append(f"up to {limits.age_max:g} years")
+    if limits.sex:
+        parts.append({"M": "men", "F": "women"}[limits.sex])
+    if limits.pregnancy:
+        parts.append({"only": "in pregnancy", "never": "not in pregnancy"}[limits.pregnancy])
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What follows from the parts of a case together: suggestions, agreements and conflicts.
+
+All parts meet in this service alone, so it is made here; the rules are data, named as a model of
+their own (docs/adr/0033-suggestions.md). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dxmesh.event.v1.model_use_pb2 import ModelUse
+
+from services.reporting.draft import Draft, Kind, Outcome, Part, Topic
+from services.reporting.suggestions import catalogue, observations
+from services.reporting.suggestions.facts import facts_of
+
+PART_ID = "together"
+RULES = "dxmesh-suggestion-rules"
+RULES_VERSION = "1.0.0"
+"""Raise it when code or data change what is suggested."""
+
+
+def compose(draft: Draft, topics: Sequence[Topic]) -> tuple[Part, Topic]:
+    """Return what all parts together add to a report, as a part of its own."""
+    made = (each["id"] for topic in topics for each in topic.observations)
+    facts = facts_of(draft, made)
+    part, topic = _part(), Topic()
+    observations.compose(draft, part, catalogue.engine().weigh(facts), topic)
+    return part, topic
+
+
+def _part() -> Part:
+    model = ModelUse(
+        name=RULES, version=RULES_VERSION, model_sha256=catalogue.digest(), runtime="rules"
+    )
+    return Part(PART_ID, Kind.TOGETHER, Outcome.COMPLETED, models=(model,))

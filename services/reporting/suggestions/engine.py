@@ -1,0 +1,92 @@
+"""Weighs conditions against what is known of a case; asks only those that something touches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from services.reporting.suggestions.model import (
+    POINTS_MIN,
+    Condition,
+    Evidence,
+    Facts,
+    Feature,
+    Outcome,
+    Weighed,
+)
+
+
+class Engine:
+    """The conditions, indexed by what each of their features asks for."""
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        self.conditions = tuple(conditions)
+        self._weighed = tuple(map(_features, self.conditions))
+        self._asking, self._always = _index(self._weighed)
+
+    def weigh(self, facts: Facts) -> Outcome:
+        """Return what should be considered.
+
+        A condition is suggested when its limits allow it, one of its core features is there,
+        and its points (`Weight`, and 1 for each red flag) reach `POINTS_MIN`. Order: red flags
+        first, then points, then the number of features for it, then the id.
+        """
+        touched: dict[int, set[int]] = {}
+        for key in facts.by_key:
+            for number, place in self._asking.get(key, ()):
+                touched.setdefault(number, set()).add(place)
+        suggested: list[Weighed] = []
+        insufficient: list[Weighed] = []
+        for number, places in touched.items():
+            condition = self.conditions[number]
+            if not condition.limits.allow(facts):
+                continue
+            weighed = self._weigh(number, places, facts)
+            if not weighed.supports or not any(each.found(facts) for each in condition.core):
+                continue
+            (suggested if weighed.points >= POINTS_MIN else insufficient).append(weighed)
+        return Outcome(_ranked(suggested), _ranked(insufficient))
+
+    def _weigh(self, number: int, places: set[int], facts: Facts) -> Weighed:
+        features, evidence = self._weighed[number], []
+        for place in sorted(places | self._always[number]):
+            weight, red, feature = features[place]
+            if shown := feature.found(facts):
+                evidence.append(Evidence(feature, weight, red, tuple(shown)))
+        evidence.sort(key=lambda each: (not each.red, each.weight < 0, -abs(each.weight)))
+        points = sum(each.weight for each in evidence)
+        return Weighed(self.conditions[number], tuple(evidence), points)
+
+
+def _ranked(found: Iterable[Weighed]) -> list[Weighed]:
+    return sorted(found, key=Weighed.rank)
+
+
+_Feature = tuple[int, bool, Feature]
+"""Points, whether it is a red flag, and the feature."""
+
+
+def _features(condition: Condition) -> tuple[_Feature, ...]:
+    red = [(1, True, each) for each in condition.red]
+    return (*red, *((int(weight), False, each) for weight, each in condition.weighed))
+
+
+def _index(
+    conditions: Sequence[Sequence[_Feature]],
+) -> tuple[Mapping[str, Sequence[tuple[int, int]]], Sequence[frozenset[int]]]:
+    """Return which features ask for a key, and which of each condition ask for the person alone.
+
+    Age and sex alone touch no condition, so they suggest nothing.
+    """
+    asking: dict[str, list[tuple[int, int]]] = {}
+    always = []
+    for number, features in enumerate(conditions):
+        of_the_person = set()
+        for place, (_, _, feature) in enumerate(features):
+            keys = set(feature.asked())
+            others = {key for key in keys if not key.startswith("person:")}
+            for key in others:
+                asking.setdefault(key, []).append((number, place))
+            if not others:
+                of_the_person.add(place)
+        always.append(frozenset(of_the_person))
+    return asking, always
