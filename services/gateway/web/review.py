@@ -21,7 +21,7 @@ from services.gateway.progress import Case, case_ref, language_tag, to_instant
 from services.gateway.signing import AGREE, DISAGREE, EDIT, VERDICTS
 from services.gateway.store.reports import Review
 from services.gateway.web import case_page, markings, pages, session, sight
-from services.gateway.web.reading import Reading
+from services.gateway.web.reading import Reading, finding_texts, read
 from services.gateway.web.words import Words
 from services.kernel import fhir
 from services.kernel.errors import Conflict, InvalidInput, Unavailable
@@ -59,8 +59,13 @@ async def sign(call: Call) -> Response:
     await call.store.reports.save_draft(
         call.tenant, case.case_id, call.principal.name, version, content
     )
-    reading = await case_page.read_version(call, case, version)
+    composed = await call.store.reports.composed(call.tenant, case.case_id, version)
+    reading = read(await sight.bundle(call, composed))
     t = pages.words(call.request)
+    # A signature answers for every finding: reporting takes none that leaves one out.
+    if hidden := len(finding_texts(composed)) - len(reading.findings):
+        text = t("sign.hidden", count=hidden)
+        return await case_page.show(call, case, version, problem=text, status=403)
     if missing := unanswered(reading, content):
         text = t("sign.missing", count=len(missing))
         return await case_page.show(call, case, version, problem=text, status=422)

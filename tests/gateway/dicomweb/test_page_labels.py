@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from services.gateway.fhir import submission
+from services.gateway.web.reading import needs_verdict
 from tests.gateway.dicomweb.images import PATIENT, SERIES, STUDY_RESOURCE, hold, made
 from tests.gateway.dicomweb.test_dicomweb_rights import RESTRICTED
 
 FRAME = f"{SERIES}/{SERIES}.1"
+FIELDS = ("csrf", "version", "amends")
 
 
 async def label(world: Any, resource: dict[str, Any]) -> None:
@@ -70,6 +72,34 @@ async def test_a_restricted_study_shows_no_picture(world: Any, setting: Any) -> 
     page = await world.http.get(base)
     assert "viewer-open" in page.text and "/images/1/" in page.text
     assert (await world.http.get(f"{base}/pixels/{FRAME}/1")).status_code == 200
+
+
+@pytest.mark.requirement("DX-VIE-15")
+async def test_a_report_with_a_hidden_finding_is_not_signed_by_who_does_not_see_it(
+    world: Any, setting: Any
+) -> None:
+    await hold(world, setting, [[made(1)]])
+    store = world.gateway.store
+    composed = await store.reports.composed("north", setting.CASE_ID, 1)
+    found = [each["resource"] for each in composed["entry"] if needs_verdict(each["resource"])]
+    async with store.resources.writing("north") as writing:
+        await writing.save({**found[0], "meta": {**found[0]["meta"], **RESTRICTED}}, owned=True)
+    await world.sign_in()
+    path = f"/cases/{setting.CASE_ID}"
+    page = (await world.http.get(path)).text
+    assert found[0]["id"] not in page and found[1]["id"] in page
+    form = {f"verdict:{each['id']}": "agree" for each in found}
+    form |= {name: page.split(f'name="{name}" value="')[1].split('"')[0] for name in FIELDS}
+    form |= {"comment": "as before", "password": setting.PASSWORD}
+    refused = await world.http.post(f"{path}/sign", data=form)
+    assert refused.status_code == 403
+    assert "1 finding(s)" in refused.text and "Have someone sign" in refused.text
+    assert await store.reports.reviews("north", setting.CASE_ID) == [], "nothing waits to be signed"
+    assert not world.peers.signatures
+    assert "as before" in (await world.http.get(path)).text, "the draft is kept"
+    async with store.resources.writing("north") as writing:
+        await writing.save(found[0], owned=True)
+    assert (await world.http.post(f"{path}/sign", data=form)).status_code == 303
 
 
 @pytest.mark.parametrize("kind", ["Patient", "ServiceRequest"])
