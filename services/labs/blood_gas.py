@@ -81,17 +81,21 @@ def _primary(found: Reading, gas: Gas, hco3: float) -> None:
     if gas.ph < PH[0]:
         if low_b and high_c:
             _both(found, hco3, gas.pco2, "acidosis")
-        elif low_b or not high_c:
+        elif low_b:
             _metabolic_acidosis(found, hco3, gas.pco2)
-        else:
+        elif high_c:
             _respiratory(found, hco3, gas.pco2, "acidosis")
+        else:
+            _neither(found, hco3, gas.pco2)
     elif gas.ph > PH[1]:
         if high_b and low_c:
             _both(found, hco3, gas.pco2, "alkalosis")
-        elif high_b or not low_c:
+        elif high_b:
             _metabolic_alkalosis(found, hco3, gas.pco2)
-        else:
+        elif low_c:
             _respiratory(found, hco3, gas.pco2, "alkalosis")
+        else:
+            _neither(found, hco3, gas.pco2)
     elif high_b and high_c:
         found.say(
             f"bicarbonate {hco3:.1f} and pCO2 {gas.pco2:g} mmHg both high with a normal pH: "
@@ -112,6 +116,17 @@ def _primary(found: Reading, gas: Gas, hco3: float) -> None:
             "metabolic-acidosis",
             "respiratory-alkalosis",
         )
+
+
+def _neither(found: Reading, hco3: float, pco2: float) -> None:
+    """Say that the pH alone is outside: what is normal is called no disorder."""
+    found.say(
+        f"bicarbonate {hco3:.1f} mmol/L and pCO2 {pco2:g} mmHg both in their ranges: no primary "
+        "disorder can be named; a small one, or an error of one value",
+        f"碳酸氢根 {hco3:.1f} mmol/L、pCO2 {pco2:g} mmHg 均在参考范围内：不能判定原发失衡；"
+        "可能为轻度失衡或某项检测误差",
+        "undetermined",
+    )
 
 
 def _both(found: Reading, hco3: float, pco2: float, kind: str) -> None:

@@ -31,6 +31,8 @@ DISORDERS = frozenset(
         (Gas(7.08, 70, 20), {"respiratory-acidosis", "metabolic-acidosis"}, {"mixed"}),
         (Gas(7.56, 24, 21), {"respiratory-alkalosis"}, {"respiratory-alkalosis-acute"}),
         (Gas(7.46, 24, 17), {"respiratory-alkalosis"}, {"respiratory-alkalosis-chronic"}),
+        (Gas(7.34, 43, 23), set(), {"undetermined"}),
+        (Gas(7.46, 36, 25.5), set(), {"undetermined"}),
         (Gas(7.40, 40, 24, 142, 94), {"metabolic-acidosis", "metabolic-alkalosis"}, {"hidden"}),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from services.labs.panel import Subject
 from services.labs.rules import engine, examples
-from services.labs.scores import catalogue
+from services.labs.scores import catalogue, meanings
 
 RULES = engine.default()
 KETOACIDOSIS = {"glucose": 26, "hco3": 8, "ph": 7.1}
@@ -53,6 +53,14 @@ def found(example: dict[str, Any], subject: Subject | None = None) -> dict[str, 
             "tumour-lysis-laboratory",
             {"urate": 500, "k": 6.1, "blasts-pct": 40, "score:egfr-ckd-epi-2021": 20},
         ),
+        ("tumour-lysis-child", {"urate": 560, "ca": 1.6, "age": 6}),
+        ("tumour-lysis-child", {"k": 6.4, "ca": 1.6, "age": 6}),
+        ("hhs", {"glucose": 40, "na": 135}),
+        ("hbv-treatment-china", {"hbsag": "positive", "hbv-dna": 600, "alt": 20, "age": 45}),
+        ("bile-acids-fasting-pregnancy", {"bile-acids": 12, **PREGNANT}),
+        ("pregnancy-anaemia-by-trimester", {"hgb": 107, **PREGNANT}),
+        ("iron-overload", {"ferritin": 250, "tsat": 47, "sex": "female", "age": 30}),
+        ("hypothyroidism-overt", {"tsh": 3.9, "uln(tsh)": 3.5, "ft4": 5, "lln(ft4)": 10}),
     ],
 )
 def test_it_is_not_missed(risk_id: str, example: dict[str, Any]) -> None:
@@ -77,6 +85,11 @@ def test_it_is_not_missed(risk_id: str, example: dict[str, Any]) -> None:
         ("crp-raised", {"hs-crp": 6}),
         ("tumour-lysis-laboratory", {"urate": 500, "phosphate": 1.5}),
         ("tumour-lysis-clinical", {"urate": 500, "phosphate": 1.6, "creatinine": 300}),
+        ("hhs", {"glucose": 34, "na": 128}),
+        ("iron-overload", {"ferritin": 250, "tsat": 60, "sex": "female", "age": 60}),
+        ("iron-overload", {"ferritin": 400, "tsat": 47, "sex": "male"}),
+        ("hypothyroidism-overt", {"tsh": 4.5, "uln(tsh)": 5.5, "ft4": 5, "lln(ft4)": 10}),
+        ("hbv-treatment-china", {"hbsag": "positive", "hbv-dna": 90000, "alt": 120}),
     ],
 )
 def test_nothing_is_made_of_it(risk_id: str, example: dict[str, Any]) -> None:
@@ -138,3 +151,9 @@ def test_a_statement_shows_the_value_that_it_rests_on() -> None:
 def test_an_anion_gap_of_14_is_not_called_raised(score_id: str) -> None:
     bands = catalogue.CATALOGUE[score_id].bands
     assert "16" in str(bands[-1]) and "raised" in str(bands[-1])
+
+
+@pytest.mark.requirement("DX-LAB-10")
+def test_gradient_is_held_against_its_expected_value_on_room_air_alone() -> None:
+    assert "room air only" in meanings.a_a_gradient_category(300, [90, 40, 60, 50])[0]
+    assert "above" in meanings.a_a_gradient_category(30, [90, 40, 21, 50])[0]

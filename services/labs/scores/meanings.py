@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from services.labs.scores.model import Value
 
 PCO2_MARGIN_MMHG = 2.0
+ROOM_AIR_PERCENT = 21.0
 
 
 def gfr_category(egfr: float, values: Sequence[Value] = ()) -> tuple[str, str]:
@@ -85,9 +86,11 @@ def winters_category(value: float, values: Sequence[Value]) -> tuple[str, str]:
 
 def a_a_gradient_category(value: float, values: Sequence[Value]) -> tuple[str, str]:
     """Compare the gradient with (age + 10) / 4; the fourth of `values` is the age."""
-    age = values[3]
-    if age is None:
+    oxygen, age = values[2], values[3]
+    if age is None or oxygen is None:
         return "", ""
+    if oxygen > ROOM_AIR_PERCENT:
+        return "the expected value holds on room air only", "预计值仅适用于吸空气时"
     if value > (age + 10.0) / 4.0:
         return "above the value expected for the age", "高于该年龄预计值"
     return "not above the value expected for the age", "未超过该年龄预计值"
