@@ -11,6 +11,7 @@ from services.ingest import dicom
 from services.ingest.admission import Admission
 from services.ingest.awaiting import Awaiting
 from services.ingest.dimse.listener import listen
+from services.ingest.mllp.wiring import Results
 from services.ingest.peers import GrpcConsent
 from services.ingest.service import IngestService
 from services.ingest.settings import Settings
@@ -41,14 +42,18 @@ async def build(mesh: process.Process[Settings]) -> None:
     admission = Admission(stores, relay, consent, defaults, now)
     awaiting = Awaiting(stores, relay, defaults, now)
     mesh.background(partial(awaiting.keep_looking, settings.look_s))
-    service = IngestService(stores.intake, admission, settings)
+    results = Results(admission, zone.vault.hasher, now, settings)
+    service = IngestService(stores.intake, admission, settings, results.files, stores.originals)
     mesh.server.add(rpc_pb.add_IngestServiceServicer_to_server, service, NAME, callers=("gateway",))
-    worker = IngestWorker(mesh.bus, stores.intake, stores.cases, relay, settings.orphan_s, now)
+    worker = IngestWorker(
+        mesh.bus, stores.intake, stores.cases, relay, stores.originals, settings.orphan_s, now
+    )
     await worker.start(settings.concurrency)
     mesh.background(partial(worker.keep_publishing, settings.announce_s))
     mesh.background(partial(worker.keep_sweeping, settings.sweep_s))
-    if listener := listen(settings, stores.intake):
-        mesh.on_stop(listener.stop)
+    for listener in (listen(settings, stores.intake), await results.listen()):
+        if listener:
+            mesh.on_stop(listener.stop)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ arriving is accepted in step 4 without its event; `awaiting` goes on with it.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -25,13 +27,22 @@ from services.ingest import gathering, order, submission
 from services.ingest.bundle import NotASubmission
 from services.ingest.gathering import Gathering
 from services.ingest.limits import Defaults
+from services.ingest.results import Results
 from services.ingest.store.cases import Accepted, Claim, Draft, Outcome
 from services.ingest.store.intake import AlreadyTaken
+from services.ingest.store.originals import Original
 from services.ingest.store.relay import Relay
 from services.ingest.store.stores import Stores
 from services.ingest.submission import Keys, Submission
 from services.kernel import telemetry
-from services.kernel.errors import Forbidden, MeshError, RemoteError, Unavailable, Violation
+from services.kernel.errors import (
+    Forbidden,
+    InvalidInput,
+    MeshError,
+    RemoteError,
+    Unavailable,
+    Violation,
+)
 
 STEP = "ingest"
 TRIES = 8
@@ -58,6 +69,23 @@ class ConsentDenied(Forbidden):
     """The subject's consent does not permit the purpose."""
 
 
+class ControlIdReused(InvalidInput):
+    """A message has the control id of an earlier one of its sender, and other content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is written of a submission before its case counts."""
+
+    bundle: BlobRef
+    original: Original | None = None
+
+    @property
+    def scopes(self) -> list[str]:
+        """The key scopes it lies under."""
+        return [self.bundle.scope, *([self.original.blob.scope] if self.original else [])]
+
+
 class Admission:
     """Admits submissions; two of the same at once make one case."""
 
@@ -78,19 +106,22 @@ class Admission:
         self._defaults = defaults
         self._now = now
 
-    async def submit(self, tenant: str, content: bytes) -> SubmitCaseResponse:
-        """Return the case a Bundle makes, or made before.
+    async def submit(
+        self, tenant: str, content: bytes, results: Results | None = None
+    ) -> SubmitCaseResponse:
+        """Return the case a Bundle makes, or made before; `results`: what it was made of.
 
         Raises
         ------
         InvalidInput
             Every problem by its path; nothing is stored.
+        ControlIdReused
         ConsentDenied
             CONSENT_<reason>; what was uploaded of its studies is destroyed.
         Unavailable
             Consent or a store is away; the same submission may be sent again.
         """
-        read = await asyncio.to_thread(submission.read, content, self._defaults)
+        read = await asyncio.to_thread(submission.read, content, self._defaults, results)
         hasher = await self._intake.blobs.vault.hasher(tenant)
         keys = submission.keys(read, hasher)
         with telemetry.case(keys.case_id), telemetry.step("ingest.submit"):
@@ -98,16 +129,16 @@ class Admission:
                 return await self._again(tenant, read, keys, found)
             await self._record(tenant, read, keys)
             await self._check(tenant, read, keys)
-            scope = await self._intake.uploads.open_submission(tenant, keys.case_id, self._now())
-            bundle = await self._intake.blobs.put(tenant, scope, "bundle", content)
+            kept = await self._keep(tenant, keys, content, results)
             for _ in range(TRIES):
-                outcome = await self._attempt(tenant, read, keys, bundle)
+                outcome = await self._attempt(tenant, read, keys, kept)
                 if isinstance(outcome, SubmitCaseResponse):
                     await self._relay.send(tenant, keys.case_id)
                     return outcome
                 if outcome is Outcome.TAKEN:
                     break
-            await self._intake.destroy(tenant, scope)
+            for scope in kept.scopes:
+                await self._intake.destroy(tenant, scope)
             if found := await self._cases.find(tenant, keys.all):
                 return await self._again(tenant, read, keys, found)
             raise Unavailable("the studies of a submission change while it is accepted")
@@ -117,10 +148,26 @@ class Admission:
     ) -> SubmitCaseResponse:
         """Return the first case's answer; Consents in another version of it still count."""
         if found.content_key != keys.content:
+            if keys.message:
+                raise ControlIdReused(
+                    "an earlier message of this sender has this control id and other content; "
+                    "send changed content under a new one"
+                )
             await self._record(tenant, read, keys)
         await self._relay.send(tenant, found.case_id)
         found.answer.duplicate = True
         return found.answer
+
+    async def _keep(self, tenant: str, keys: Keys, content: bytes, results: Results | None) -> Kept:
+        """Write the Bundle, and what it was made of, each under a key of its own."""
+        scope = await self._intake.uploads.open_submission(tenant, keys.case_id, self._now())
+        bundle = await self._intake.blobs.put(tenant, scope, "bundle", content)
+        if results is None:
+            return Kept(bundle)
+        scope = await self._intake.uploads.open_submission(tenant, keys.case_id, self._now())
+        blob = await self._intake.blobs.put(tenant, scope, "original", results.original)
+        digest = hashlib.sha256(results.original).hexdigest()
+        return Kept(bundle, Original(blob, results.media_type, digest))
 
     async def _record(self, tenant: str, read: Submission, keys: Keys) -> None:
         for path, content in read.consents:
@@ -150,10 +197,10 @@ class Admission:
         )
 
     async def _attempt(
-        self, tenant: str, read: Submission, keys: Keys, bundle: BlobRef
+        self, tenant: str, read: Submission, keys: Keys, kept: Kept
     ) -> SubmitCaseResponse | Outcome:
         """Try to accept with the uploads as they are now, or to wait for what is missing."""
-        now = self._now()
+        now, bundle = self._now(), kept.bundle
         case = _case(tenant, read, keys, now)
         due, moved = order.due(read.due, now, self._defaults)
         case.due_time.FromDatetime(due)
@@ -176,7 +223,8 @@ class Admission:
             event = CaseReceived(case=case, manifest=manifest.ref, subject_key=keys.subject)
             claims = [own, *gathering.claims(found)]
             studies = await self._gathering.keys(tenant, found)
-            draft = Draft(answer, event, keys.content, keys.all, claims, _trace(), studies)
+            trace, original = _trace(), kept.original
+            draft = Draft(answer, event, keys.content, keys.all, claims, trace, studies, original)
             outcome = await self._cases.accept(draft)
         return answer if outcome is Outcome.ACCEPTED else outcome
 

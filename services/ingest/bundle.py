@@ -2,7 +2,8 @@
 
 Taken: type `transaction` or `collection` (a `batch` is a set of unrelated requests), exactly
 one Patient and one ServiceRequest, at least one Consent, R4 resources only, all of them
-about that Patient.
+about that Patient. One that ingest itself made of a laboratory's message may have several orders,
+the first of which is the case's, and no Consent: what is recorded of the patient's decides.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def entries(bundle: Resource) -> Iterator[Entry]:
         yield Entry(path, entry.get("fullUrl") or "", entry["resource"])
 
 
-def read(content: bytes, entries_max: int) -> Resource:
-    """Return the Bundle in `content`.
+def read(content: bytes, entries_max: int, *, of_results: bool = False) -> Resource:
+    """Return the Bundle in `content`; `of_results`: it was made here of a message.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def read(content: bytes, entries_max: int) -> Resource:
     bundle = fhir.parse(content)
     found = list(_shape(bundle, entries_max))
     if not found:
-        found = list(_problems(bundle))
+        found = list(_problems(bundle, of_results))
     if found:
         more = len(found) - VIOLATIONS_MAX
         if more > 0:
@@ -91,14 +92,15 @@ def _shape(bundle: Json, entries_max: int) -> Iterator[Violation]:
             yield Violation(f"Bundle.entry[{number}].resource", "missing")
 
 
-def _problems(bundle: Resource) -> Iterator[Violation]:
+def _problems(bundle: Resource, of_results: bool) -> Iterator[Violation]:
     malformed = [*_nulls(bundle, "Bundle"), *_frame_problems(bundle)]
     kinds: dict[str, list[Entry]] = {}
     for entry in entries(bundle):
         malformed += _resource_problems(entry.resource, entry.path)
         kinds.setdefault(str(entry.resource.get("resourceType")), []).append(entry)
     yield from malformed
-    yield from _counts(kinds)
+    if not of_results:
+        yield from _counts(kinds)
     if not malformed:  # what follows relies on types that were validated
         yield from _frame(bundle)
         yield from _relations(bundle, kinds)

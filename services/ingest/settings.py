@@ -124,6 +124,49 @@ class Settings(IdentitySettings):
     dimse_store_s: float = 60.0
     """Seconds an instance may take to be kept before its sender is told to try later."""
 
+    mllp_port: int | None = None
+    """Port for HL7 v2 results over MLLP, usually 2575; none: not offered."""
+
+    mllp_host: str = "127.0.0.1"
+    """Address the HL7 listener binds to; 0.0.0.0 for systems of other machines."""
+
+    mllp_senders_file: Path | None = None
+    """TOML file of the systems that may send, and of their ways; see docs/guides/hl7v2.md."""
+
+    mllp_certificate_file: Path | None = None
+    """Certificate chain of the HL7 listener, PEM; none: without TLS."""
+
+    mllp_key_file: Path | None = None
+    """Key of that certificate, PEM."""
+
+    mllp_client_ca_file: Path | None = None
+    """Authority that a sender's certificate must come from; none: senders show no certificate."""
+
+    mllp_connections: int = 32
+    """HL7 connections at once; more are closed."""
+
+    mllp_bytes_max: int = 16 * MIB
+    """Largest HL7 message, bytes: each connection holds one in memory."""
+
+    mllp_message_s: float = 60.0
+    """Seconds in which an HL7 message must arrive whole once it has begun."""
+
+    mllp_idle_s: float = 600.0
+    """Seconds after which an HL7 connection without a message is closed."""
+
+    results_bytes_max: int = 32 * MIB
+    """Largest file of HL7 messages or CSV rows, bytes."""
+
+    results_cases_max: int = 500
+    """Most cases of one file: messages, or patients of a CSV file."""
+
+    utc_offset: str = "+00:00"
+    """Zone of times in HL7 messages and CSV rows that state none, ±HH:MM; a sender's goes first."""
+
+    identifier_system: str = ""
+    """System of patient identifiers in HL7 messages and CSV files that name no authority; as the
+    Consents of these patients have it."""
+
     @property
     def archive_limits(self) -> ArchiveLimits:
         """The limits of a ZIP archive."""

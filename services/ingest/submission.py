@@ -14,6 +14,7 @@ from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 from services.ingest import bundle as bundles
 from services.ingest import order, patient, studies
 from services.ingest.limits import Defaults
+from services.ingest.results import Results
 from services.kernel import fhir
 
 Json = Any
@@ -49,6 +50,8 @@ class Submission:
     due: str
     """Due time as stated; empty: not stated."""
     problems: list[IntakeProblem]
+    message: tuple[str, ...] = ()
+    """What a sender calls the message it was made of, whoever the patient is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +63,19 @@ class Keys:
     all: tuple[str, ...]
     """In the order in which they are looked up: the stated identity goes before the content."""
     case_id: str
+    message: str = ""
+    """That of the message alone: it must not come with other content."""
 
 
-def read(content: bytes, defaults: Defaults) -> Submission:
-    """Return what a Bundle submits.
+def read(content: bytes, defaults: Defaults, results: Results | None = None) -> Submission:
+    """Return what a Bundle submits; `results`: what ingest made it of.
 
     Raises
     ------
     InvalidInput
         Not JSON, or not a submission.
     """
-    bundle = bundles.read(content, defaults.entries_max)
+    bundle = bundles.read(content, defaults.entries_max, of_results=results is not None)
     found = list(bundles.entries(bundle))
     who, ordered = _only(found, "Patient"), _only(found, "ServiceRequest")
     request = ordered.resource
@@ -81,11 +86,13 @@ def read(content: bytes, defaults: Defaults) -> Submission:
         text = f"no report is written in this language; it will be in {defaults.language}"
         place = "Bundle.language" if bundle.get("language") else f"{ordered.path}.language"
         problems.append(IntakeProblem(source=place, reason="LANGUAGE_NOT_OFFERED", message=text))
+    if results:
+        problems += results.problems
     stated = order.stated_due(request)
     return Submission(
         person=patient.key_of(who.resource, who.full_url),
-        identity=_identity(bundle, request),
-        digest=_digest(bundle),
+        identity=() if results else _identity(bundle, request),
+        digest=results.digest if results else _digest(bundle),
         consents=[
             (each.path, fhir.dump(each.resource))
             for each in found
@@ -97,11 +104,12 @@ def read(content: bytes, defaults: Defaults) -> Submission:
         language=language,
         due=stated[1] if stated else "",
         problems=problems,
+        message=results.name if results else (),
     )
 
 
 def keys(submission: Submission, hasher: Hasher) -> Keys:
-    """Return a submission's keyed hashes; every one holds the patient's.
+    """Return a submission's keyed hashes; every one but a message's holds the patient's.
 
     The case id is made of the first, so that it is the same after a loss of the database.
     """
@@ -114,7 +122,9 @@ def keys(submission: Submission, hasher: Hasher) -> Keys:
     )
     first = (*stated, content)[0]
     case_id = uuid.UUID(hasher("case", first)[:32], version=5)
-    return Keys(subject, content, (*stated, content), str(case_id))
+    message = hasher("submission-message", *submission.message) if submission.message else ""
+    named = (message,) if message else ()
+    return Keys(subject, content, (*named, *stated, content), str(case_id), message)
 
 
 def _only(found: list[bundles.Entry], kind: str) -> bundles.Entry:

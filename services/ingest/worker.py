@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from dxmesh.event.v1.case_stopped_pb2 import CaseStopped
 
-from services.ingest.store import CaseStore, Intake, Relay
+from services.ingest.store import CaseStore, Intake, OriginalStore, Relay
 from services.kernel import subjects
 from services.kernel.bus import KEEP_S, EventBus
 from services.kernel.errors import MeshError
@@ -36,6 +36,7 @@ class IngestWorker:
         intake: Intake,
         cases: CaseStore,
         relay: Relay,
+        originals: OriginalStore,
         orphan_s: float,
         now: Callable[[], datetime],
     ) -> None:
@@ -43,6 +44,7 @@ class IngestWorker:
         self._intake = intake
         self._cases = cases
         self._relay = relay
+        self._originals = originals
         self._orphan_s = orphan_s
         self._now = now
 
@@ -51,7 +53,7 @@ class IngestWorker:
         await self._bus.consume(subjects.CASE_STOPPED, self.stopped, concurrency=concurrency)
 
     async def stopped(self, event: CaseStopped) -> None:
-        """Destroy a case's Bundle and the uploads it took; a repeat changes nothing.
+        """Destroy a case's Bundle, what it was made of and the uploads it took; may be repeated.
 
         An upload belongs to one case, so nothing of another case is touched.
         """
@@ -59,6 +61,9 @@ class IngestWorker:
         await self._cases.stop(tenant, case_id)
         for upload in await self._intake.uploads.of_case(tenant, case_id):
             await self._intake.destroy(tenant, upload.scope)
+        if original := await self._originals.of_case(tenant, case_id):
+            await self._intake.blobs.destroy(tenant, original.blob.scope)
+            await self._originals.forget(tenant, case_id)
 
     async def sweep(self) -> int:
         """Destroy uploads and submissions that no case took in time, and what cases took and

@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.ingest import dicom
 from services.ingest.admission import Admission
 from services.ingest.awaiting import Awaiting
+from services.ingest.mllp.wiring import Results
 from services.ingest.service import IngestService
 from services.ingest.settings import Settings
 from services.ingest.store import Relay, Stores, metadata
@@ -98,9 +99,21 @@ class World:
         defaults = self.settings.defaults
         self.admission = Admission(stores, self.relay, self.consent, defaults, lambda: self.time)
         self.awaiting = Awaiting(stores, self.relay, defaults, lambda: self.time)
-        self.service = IngestService(self.intake, self.admission, self.settings)
+        hasher = self.blobs.vault.hasher
+        self.results = Results(self.admission, hasher, lambda: self.time, self.settings)
+        self.service = IngestService(
+            self.intake, self.admission, self.settings, self.results.files, stores.originals
+        )
+        self.originals = stores.originals
+        orphan_s = self.settings.orphan_s
         self.worker = IngestWorker(
-            self.bus, self.intake, self.cases, self.relay, self.settings.orphan_s, lambda: self.time
+            self.bus,
+            self.intake,
+            self.cases,
+            self.relay,
+            self.originals,
+            orphan_s,
+            lambda: self.time,
         )
 
     def later(self, **ago: float) -> None:

@@ -2,9 +2,10 @@
 
 from services.ingest.store.cases import CaseStore
 from services.ingest.store.intake import Intake
+from services.ingest.store.originals import OriginalStore
 from services.ingest.store.relay import Relay
 from services.ingest.store.spool import Spool
 from services.ingest.store.stores import Stores
 from services.ingest.store.tables import metadata
 
-__all__ = ["CaseStore", "Intake", "Relay", "Spool", "Stores", "metadata"]
+__all__ = ["CaseStore", "Intake", "OriginalStore", "Relay", "Spool", "Stores", "metadata"]

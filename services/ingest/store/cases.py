@@ -12,6 +12,8 @@ from sqlalchemy import delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.ingest.store import originals
+from services.ingest.store.originals import Original
 from services.ingest.store.tables import (
     CASES,
     INSTANCES,
@@ -68,6 +70,8 @@ class Draft:
     trace: str
     studies: Sequence[tuple[str, str]] = ()
     """Key and UID of the studies that the submission names: what comes late of them is its."""
+    original: Original | None = None
+    """What the submission was made of, where that was no FHIR; its blob is written."""
 
     @property
     def message_id(self) -> str:
@@ -124,6 +128,9 @@ class CaseStore:
             await take(connection, draft)
             await announce(connection, draft)
             await own_studies(connection, draft, cipher)
+            case, original = draft.answer.case, draft.original
+            if original and not await originals.keep(connection, case, original, cipher):
+                raise Moved
 
         return await attempt(self._engine, write)
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.ingest.store.cases import CaseStore
 from services.ingest.store.intake import Intake
 from services.ingest.store.late import LateStore
+from services.ingest.store.originals import OriginalStore
 from services.ingest.store.uploads import UploadStore
 from services.ingest.store.waiting import WaitingStore
 from services.kernel.blobs import Blobs
@@ -24,6 +25,7 @@ class Stores:
     cases: CaseStore
     waiting: WaitingStore
     late: LateStore
+    originals: OriginalStore
 
     @classmethod
     def over(cls, engine: AsyncEngine, zone: Blobs, now: Callable[[], datetime]) -> Stores:
@@ -34,4 +36,5 @@ class Stores:
             CaseStore(engine, cipher_for),
             WaitingStore(engine, cipher_for),
             LateStore(engine, cipher_for),
+            OriginalStore(engine, cipher_for),
         )

@@ -118,6 +118,18 @@ TAKEN = Table(
 )
 """Instances that a case has had: one that comes again is not late, it awaits another order."""
 
+ORIGINALS = Table(
+    "ingest_originals",
+    metadata,
+    Column("tenant", String(128), primary_key=True),
+    Column("case_id", String(36), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+"""What a case was made of where that was no FHIR, under a key that lives as long as the case.
+
+`sealed`: an Original, under the tenant's key.
+"""
+
 WAITING = Table(
     "ingest_waiting",
     metadata,
