@@ -25,7 +25,7 @@ from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.imaging.v1.imaging_findings_pb2 import ImagingFindings
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.imaging import findings
+from services.imaging import announcing, findings
 from services.imaging.findings import Part
 from services.imaging.reading import Writer
 from services.imaging.room import ReadingRoom
@@ -38,7 +38,7 @@ from services.imaging.series.understand import understand
 from services.imaging.store import ImagingStore
 from services.kernel import subjects, telemetry
 from services.kernel.bus import EventBus
-from services.kernel.errors import InvalidInput, KeyDestroyed, MeshError
+from services.kernel.errors import Forbidden, InvalidInput, KeyDestroyed, MeshError
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +140,8 @@ class ImagingWorker:
             telemetry.failure("imaging.reading", type(failure).__name__)
         findings.finish(part, event.case.case_id, event.part_id)
         found, pictures = findings.compose(part)
+        if part.taken:
+            await self._tell(event, found)
         for image in found.key_images:
             name = f"findings/{event.part_id}-{image.image_id}.png"
             ref = await self._store.put(event.case, name, pictures[image.image_id])
@@ -163,6 +165,22 @@ class ImagingWorker:
         ready.outcome = OUTCOME_COMPLETED
         ready.findings.CopyFrom(ref)
         ready.models.extend(part.uses())
+
+    async def _tell(self, event: PartReady, found: ImagingFindings) -> None:
+        """Say what must be seen at once, before pictures and objects of it are made.
+
+        A bus that refuses it must not cost the report its findings: they say it too, later.
+        """
+        kept = announcing.urgent(found)
+        content = kept.SerializeToString(deterministic=True)
+        ref = await self._store.put(event.case, f"critical/{event.part_id}", content)
+        told = announcing.event(event, kept, ref, _now())
+        try:
+            message_id = announcing.message_id(told)
+            await self._bus.publish(subjects.FINDING_CRITICAL, told, message_id=message_id)
+        except Forbidden as error:
+            log.error("urgent findings cannot be told ahead of the report: %s", error.reason)
+            telemetry.failure("imaging.critical", error.reason)
 
     async def _derive(self, event: PartReady, part: Part, found: ImagingFindings) -> None:
         """Store the DICOM objects made of the findings; an error costs the objects alone."""

@@ -13,7 +13,7 @@ from dxmesh.event.v1.critical_found_pb2 import (
     CriticalFound,
     CriticalResult,
 )
-from dxmesh.imaging.v1.imaging_findings_pb2 import ImagingFindings
+from dxmesh.imaging.v1.imaging_findings_pb2 import Function, ImagingFindings
 from dxmesh.labs.v1.lab_findings_pb2 import LabFindings, LabResult
 
 from services.gateway.restore import to_true_date
@@ -98,7 +98,9 @@ def _images(
 ) -> list[Statement]:
     """Return one statement per kind of finding: ten haemorrhages are one thing to look at."""
     names = {each.finding_id: each.kind for each in found.findings}
-    names |= {f"answer-{n}": "answer" for n in range(1, len(found.answers) + 1)}
+    for number, answer in enumerate(found.answers, 1):
+        reading = Function.Name(answer.function).removeprefix("FUNCTION_").lower()
+        names[f"answer-{number}"] = f"answer-{reading}"
     first: dict[str, str] = {}
     for told in results:
         first.setdefault(_known(names, told), told.result_id)

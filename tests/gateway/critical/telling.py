@@ -13,7 +13,12 @@ from dxmesh.event.v1.critical_found_pb2 import (
     CriticalFound,
     CriticalResult,
 )
-from dxmesh.imaging.v1.imaging_findings_pb2 import Answer, Finding, ImagingFindings
+from dxmesh.imaging.v1.imaging_findings_pb2 import (
+    FUNCTION_HAEMORRHAGE,
+    Answer,
+    Finding,
+    ImagingFindings,
+)
 from dxmesh.labs.v1.lab_findings_pb2 import LabFindings, LabResult
 
 from services.kernel import subjects
@@ -91,7 +96,7 @@ async def images(
     """Return the event of urgent findings on images."""
     ref = setting.case_ref()
     world.peers.identity = identity(setting)
-    found = ImagingFindings(answers=[Answer(urgent=True)] * answers)
+    found = ImagingFindings(answers=[Answer(urgent=True, function=FUNCTION_HAEMORRHAGE)] * answers)
     for number, kind in enumerate(kinds, 1):
         found.findings.append(Finding(finding_id=f"{kind}-{number}", kind=kind, urgent=True))
     name = f"findings/{part_id}"
