@@ -23,7 +23,7 @@ from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.anonymization import archive, files, submission
-from services.anonymization.denial import ConsentDenied, ConsentPeer, denied
+from services.anonymization.denial import ConsentPeer, denied
 from services.anonymization.disposition import InstanceSetAside
 from services.anonymization.files import UnreadableInstance
 from services.anonymization.identity import Identities, Identity
@@ -41,13 +41,7 @@ from services.anonymization.work import (
 from services.kernel import subjects, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.bus import EventBus
-from services.kernel.errors import (
-    Damaged,
-    KeyDestroyed,
-    MeshError,
-    NotFound,
-    Unavailable,
-)
+from services.kernel.errors import Damaged, KeyDestroyed, MeshError, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +108,8 @@ class AnonymizationWorker:
         before = await self._kept(event)
         decision = await self._check(event, before or manifest)
         if not decision.permitted:
-            await self._refuse(event, denied(decision))
+            refused = "late images are refused, their case goes on: %s"
+            await self._end(event, denied(decision), refused)
             await self._destroy_intake(event, manifest)
             return
         try:
@@ -153,26 +148,26 @@ class AnonymizationWorker:
     async def give_up(self, event: CaseReceived, error: MeshError) -> None:
         """Say that a case can never be de-identified, and why.
 
-        Late images that cannot be are left out alone: the case has its report, and must keep it.
-        They wait in the intake while the dead letter can be sent again; then ingest destroys them.
+        Late images that cannot be are left out alone. They wait in the intake while the dead
+        letter can be sent again; then ingest destroys them.
+        """
+        await self._end(event, error, "late images are given up, their case goes on: %s")
+
+    async def _end(self, event: CaseReceived, error: MeshError, late: str) -> None:
+        """Stop a case that cannot be de-identified, or may not; of late images they alone end.
+
+        What the case had before was permitted when it was read: its report is out, or on its
+        way. A withdrawal ends a case without a report, and that is the gateway's to say, which
+        hears of it (ADR 0029); a consent that lapsed or was never for more ends none.
         """
         if event.supplement:
-            log.error("late images are given up, their case goes on: %s", error.reason)
+            log.warning(late, error.reason)
             telemetry.failure("anonymization.supplement", error.reason)
             return
-        await self._stop(event, error)
-
-    async def _refuse(self, event: CaseReceived, error: ConsentDenied) -> None:
-        """Stop a case that consent does not permit; of late images only they are refused.
-
-        What the case had before was permitted when it was read, and its report is out; whether
-        a withdrawal ends an open case is decided by who hears of the withdrawal (ADR 0029).
-        """
-        if event.supplement:
-            log.warning("late images are refused, their case goes on: %s", error.reason)
-            telemetry.failure("anonymization.supplement", error.reason)
-            return
-        await self._stop(event, error)
+        refusal = Refusal(reason=error.reason, message=error.message, facts=error.facts)
+        stopped = CaseStopped(case=event.case, step=STEP, refusal=refusal)
+        message_id = f"{event.case.case_id}/stopped/{STEP}"
+        await self._bus.publish(subjects.CASE_STOPPED, stopped, message_id=message_id)
 
     async def _kept(self, event: CaseReceived) -> Identity | None:
         """Return what is kept of the case that a supplement belongs to; None for a first part.
@@ -294,12 +289,6 @@ class AnonymizationWorker:
         number = f"/{event.supplement}" if event.supplement else ""
         message_id = f"{work.case_id}/deidentified{number}"
         await self._bus.publish(subjects.CASE_DEIDENTIFIED, event, message_id=message_id)
-
-    async def _stop(self, event: CaseReceived, error: MeshError) -> None:
-        refusal = Refusal(reason=error.reason, message=error.message, facts=error.facts)
-        stopped = CaseStopped(case=event.case, step=STEP, refusal=refusal)
-        message_id = f"{event.case.case_id}/stopped/{STEP}"
-        await self._bus.publish(subjects.CASE_STOPPED, stopped, message_id=message_id)
 
     async def _destroy_intake(self, event: CaseReceived, manifest: IntakeManifest) -> None:
         """Destroy the keys of everything received; the manifest's last, as it names the rest."""
