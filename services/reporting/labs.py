@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
-from services.reporting import codes, risks, scores
+from services.reporting import codes, over_time, risks, scores
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import (
     Json,
@@ -43,7 +43,9 @@ def shown(result: pb.LabResult) -> str:
 
 def _observation(draft: Draft, part: Part, result: pb.LabResult) -> Json:
     critical = result.flag in CRITICAL
-    made = draft.observation(part, result.observation_id, "category-laboratory", review=critical)
+    category = result.category if result.category in codes.SIGNS else "laboratory"
+    local = result.observation_id
+    made = draft.observation(part, local, f"category-{category}", review=critical)
     made["code"] = {"text": name_of(draft, result)}
     if result.loinc_code:
         made["code"]["coding"] = [{"system": codes.LOINC, "code": result.loinc_code}]
@@ -57,19 +59,24 @@ def _observation(draft: Draft, part: Part, result: pb.LabResult) -> Json:
         made["interpretation"] = [codes.concept(f"flag-{result.flag}")]
     if limits := _range(result):
         made["referenceRange"] = [limits]
-    canonical = decimal_of(result.canonical_value)
-    if canonical is not None and not same_unit:
-        converted = quantity(canonical, result.canonical_unit)
-        made["component"] = [
-            {"code": {"text": say(draft.language, "converted")}, "valueQuantity": converted}
-        ]
-    notes = _notes(draft, result)
+    if components := [*_converted(draft, result, same_unit), *over_time.components(draft, result)]:
+        made["component"] = components
+    notes = [*_notes(draft, result), *over_time.notes(draft, result)]
     if notes:
         made["note"] = [{"text": note} for note in notes]
     if result.HasField("not_interpreted"):
         reason = result.not_interpreted.reason
         made["extension"] = [extension("not-interpreted", valueCode=reason)]
     return made
+
+
+def _converted(draft: Draft, result: pb.LabResult, same_unit: bool) -> list[Json]:
+    """Return the value in the canonical unit, when it did not come in it."""
+    canonical = decimal_of(result.canonical_value)
+    if canonical is None or same_unit:
+        return []
+    converted = quantity(canonical, result.canonical_unit)
+    return [{"code": {"text": say(draft.language, "converted")}, "valueQuantity": converted}]
 
 
 def _same_number(result: pb.LabResult) -> bool:
@@ -112,7 +119,7 @@ def _conclusion(draft: Draft, found: pb.LabFindings) -> list[str]:
     language = draft.language
     if not found.results:
         return [say(language, "no-results")]
-    lines = _flagged(draft, found, "abnormal", OUTSIDE)
+    lines = _flagged(draft, found, "abnormal", OUTSIDE) + over_time.conclusion(draft, found)
     normal = sum(result.flag == pb.FLAG_NORMAL for result in found.results)
     if normal:
         lines.append(say(language, "normal", count=normal))

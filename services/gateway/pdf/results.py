@@ -64,7 +64,8 @@ def _is_score(observation: Json) -> bool:
 def _result(observation: Json, language: Language) -> Row:
     flag = _flag(observation)
     notes = [str(n["text"]) for n in observation.get("note", []) if "authorReference" not in n]
-    converted = [shown(part.get("valueQuantity")) for part in observation.get("component", [])]
+    plain = [each for each in observation.get("component", []) if not codes(each.get("code", {}))]
+    converted = [shown(each.get("valueQuantity")) for each in plain]
     notes += [words(language)["converted"].format(value=each) for each in converted if each]
     reviewed = any(tag.get("code") == "finding" for tag in observation["meta"].get("tag", []))
     return {
