@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.nlp.v1 import note_findings_pb2 as pb
 
-from services.nlp import summary
+from services.nlp import contradicted, summary
 from services.nlp.context import Certainty
 from services.nlp.headings import Section
 from services.nlp.notes import Note, language_of
@@ -23,11 +23,13 @@ def findings(notes: Iterable[Note], language: str) -> pb.NoteFindings:
     """Return every note with its sections, all mentions, and a summary in `language`."""
     readings = [read(note) for note in notes]
     mentions = [mention for reading in readings for mention in reading.mentions]
-    return pb.NoteFindings(
+    found = pb.NoteFindings(
         notes=[_note(reading) for reading in readings],
         entities=[_entity(mention, number) for number, mention in enumerate(mentions, 1)],
         summary=[_sentence(each) for each in summary.summarize(readings, language)],
     )
+    contradicted.add(found, readings, mentions, language)
+    return found
 
 
 def _note(reading: Reading) -> pb.NoteText:
