@@ -10,6 +10,7 @@ from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import (
     Json,
     decimal_of,
+    extension,
     quantity,
     quantity_as_written,
     readable,
@@ -52,7 +53,7 @@ def _score(
     sources = [made[each.observation_id] for each in score.inputs if each.observation_id in made]
     if sources:
         observation["derivedFrom"] = sources
-    inputs = [_input(draft, each, names) for each in score.inputs]
+    inputs = [_input(draft, each, names, made) for each in score.inputs]
     if inputs:
         observation["component"] = inputs
     return observation
@@ -81,7 +82,9 @@ def _lacks(draft: Draft, gap: pb.ScoreGap) -> str:
     return say(draft.language, "with-facts", words=name, facts=facts)
 
 
-def _input(draft: Draft, each: pb.ScoreInput, names: dict[str, str]) -> Json:
+def _input(
+    draft: Draft, each: pb.ScoreInput, names: dict[str, str], made: dict[str, Json]
+) -> Json:
     named = {key: say(draft.language, f"input-{key}") for key in ("age", "sex")}
     stated = text(each.display_zh if draft.language == "zh" else each.display_en)
     name = named.get(each.name) or stated or names.get(each.observation_id) or each.name
@@ -100,6 +103,9 @@ def _input(draft: Draft, each: pb.ScoreInput, names: dict[str, str]) -> Json:
         component["valueString"] = value
     else:
         component["dataAbsentReason"] = codes.concept("absent-unknown")
+    if each.observation_id in made:
+        source = made[each.observation_id]
+        component["extension"] = [extension("evidence", valueReference=source)]
     return component
 
 

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from services.gateway.web.drawing import Bar, Line, bar, line
 
 Json = Mapping[str, Any]
 
 FLAG_ORDER = {"HH": 0, "LL": 0, "H": 1, "L": 1, "A": 1, "-": 2, "N": 3, "": 4}
 """Critical first, then abnormal, then what was not interpreted, then normal."""
-NOT_INTERPRETED = "urn:dxmesh:fhir:StructureDefinition:not-interpreted"
+_EXTENSION = "urn:dxmesh:fhir:StructureDefinition:"
+SAID = ("urn:dxmesh:risk", "urn:dxmesh:suggestion", "urn:dxmesh:reconciliation")
+"""Code systems of what is said of results."""
+NOT_INTERPRETED = _EXTENSION + "not-interpreted"
+_HOURS, _EVIDENCE = _EXTENSION + "hours-before", _EXTENSION + "evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A result of the same analyte from before."""
+
+    name: str
+    """When, in words."""
+    value: str
+    flag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a score was computed from."""
+
+    name: str
+    value: str
+    time: str
+    """When it was measured; empty when the report does not say."""
+    result_id: str
+    """The row of the table it is in; empty when it is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +52,51 @@ class Result:
     flag: str
     """HH, LL, H, L, A, N; "-": not interpreted."""
     range: str
-    note: str
-    """Why it was not interpreted, or where the critical limit comes from."""
-    inputs: str
-    """What a score was computed from."""
+    notes: tuple[str, ...]
+    """Why it was not interpreted, where the critical limit comes from, what a change means."""
     category: str
     """What a score means, for example "G3a"."""
+    source: str
+    """Paper of a score; of a result where its range comes from."""
+    bar: Bar | None = None
+    line: Line | None = None
+    earlier: tuple[Earlier, ...] = ()
+    """The newest first."""
+    inputs: tuple[Input, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """Everything that is noted of it."""
+        return " ".join(self.notes)
 
 
 def laboratory(observations: Iterable[Json]) -> tuple[list[Result], list[Result]]:
     """Return results, most pressing first, and scores."""
+    found = list(observations)
+    by_id = {f"Observation/{each.get('id')}": each for each in found}
     results: list[Result] = []
     scores: list[Result] = []
-    for observation in observations:
-        if not _is_laboratory(observation) or _is_risk(observation):
+    for observation in found:
+        if not _is_laboratory(observation) or _is_said(observation):
             continue
-        target = scores if "method" in observation or _not_computed(observation) else results
-        target.append(_result(observation))
+        if "method" in observation or _not_computed(observation):
+            scores.append(_score(observation, by_id))
+        else:
+            results.append(_result(observation))
     results.sort(key=lambda result: FLAG_ORDER.get(result.flag, 4))
     return results, scores
 
 
 def _result(observation: Json) -> Result:
-    value, unit = _value(observation)
-    notes = [str(note["text"]) for note in observation.get("note", [])]
-    category = [i["text"] for i in observation.get("interpretation", []) if "text" in i]
+    value, unit = value_of(observation)
+    low, high = _limits(observation)
+    ranges = observation.get("referenceRange", [])
+    told = [(_hours(each), each) for each in observation.get("component", [])]
+    before = [(hours, each) for hours, each in told if hours is not None]
+    now = _comparable(observation)
+    shown = None if now is None else bar(now, low, high)
+    points = [] if now is None else [(0.0, now)]
+    points += [(hours, number) for hours, each in before for number in _amount(each)]
     return Result(
         id=str(observation["id"]),
         name=str(observation.get("code", {}).get("text", "")),
@@ -56,18 +104,41 @@ def _result(observation: Json) -> Result:
         unit=unit,
         flag=_flag(observation),
         range=_range(observation),
-        note=" ".join(notes),
-        inputs=", ".join(_input(c) for c in observation.get("component", [])),
-        category=" ".join(category),
+        notes=_notes(observation),
+        category="",
+        source=str(ranges[0].get("text", "")) if ranges else "",
+        bar=shown,
+        line=line(points, low, high) if now is not None else None,
+        earlier=tuple(_earlier(each) for _, each in sorted(before, key=lambda each: each[0])),
     )
 
 
-def _value(observation: Json) -> tuple[str, str]:
+def _score(observation: Json, by_id: Mapping[str, Json]) -> Result:
+    value, unit = value_of(observation)
+    category = [i["text"] for i in observation.get("interpretation", []) if "text" in i]
+    return Result(
+        id=str(observation["id"]),
+        name=str(observation.get("code", {}).get("text", "")),
+        value=value,
+        unit=unit,
+        flag="",
+        range="",
+        notes=_notes(observation),
+        category=" ".join(category),
+        source=str(observation.get("method", {}).get("text", "")),
+        inputs=tuple(_input(each, by_id) for each in observation.get("component", [])),
+    )
+
+
+def _notes(observation: Json) -> tuple[str, ...]:
+    return tuple(str(note["text"]) for note in observation.get("note", []))
+
+
+def value_of(observation: Json) -> tuple[str, str]:
+    """Return value and unit of an Observation as it came."""
     if quantity := observation.get("valueQuantity"):
-        number = quantity.get("value", "")
-        written = f"{quantity.get('comparator', '')}{getattr(number, 'written', number)}"
         unit = str(quantity.get("unit", quantity.get("code", "")))
-        return written, "" if unit == "1" else unit
+        return f"{quantity.get('comparator', '')}{_number(quantity)}", "" if unit == "1" else unit
     return str(observation.get("valueString", "")), ""
 
 
@@ -92,18 +163,63 @@ def _range(observation: Json) -> str:
     return ""
 
 
+def _limits(observation: Json) -> tuple[float | None, float | None]:
+    for limits in observation.get("referenceRange", []):
+        low, high = (list(_amount({"valueQuantity": limits.get(e)})) for e in ("low", "high"))
+        return (low[0] if low else None, high[0] if high else None)
+    return None, None
+
+
+def _comparable(observation: Json) -> float | None:
+    """Return the value in the unit of its range: as it came, or the component that converts it."""
+    if observation.get("valueQuantity", {}).get("comparator"):
+        return None
+    for component in observation.get("component", []):
+        if "coding" not in component.get("code", {}):
+            return next(_amount(component), None)
+    return next(_amount(observation), None)
+
+
+def _amount(node: Json) -> Iterator[float]:
+    quantity = node.get("valueQuantity") or {}
+    if quantity.get("value") is not None and not quantity.get("comparator"):
+        yield float(quantity["value"])
+
+
+def _hours(component: Json) -> float | None:
+    for extension in component.get("extension", []):
+        if extension.get("url") == _HOURS:
+            return float(extension["valueDecimal"])
+    return None
+
+
+def _earlier(component: Json) -> Earlier:
+    name = str(component.get("code", {}).get("text", ""))
+    return Earlier(name, _shown(component), _flag(component))
+
+
 def _number(quantity: Json | None) -> str:
     number = (quantity or {}).get("value", "")
     return str(getattr(number, "written", number))
 
 
-def _input(component: Json) -> str:
-    name = component.get("code", {}).get("text", "")
-    value = component.get("valueString", "")
+def _shown(component: Json) -> str:
     if quantity := component.get("valueQuantity"):
         unit = quantity.get("unit", "")
-        value = f"{_number(quantity)} {unit if unit != '1' else ''}".strip()
-    return f"{name} {value}".strip()
+        return f"{_number(quantity)} {unit if unit != '1' else ''}".strip()
+    return str(component.get("valueString", ""))
+
+
+def _input(component: Json, by_id: Mapping[str, Json]) -> Input:
+    name = str(component.get("code", {}).get("text", ""))
+    references = [
+        str(each["valueReference"]["reference"])
+        for each in component.get("extension", [])
+        if each.get("url") == _EVIDENCE
+    ]
+    source = by_id.get(references[0], {}) if references else {}
+    time = str(source.get("effectiveDateTime", ""))
+    return Input(name, _shown(component), time, str(source.get("id", "")))
 
 
 def _is_laboratory(observation: Json) -> bool:
@@ -114,9 +230,10 @@ def _is_laboratory(observation: Json) -> bool:
     )
 
 
-def _is_risk(observation: Json) -> bool:
+def _is_said(observation: Json) -> bool:
+    """Tell whether it is what a rule says, not what a laboratory measured."""
     codings = observation.get("code", {}).get("coding", [])
-    return any(coding.get("system") == "urn:dxmesh:risk" for coding in codings)
+    return any(str(coding.get("system", "")).startswith(SAID) for coding in codings)
 
 
 def _not_computed(observation: Json) -> bool:

@@ -51,8 +51,8 @@ class Span:
     sentence: int
 
 
-def notes(resources: Sequence[Json]) -> tuple[list[Sentence], list[Note]]:
-    """Return the summary, and each note in segments."""
+def summary_of(resources: Sequence[Json]) -> tuple[list[Sentence], list[Span]]:
+    """Return the sentences of the summary, numbered from 1, and where each comes from."""
     sentences: list[Sentence] = []
     spans: list[Span] = []
     for observation in resources:
@@ -60,18 +60,24 @@ def notes(resources: Sequence[Json]) -> tuple[list[Sentence], list[Note]]:
             continue
         for component in observation.get("component", []):
             number = len(sentences) + 1
-            found = [_span(e, number) for e in component.get("extension", []) if e["url"] == SPAN]
+            found = [span_of(e, number) for e in component.get("extension", []) if e["url"] == SPAN]
             spans += found
             section = str(component.get("code", {}).get("text", ""))
             text = str(component.get("valueString", ""))
             sentences.append(Sentence(number, section, text, bool(found)))
+    return sentences, spans
+
+
+def notes_of(resources: Sequence[Json], spans: Iterable[Span]) -> list[Note]:
+    """Return each note, cut where a numbered statement has its source."""
+    told = list(spans)
     texts = {r["id"]: _decoded(r) for r in resources if r["resourceType"] == "Binary"}
-    found_notes = [
-        _note(r, texts, [s for s in spans if s.document == f"DocumentReference/{r['id']}"])
+    found = [
+        _note(r, texts, [s for s in told if s.document == f"DocumentReference/{r['id']}"])
         for r in resources
         if r["resourceType"] == "DocumentReference"
     ]
-    return sentences, [note for note in found_notes if note.segments]
+    return [note for note in found if note.segments]
 
 
 def cut(text: str, spans: Iterable[Span]) -> list[Segment]:
@@ -96,7 +102,8 @@ def _note(document: Json, texts: Mapping[str, str], spans: Sequence[Span]) -> No
     )
 
 
-def _span(extension: Json, sentence: int) -> Span:
+def span_of(extension: Json, sentence: int) -> Span:
+    """Return the span that an extension `source-span` holds, for a numbered statement."""
     parts = {part["url"].rpartition(":")[2]: part for part in extension["extension"]}
     document = parts["document"]["valueReference"]["reference"]
     return Span(document, parts["start"]["valueInteger"], parts["end"]["valueInteger"], sentence)

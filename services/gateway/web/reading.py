@@ -10,18 +10,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.gateway.fhir.submission import describe
-from services.gateway.signing import REVIEW_TAG
-from services.gateway.web.facts import NOT_DETECTED, PRESENT, facts_of, quantity
+from services.gateway.web.evidence import Evidence, evidence_of
+from services.gateway.web.facts import PRESENT, facts_of
+from services.gateway.web.kinds import (
+    ORDER,
+    STATEMENTS,
+    is_absent,
+    is_urgent,
+    kind_of,
+    needs_verdict,
+    title_of,
+    value_codes,
+)
 from services.gateway.web.laboratory import Result, laboratory
-from services.gateway.web.notes import Note, Sentence, notes
+from services.gateway.web.notes import Note, Sentence, Span, notes_of, summary_of
 
 Json = Mapping[str, Any]
 
 EXTENSION = "urn:dxmesh:fhir:StructureDefinition:"
 BLOBS = "urn:dxmesh:blob"
 CRITICAL = frozenset({"HH", "LL"})
-ACTIONABLE_1 = "RID49480"
-"""RadLex: ACR actionable finding category 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class Finding:
     number: int
     """From 1, in the order of the page."""
     kind: str
-    """imaging, laboratory, risk or notes."""
+    """imaging, laboratory, suggestion, risk or notes."""
     title: str
     text: str
     facts: list[tuple[str, str]]
@@ -68,6 +76,11 @@ class Finding:
     """It says that something was looked for and not found."""
     urgent: bool = False
     """A physician must look at once."""
+    notes: tuple[str, ...] = ()
+    """What is said of it besides: what to ask or do next, what opposes it, how strong it is."""
+    evidence: tuple[Evidence, ...] = ()
+    source: str = ""
+    """Paper or guideline of a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +127,16 @@ def read(bundle: Json) -> Reading:
     devices = {f"Device/{d['id']}": _device(d) for d in by_type.get("Device", [])}
     images = [_image(media) for media in by_type.get("Media", [])]
     found = [r for r in by_type.get("Observation", []) if needs_verdict(r)]
-    found.sort(key=lambda r: ORDER.index(_kind(r)))
-    findings = [_finding(n, r, devices, images) for n, r in enumerate(found, 1)]
+    found.sort(key=lambda r: ORDER.index(kind_of(r)))
+    sentences, spans = summary_of(resources)
+    evidence = _evidence(found, by_type.get("Observation", []), len(sentences) + 1, spans)
+    findings = [
+        _finding(n, r, devices, images, evidence.get(str(r["id"]), ()))
+        for n, r in enumerate(found, 1)
+    ]
     for image in images:
         image.boxes.sort(key=lambda box: box.finding)
     results, scores = laboratory(by_type.get("Observation", []))
-    sentences, texts = notes(resources)
     patient = by_type.get("Patient", [{}])[0]
     return Reading(
         patient=describe(patient),
@@ -132,25 +149,32 @@ def read(bundle: Json) -> Reading:
         results=results,
         scores=scores,
         sentences=sentences,
-        notes=texts,
+        notes=notes_of(resources, spans),
         missing=_missing(report),
         models=list(devices.values()),
     )
 
 
-ORDER = ("imaging", "laboratory", "risk", "notes")
-
-
-def needs_verdict(resource: Json) -> bool:
-    """Tell whether a physician must judge this before signing."""
-    tags = resource.get("meta", {}).get("tag", [])
-    return any((tag.get("system"), tag.get("code")) == REVIEW_TAG for tag in tags)
+def _evidence(
+    found: list[Json], observations: list[Json], number: int, spans: list[Span]
+) -> dict[str, tuple[Evidence, ...]]:
+    """Return the evidence of each statement by its id; its places are added to `spans`."""
+    by_id = {f"Observation/{each.get('id')}": each for each in observations}
+    result: dict[str, tuple[Evidence, ...]] = {}
+    for observation in found:
+        if kind_of(observation) not in STATEMENTS.values():
+            continue
+        told = list(evidence_of(observation, by_id, number))
+        result[str(observation["id"])] = tuple(each for each, _ in told)
+        spans += [span for _, places in told for span in places]
+        number += sum(bool(each.number) for each, _ in told)
+    return result
 
 
 def finding_texts(bundle: Json) -> dict[str, str]:
     """Return what each finding is called, by its id."""
     resources = [entry["resource"] for entry in bundle["entry"]]
-    return {str(r["id"]): _title(r) for r in resources if needs_verdict(r)}
+    return {str(r["id"]): title_of(r) for r in resources if needs_verdict(r)}
 
 
 def badges(bundle: Json) -> dict[str, int]:
@@ -165,14 +189,16 @@ def badges(bundle: Json) -> dict[str, int]:
         if entry["resource"]["resourceType"] == "Observation"
     ]
     results, _ = laboratory(found)
-    imaging = [r for r in found if needs_verdict(r) and _kind(r) == "imaging" and not _absent(r)]
-    marked = [r for r in imaging if {PRESENT, *_value_codes(r)} != {PRESENT}]
-    absent = [r for r in found if needs_verdict(r) and _kind(r) == "imaging" and _absent(r)]
+    imaging = [
+        r for r in found if needs_verdict(r) and kind_of(r) == "imaging" and not is_absent(r)
+    ]
+    marked = [r for r in imaging if {PRESENT, *value_codes(r)} != {PRESENT}]
+    absent = [r for r in found if needs_verdict(r) and kind_of(r) == "imaging" and is_absent(r)]
     urgent = [r for r in (*(marked or imaging), *absent) if is_urgent(r)]
     return {
         "critical": sum(r.flag in CRITICAL for r in results) + len(urgent),
         "abnormal": sum(r.flag in ("H", "L", "A") for r in results),
-        "findings": len(marked or [r for r in imaging if _value_codes(r)]),
+        "findings": len(marked or [r for r in imaging if value_codes(r)]),
     }
 
 
@@ -204,7 +230,11 @@ def extensions(resource: Json, name: str) -> list[Json]:
 
 
 def _finding(
-    number: int, resource: Json, devices: Mapping[str, tuple[str, str]], images: list[Image]
+    number: int,
+    resource: Json,
+    devices: Mapping[str, tuple[str, str]],
+    images: list[Image],
+    evidence: tuple[Evidence, ...],
 ) -> Finding:
     drawn_on = -1
     for extension in extensions(resource, "pixel-box"):
@@ -220,57 +250,19 @@ def _finding(
     return Finding(
         id=str(resource["id"]),
         number=number,
-        kind=_kind(resource),
-        title=_title(resource),
+        kind=kind_of(resource),
+        title=title_of(resource),
         text=" ".join(note["text"] for note in resource.get("note", [])),
-        facts=facts_of(resource) if _kind(resource) == "imaging" else [],
+        facts=facts_of(resource) if kind_of(resource) == "imaging" else [],
         model_name=name,
         model_version=version,
         image=drawn_on,
-        absent=_absent(resource),
-        urgent=_kind(resource) == "imaging" and is_urgent(resource),
+        absent=is_absent(resource),
+        urgent=kind_of(resource) == "imaging" and is_urgent(resource),
+        notes=tuple(str(note["text"]) for note in resource.get("note", [])),
+        evidence=evidence,
+        source=str(resource.get("method", {}).get("text", "")),
     )
-
-
-def _kind(resource: Json) -> str:
-    codings = resource.get("code", {}).get("coding", [])
-    if any(coding.get("system") == "urn:dxmesh:risk" for coding in codings):
-        return "risk"
-    categories = [
-        coding.get("code")
-        for category in resource.get("category", [])
-        for coding in category.get("coding", [])
-    ]
-    kinds = [kind for kind in ("imaging", "laboratory") if kind in categories]
-    return kinds[0] if kinds else "notes"
-
-
-def _title(resource: Json) -> str:
-    kind, name = _kind(resource), str(resource.get("code", {}).get("text", ""))
-    if kind == "laboratory":
-        return f"{name} {quantity(resource.get('valueQuantity', {}))}".strip()
-    value = resource.get("valueCodeableConcept", {}).get("text") or resource.get("valueString")
-    if kind == "notes":
-        return name
-    return str(value or name)
-
-
-def is_urgent(resource: Json) -> bool:
-    """Tell whether an Observation says that a physician must look at once."""
-    return any(
-        coding.get("code") == ACTIONABLE_1
-        for component in resource.get("component", [])
-        for coding in component.get("valueCodeableConcept", {}).get("coding", [])
-    )
-
-
-def _absent(resource: Json) -> bool:
-    return NOT_DETECTED in _value_codes(resource)
-
-
-def _value_codes(resource: Json) -> list[str]:
-    codings = resource.get("valueCodeableConcept", {}).get("coding", [])
-    return [str(coding.get("code", "")) for coding in codings]
 
 
 def _image(media: Json) -> Image:

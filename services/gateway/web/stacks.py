@@ -10,7 +10,8 @@ from typing import Any
 
 from services.gateway.dicomweb.attributes import first
 from services.gateway.store.dicom import Instance, Series
-from services.gateway.web.reading import extensions, needs_verdict, parts_of
+from services.gateway.web.kinds import needs_verdict
+from services.gateway.web.reading import extensions, parts_of
 
 Json = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.gateway.fhir import submission
-from services.gateway.web.reading import needs_verdict
+from services.gateway.web.kinds import needs_verdict
 from tests.gateway.dicomweb.images import PATIENT, SERIES, STUDY_RESOURCE, hold, made
 from tests.gateway.dicomweb.test_dicomweb_rights import RESTRICTED
 
