@@ -77,8 +77,9 @@ PART_IMAGING = Topic("part.imaging", ANALYSIS_STREAM, part_ready_pb2.PartReady)
 PART_LABS = Topic("part.labs", ANALYSIS_STREAM, part_ready_pb2.PartReady)
 PART_NLP = Topic("part.nlp", ANALYSIS_STREAM, part_ready_pb2.PartReady)
 SUBJECT_FORGOTTEN = Topic(
-    "part.forgotten", ANALYSIS_STREAM, subject_forgotten_pb2.SubjectForgotten, only=("routine",)
+    "part.forgotten.all", ANALYSIS_STREAM, subject_forgotten_pb2.SubjectForgotten, False
 )
+"""Three tokens, so that the stream of a mesh that runs already takes it: `part.*.*`."""
 FINDING_IMAGING = Topic("finding.imaging", ANALYSIS_STREAM, finding_ready_pb2.FindingReady)
 FINDING_LABS = Topic("finding.labs", ANALYSIS_STREAM, finding_ready_pb2.FindingReady)
 FINDING_NLP = Topic("finding.nlp", ANALYSIS_STREAM, finding_ready_pb2.FindingReady)

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class SubjectForgotten(_message.Message):
     """SubjectForgotten says that what the analysis zone keeps under a pseudonym across cases must
     be destroyed, as far as it was received until then: consent was withdrawn.
-    Subject: dx.v1.<tenant>.part.forgotten.routine.
+    Subject: dx.v1.<tenant>.part.forgotten.all.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
