@@ -13,7 +13,7 @@ import pytest
 
 def _load() -> Any:
     """Return world.py; tests of one folder cannot import from another by name."""
-    for name in ("fakes", "world"):
+    for name in ("fakes", "world", "telling"):
         path, full = Path(__file__).parent / f"{name}.py", f"gateway_{name}"
         if full not in sys.modules:
             spec = importlib.util.spec_from_file_location(full, path)
@@ -27,6 +27,12 @@ def _load() -> Any:
 def setting() -> Any:
     """The module world.py: samples and makers."""
     return _load()
+
+
+@pytest.fixture(scope="session")
+def telling(setting: Any) -> Any:
+    """The module telling.py: critical results as labs and imaging say them."""
+    return sys.modules["gateway_telling"]
 
 
 @pytest.fixture

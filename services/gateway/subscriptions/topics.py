@@ -19,6 +19,8 @@ INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpreta
 CRITICAL = frozenset({"AA", "HH", "LL"})
 READY = frozenset({"partial", "preliminary", "final", "amended", "corrected", "appended"})
 WITHDRAWN = frozenset({"entered-in-error", "cancelled"})
+NOTICES = "urn:dxmesh:critical"
+"""Identifier system of Communications that tell critical results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,12 @@ def _critical_result(now: Resource, before: Resource | None) -> bool:
     if before is None or not _is_critical(before):
         return now.get("status") not in WITHDRAWN
     return bool(before.get("status") != now.get("status"))
+
+
+def _critical_notice(now: Resource, before: Resource | None) -> bool:
+    """Tell whether a critical result is told, told again, read for the first time or withdrawn."""
+    told = any(each.get("system") == NOTICES for each in now.get("identifier", []))
+    return told and (before is None or before.get("status") != now.get("status"))
 
 
 def _case_status(now: Resource, before: Resource | None) -> bool:
@@ -102,6 +110,16 @@ TOPICS = (
         "and was not so before; and each change of its status from then on.",
         ("patient", "code", "identifier", "_id"),
         _critical_result,
+    ),
+    Topic(
+        "critical-notice",
+        "Critical notice",
+        "A critical result is told ahead of the report, told again, read or withdrawn.",
+        ("Communication",),
+        "A Communication with an identifier of urn:dxmesh:critical is created (one that has "
+        "inResponseTo is an escalation), or its status changes.",
+        ("patient", "subject", "status", "recipient", "based-on", "part-of", "identifier", "_id"),
+        _critical_notice,
     ),
     Topic(
         "case-status",

@@ -14,6 +14,7 @@ from dxmesh.event.v1.case_ref_pb2 import LANGUAGE_ZH
 from dxmesh.event.v1.case_stopped_pb2 import CaseStopped
 from dxmesh.event.v1.consent_withdrawn_pb2 import ConsentWithdrawn
 
+from services.gateway.profiles import conform
 from services.kernel import fhir, subjects, telemetry
 from services.kernel.errors import InvalidInput
 
@@ -36,7 +37,7 @@ async def test_it_is_told_before_there_is_a_report(world: Any, setting: Any, tel
         "physician."
     )
     assert told["sent"] and "received" not in told
-    assert fhir.problems(told) == []
+    assert fhir.problems(told) == [] and conform.problems(told) == []
 
 
 @pytest.mark.requirement("DX-CRI-04")
@@ -131,7 +132,7 @@ async def test_a_part_read_again_without_it_withdraws_it(
     (told,) = await telling.tell(world, setting, told=[], results=[], at=1_790_000_100)
     assert told["status"] == "entered-in-error"
     assert "corrected" in told["payload"][0]["contentString"]
-    assert fhir.problems(told) == []
+    assert fhir.problems(told) == [] and conform.problems(told) == []
     (told,) = await telling.tell(world, setting, at=1_790_000_050)  # an old event, late
     assert told["status"] == "entered-in-error"
     (told,) = await telling.tell(world, setting, at=1_790_000_200)
@@ -213,7 +214,7 @@ async def test_urgent_findings_on_images_are_told_once_per_kind(
     texts = sorted(one["payload"][0]["contentString"] for one in told)
     assert len(texts) == 2
     assert "intracranial haemorrhage" in texts[0] and "midline shift" in texts[1]
-    assert all(fhir.problems(one) == [] for one in told)
+    assert all(fhir.problems(one) == [] and conform.problems(one) == [] for one in told)
 
 
 @pytest.mark.requirement("DX-CRI-09")

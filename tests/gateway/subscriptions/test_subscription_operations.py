@@ -246,6 +246,14 @@ def result(code: str, status: str = "final") -> dict[str, Any]:
     return {"resourceType": "Observation", "status": status, "interpretation": interpretation}
 
 
+TOLD: dict[str, Any] = {
+    "resourceType": "Communication",
+    "identifier": [{"system": topics.NOTICES, "value": "n"}],
+    "status": "in-progress",
+}
+"""A critical result as it is told."""
+
+
 @pytest.mark.requirement("DX-SUB-03")
 @pytest.mark.parametrize(
     ("topic", "before", "now", "is_event"),
@@ -262,6 +270,10 @@ def result(code: str, status: str = "final") -> dict[str, Any]:
         ("critical-result", result("HH"), result("HH"), False),
         ("critical-result", result("HH"), result("HH", "entered-in-error"), True),
         ("critical-result", result("HH"), result("N"), False),
+        ("critical-notice", None, TOLD, True),
+        ("critical-notice", None, {"status": "in-progress"}, False),
+        ("critical-notice", TOLD, TOLD | {"note": []}, False),
+        ("critical-notice", TOLD, TOLD | {"status": "completed"}, True),
         ("case-status", None, {"status": "requested"}, True),
         ("case-status", {"status": "requested"}, {"status": "requested", "note": []}, False),
         ("case-status", {"status": "requested"}, {"status": "completed"}, True),
