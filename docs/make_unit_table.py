@@ -23,7 +23,7 @@ PER_VOLUME = (
     *("mol", "mmol", "umol", "nmol", "pmol", "fmol"),
     *("eq", "meq", "ueq"),
     *("osm", "mosm"),
-    *("[IU]", "k[IU]", "m[IU]", "u[IU]", "[arb'U]", "k[arb'U]", "m[arb'U]", "[iU]", "m[iU]"),
+    *("[IU]", "k[IU]", "m[IU]", "u[IU]", "[arb'U]", "[iU]", "m[iU]"),
     *("U", "kU", "mU", "uU", "kat", "mkat", "ukat", "nkat", "pkat"),
     *("10*3", "10*4", "10*6", "10*9", "10*12", "{cells}", "10*6{cells}", "10*9{cells}"),
     *("[CFU]", "10*3[CFU]", "{copies}", "{copy}", "[GPL'U]", "[MPL'U]", "[APL'U]"),
@@ -53,6 +53,7 @@ def wanted() -> Iterator[str]:
         yield from (f"{top}/{below}{{creat}}" for below in ("g", "mg", "mol", "mmol", "umol"))
     for top in MASSES:
         yield from (f"{top}/{time}" for time in ("d", "h", "min", "(24.h)"))
+    yield from (f"{top}/{time}" for top in ("umol", "ug") for time in ("min", "(24.h)"))
     yield from TIMES
     yield from OTHERS
     yield from MARKED

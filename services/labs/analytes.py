@@ -184,6 +184,8 @@ def to_canonical(unit: Unit, analyte: Analyte) -> Decimal:
         if not analyte.charge:
             raise NoConversion("equivalents are not defined for this analyte")
         return unit.factor_to(target) / analyte.charge
+    if unit.marks == target.marks == _CREATININE and unit.dimension == _PER_SUBSTANCE:
+        return unit.factor_to(target) / CREATININE_MASS  # mg/mmol of creatinine as mg/g
     pair = (unit.dimension, target.dimension)
     if unit.marks or target.marks or set(pair) != _MASS_AND_SUBSTANCE:
         raise WrongDimension("the unit does not measure what the code names")
@@ -200,11 +202,15 @@ def without_unit(code: Code) -> bool:
     return _needs_none(code.unit)
 
 
+CREATININE_MASS = Decimal("113.12")
+"""g/mol, PubChem."""
+_CREATININE = frozenset({"{creat}"})
+_PER_SUBSTANCE = (("[mass]", 1.0), ("[substance]", -1.0))
 _MASS_AND_SUBSTANCE = {units.MASS_PER_VOLUME, units.SUBSTANCE_PER_VOLUME}
 
 
 def _needs_none(unit: Unit) -> bool:
-    return unit.ucum in units.WITHOUT_UNIT
+    return unit.ucum in units.WITHOUT_UNIT or unit.ucum == "{ratio}"
 
 
 def _in_equivalents(unit: Unit, target: Unit) -> bool:

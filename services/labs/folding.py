@@ -27,7 +27,7 @@ _SCRIPTS = re.compile(r"[\u4e00-\u9fff]+|[^\u4e00-\u9fff]+")
 def fold(text: str) -> str:
     """Return a name without what does not tell names apart; `%`, `#`, `/` and `+` do."""
     plain = unicodedata.normalize("NFKC", text).casefold().translate(_PLAIN)
-    return _NOISE.sub("", plain)
+    return unicodedata.normalize("NFKC", _NOISE.sub("", plain))
 
 
 def pieces(text: str) -> list[str]:

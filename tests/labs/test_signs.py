@@ -111,7 +111,7 @@ def test_the_scores_that_signs_complete_are_in_the_findings() -> None:
         ((sign("29463-7", 70, "kg"), lab("14682-9", 88, "umol/L")), "cockcroft-gault"),
         ((sign("9270-0", 4, "{score}", "survey"), BREATH, PRESSURE, lab("22664-7", 9.1, "mmol/L")),
          "curb-65"),
-        ((sign("3150-6", 40, "%", "exam"), lab("2703-7", 70, "mm[Hg]")), "pao2-fio2"),
+        ((sign("3150-0", 40, "%", "exam"), lab("2703-7", 70, "mm[Hg]")), "pao2-fio2"),
     ],
 )  # fmt: skip
 def test_other_scores_with_signs(signs: tuple[object, ...], score: str) -> None:
