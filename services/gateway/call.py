@@ -12,11 +12,7 @@ from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
 from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 from dxmesh.imaging.v1.imaging_service_pb2 import ExplainCaseResponse, ListModelsResponse
-from dxmesh.ingest.v1.ingest_service_pb2 import (
-    StoreFilesResponse,
-    StoreInstancesResponse,
-    SubmitCaseResponse,
-)
+from dxmesh.ingest.v1 import ingest_service_pb2 as ingest_pb
 from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -50,8 +46,16 @@ FORM_FIELDS_MAX = 2000
 class Peers(Protocol):
     """The services the gateway calls; `gateway.peers.GrpcPeers` is the real one."""
 
-    async def submit(self, tenant: str, content: bytes) -> SubmitCaseResponse:
+    async def submit(self, tenant: str, content: bytes) -> ingest_pb.SubmitCaseResponse:
         """Hand a submission Bundle to ingest."""
+
+    async def submit_results(
+        self, tenant: str, media_type: str, content: bytes
+    ) -> ingest_pb.SubmitResultsResponse:
+        """Hand a file of results to ingest."""
+
+    async def read_original(self, tenant: str, case_id: str) -> tuple[str, bytes]:
+        """Return media type and bytes of what a case was made of."""
 
     async def store(
         self,
@@ -60,12 +64,12 @@ class Peers(Protocol):
         label: str,
         chunks: AsyncIterator[bytes],
         study: str = "",
-    ) -> StoreInstancesResponse:
+    ) -> ingest_pb.StoreInstancesResponse:
         """Stream one DICOM file, ZIP archive or slide (with its study) to ingest."""
 
     async def store_files(
         self, tenant: str, files: Sequence[tuple[str, Sequence[bytes]]]
-    ) -> StoreFilesResponse:
+    ) -> ingest_pb.StoreFilesResponse:
         """Hand several small DICOM files to ingest, each with its label."""
 
     async def reidentify(self, tenant: str, case_id: str) -> ReidentifyResponse:

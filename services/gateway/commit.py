@@ -17,6 +17,7 @@ from services.gateway import attachments, signing
 from services.gateway.access.accounts import Accounts
 from services.gateway.call import Peers
 from services.gateway.dicomweb.made import MadeObjects
+from services.gateway.fhir import submission
 from services.gateway.fhir.submission import concept_text, describe
 from services.gateway.progress import Case, Step, known, to_instant, to_us, with_step
 from services.gateway.restore import Identity, restore
@@ -85,6 +86,9 @@ class StoreCommitter:
                 case = replace(case, report_version=version, label=label)
                 case = replace(with_step(case, ended), status="completed", reason="", message="")
             opened.case = case
+        if case.subject_key:  # a case of a laboratory's message did not come through here
+            people, references = self._store.people, submission.references(bundle)
+            await people.remember_subject(tenant, references, case.subject_key)
 
     async def signed(self, event: ReportSigned) -> None:
         """Store the version a physician signed, once per signature.

@@ -69,6 +69,31 @@ class GrpcPeers:
 
         return await rpc.call(self._ingest.SubmitCase, messages(), timeout_s=self._upload_s)
 
+    async def submit_results(
+        self, tenant: str, media_type: str, content: bytes
+    ) -> ingest_pb.SubmitResultsResponse:
+        """Hand a file of results to ingest."""
+        header = ingest_pb.ContentHeader(tenant=tenant, media_type=media_type, label="results")
+
+        async def messages() -> AsyncIterator[ingest_pb.SubmitResultsRequest]:
+            yield ingest_pb.SubmitResultsRequest(header=header)
+            async for chunk in rpc.chunks(content):
+                yield ingest_pb.SubmitResultsRequest(chunk=chunk)
+
+        return await rpc.call(self._ingest.SubmitResults, messages(), timeout_s=self._upload_s)
+
+    async def read_original(self, tenant: str, case_id: str) -> tuple[str, bytes]:
+        """Return media type and bytes of what a case was made of, asked for piece by piece."""
+        found = bytearray()
+        while True:
+            request = ingest_pb.ReadOriginalRequest(
+                tenant=tenant, case_id=case_id, offset=len(found)
+            )
+            answer = await rpc.call(self._ingest.ReadOriginal, request, timeout_s=self._call_s)
+            found += answer.chunk
+            if not answer.chunk or len(found) >= answer.size_bytes:
+                return answer.media_type, bytes(found)
+
     async def store(
         self,
         tenant: str,

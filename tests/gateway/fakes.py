@@ -15,6 +15,7 @@ from dxmesh.ingest.v1.ingest_service_pb2 import (
     StoreFilesResponse,
     StoreInstancesResponse,
     SubmitCaseResponse,
+    SubmitResultsResponse,
 )
 from dxmesh.reporting.v1.reporting_service_pb2 import SignReportRequest, SignReportResponse
 
@@ -42,6 +43,10 @@ class FakePeers:
     largest_chunk: int = 0
     reads: ListModelsResponse = field(default_factory=ListModelsResponse)
     explained: dict[str, ExplainCaseResponse] = field(default_factory=dict)
+    results: SubmitResultsResponse = field(default_factory=SubmitResultsResponse)
+    """What files of results are answered with."""
+    media_types: list[str] = field(default_factory=list)
+    originals: dict[str, bytes] = field(default_factory=dict)
 
     async def submit(self, tenant: str, content: bytes) -> SubmitCaseResponse:
         if self.fails:
@@ -55,6 +60,20 @@ class FakePeers:
         answer = SubmitCaseResponse(case=ref, duplicate=duplicate, subject_key="subject-1")
         answer.accepted_time.CopyFrom(ref.received_time)
         return answer
+
+    async def submit_results(
+        self, tenant: str, media_type: str, content: bytes
+    ) -> SubmitResultsResponse:
+        if self.fails:
+            raise self.fails
+        self.submitted.append(content)
+        self.media_types.append(media_type)
+        return self.results
+
+    async def read_original(self, tenant: str, case_id: str) -> tuple[str, bytes]:
+        if case_id not in self.originals:
+            raise NotFound("no original is kept of this case", reason="NO_ORIGINAL")
+        return "application/hl7-v2", self.originals[case_id]
 
     async def store(
         self,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from services.gateway.access.principal import Action, require
 from services.gateway.call import Call, body
-from services.gateway.fhir import answers, bundles, content, dispatch, submit, transaction
+from services.gateway.fhir import answers, bundles, content, dispatch, results, submit, transaction
 from services.kernel.errors import InvalidInput, Violation
 
 TYPES = (
@@ -20,7 +20,10 @@ TYPES = (
 
 
 async def root(call: Call) -> Response:
-    """Take a Bundle for what it is."""
+    """Take a Bundle for what it is, and a file of results as cases."""
+    if kind := results.kind_of(call):
+        require(call.principal, Action.SUBMIT)
+        return await results.take(call, kind)
     content.require_json(call)
     answers.accept_json(call.request)
     came = await body(call.request, call.gateway.settings.bundle_bytes_max)

@@ -18,8 +18,8 @@ from services.gateway.fhir import (
     metadata,
     patch,
     read,
+    results,
     searching,
-    submit,
     update,
     validate,
 )
@@ -30,7 +30,8 @@ _SYSTEM = (("", "batch"), ("", "transaction"))
 FHIR = (
     Entry("/fhir", "POST", _READ, batch.root, _SYSTEM),
     Entry("/fhir/", "POST", _READ, batch.root),
-    Entry("/fhir/$submit", "POST", Action.SUBMIT, submit.submit, (("", "$submit"),)),
+    Entry("/fhir/$submit", "POST", Action.SUBMIT, results.operation, (("", "$submit"),)),
+    Entry("/fhir/Task/{id}/$original", "GET", Action.SUBMIT, results.original),
     Entry("/fhir/metadata", "GET", Action.METADATA, metadata.metadata, open=True),
     Entry("/fhir/_history", "GET", _READ, history.of_system, (("", "history-system"),)),
     Entry(

@@ -40,6 +40,11 @@ async def take(call: Call, content: bytes) -> Response:
             raise
         location = f"{call.base_url}/fhir/Task/{error.facts['case_id']}"
         return respond(error, headers={"Location": location})
+    return await answered(call, accepted)
+
+
+async def answered(call: Call, accepted: SubmitCaseResponse) -> Response:
+    """Return the answer to an accepted submission: its Task."""
     case_id = accepted.case.case_id
     task = await call.store.resources.read(call.tenant, "Task", case_id)
     headers = {"Location": f"{call.base_url}/fhir/Task/{case_id}"}
@@ -58,15 +63,13 @@ async def accept(call: Call, content: bytes) -> SubmitCaseResponse:
         accepted = await call.gateway.peers.submit(call.tenant, content)
     except MeshError as error:
         if error.grpc_status == "PERMISSION_DENIED":
-            error.facts["case_id"] = await _refused(call, content, error)
+            error.facts["case_id"] = await refused(call, content, error)
         raise
-    await _note(call, content, accepted)
-    case_id = accepted.case.case_id
-    await call.audit("submit", f"Task/{case_id}", case_id=case_id)
+    await note(call, content, accepted)
     return accepted
 
 
-async def _note(call: Call, content: bytes, accepted: SubmitCaseResponse) -> None:
+async def note(call: Call, content: bytes, accepted: SubmitCaseResponse) -> None:
     """Keep where the case stands, whom it is about, and what could not be used."""
     bundle = await asyncio.to_thread(orjson.loads, content)
     references = submission.references(bundle)
@@ -86,9 +89,11 @@ async def _note(call: Call, content: bytes, accepted: SubmitCaseResponse) -> Non
             label = submission.label(bundle) | ({"problems": problems} if problems else {})
             case = replace(case, label=label | case.label)
         opened.case = case
+    case_id = accepted.case.case_id
+    await call.audit("submit", f"Task/{case_id}", case_id=case_id)
 
 
-async def _refused(call: Call, content: bytes, error: MeshError) -> str:
+async def refused(call: Call, content: bytes, error: MeshError) -> str:
     """Leave a Task that says why, return its id; sending the same again finds the same Task."""
     hasher = await call.gateway.hasher_for(call.tenant)
     made = uuid.UUID(hasher("refused-submission", content.hex())[:32])
