@@ -1,8 +1,9 @@
 """Who may see a study: the rights to its ImagingStudy are the rights to its images.
 
 Where the hospital sent an ImagingStudy, that one decides, as it is now: compartment, the
-criteria of a scope, labels. Where it sent none, one is made of what the images say; it is as
-confidential as its Patient.
+criteria of a scope, labels. Where it sent none with the case, one that it sent otherwise does;
+else one is made of what the images say, as confidential as its Patient. The label of any
+ImagingStudy of a study hides it in every case.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from services.gateway.access.rights import Visibility
 from services.gateway.call import Call
 from services.gateway.dicomweb.attributes import first
 from services.gateway.fhir import allowed
+from services.gateway.fhir import studies as imaging_studies
+from services.gateway.fhir.binary_rights import is_restricted
 from services.gateway.fhir.search import match
 from services.gateway.store.dicom import Series, Study, Wanted
 from services.gateway.store.stored import Key, Stored
@@ -49,7 +52,12 @@ async def seen(call: Call, visibility: Visibility, studies: Sequence[Study]) -> 
                 keys[kind, resource_id] = None
     found = await call.store.resources.find_many(call.tenant, list(keys))
     stored = {f"{one.type}/{one.id}": one for one in found}
-    return [study for study in studies if _sees(visibility, study, stored)]
+    same: dict[str, list[Stored]] = {}
+    uids = [study.uid for study in studies]
+    for other in await imaging_studies.of_uids(call.store, call.tenant, uids):
+        for uid in imaging_studies.uids_of(fhir.parse(other.content)):
+            same.setdefault(uid, []).append(other)
+    return [s for s in studies if _sees(visibility, s, stored, same.get(s.uid, []))]
 
 
 async def one(call: Call, uid: str) -> list[Study]:
@@ -68,9 +76,16 @@ async def one(call: Call, uid: str) -> list[Study]:
     return studies
 
 
-def _sees(visibility: Visibility, study: Study, stored: Mapping[str, Stored]) -> bool:
+def _sees(
+    visibility: Visibility, study: Study, stored: Mapping[str, Stored], same: Sequence[Stored]
+) -> bool:
+    """Tell whether a study may be seen; `same` are all ImagingStudies of it."""
+    if not visibility.restricted and any(is_restricted(one.content) for one in same):
+        return False
     if found := stored.get(study.resource):
         return not found.deleted and allowed.sees(visibility, found)
+    if same:
+        return any(allowed.sees(visibility, one) for one in same)
     patient = stored.get(study.patient)
     labels: Any = []
     if patient and not patient.deleted and allowed.may_be_labelled(patient.content):

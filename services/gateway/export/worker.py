@@ -137,9 +137,7 @@ class ExportWorker:
         """Tell whether who asked may see a Binary, which other resources say as well."""
         if isinstance(found, Place) or found.type != BINARY:
             return True
-        return await binary_rights.sees(
-            self._store.resources, job.tenant, selection.visibility, found
-        )
+        return await binary_rights.sees(self._store, job.tenant, selection.visibility, found)
 
     async def still(self, job: Job) -> None:
         """Renew the lease when a quarter of it is over.

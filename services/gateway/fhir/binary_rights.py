@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from services.gateway.access.rights import Permission, Visibility
-from services.gateway.fhir import allowed
+from services.gateway.fhir import allowed, studies
 from services.gateway.fhir.references import literals
 from services.gateway.fhir.search import match
 from services.gateway.fhir.types import TYPES
+from services.gateway.store import Store
 from services.gateway.store.stored import Key, Stored
 from services.kernel import fhir
 
@@ -27,22 +28,7 @@ IMAGE = "Media"
 REFERENCE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 
 
-class Reads(Protocol):
-    """Looks up current versions; `store.resources.Resources` is one."""
-
-    async def find_many(self, tenant: str, keys: Sequence[Key]) -> list[Stored]:
-        """Return those that exist, deletions included."""
-
-    async def last(self, tenant: str, stored: Stored) -> Stored:
-        """Return a version; of a deletion the one before it."""
-
-    async def of_case(
-        self, tenant: str, case_id: str, *, besides: str = "", deleted: bool = False
-    ) -> list[Stored]:
-        """Return the current version of every resource of a case."""
-
-
-async def sees(resources: Reads, tenant: str, visibility: Visibility, stored: Stored) -> bool:
+async def sees(store: Store, tenant: str, visibility: Visibility, stored: Stored) -> bool:
     """Tell whether a Binary may be read: one with a security context as that resource may.
 
     A deleted one counts as it last was. One that is not here decides nothing: the Binary is
@@ -52,12 +38,12 @@ async def sees(resources: Reads, tenant: str, visibility: Visibility, stored: St
     binary = fhir.parse(stored.content)
     if not visibility.restricted and match.restricted(binary):
         return False
-    if not visibility.restricted and await withheld(resources, tenant, stored):
+    if not visibility.restricted and await withheld(store, tenant, stored):
         return False
     context = context_of(binary)
-    found = await resources.find_many(tenant, [context]) if context else []
+    found = await store.resources.find_many(tenant, [context]) if context else []
     if found:
-        named = await resources.last(tenant, found[0])
+        named = await store.resources.last(tenant, found[0])
         return allowed.sees(visibility, named) and _permits(visibility, binary, named)
     binary = {name: value for name, value in binary.items() if name != "securityContext"}
     return match.visible(visibility, binary)
@@ -76,7 +62,7 @@ def _permits(visibility: Visibility, binary: Mapping[str, Any], named: Stored) -
     )
 
 
-async def withheld(resources: Reads, tenant: str, binary: Stored) -> bool:
+async def withheld(store: Store, tenant: str, binary: Stored) -> bool:
     """Tell whether a Binary shows what callers without the right to labelled resources may not.
 
     That is never so of a Binary that somebody else sent: its own label and security context
@@ -85,9 +71,9 @@ async def withheld(resources: Reads, tenant: str, binary: Stored) -> bool:
     if not binary.owned or not binary.case_id:
         return False
     if binary.id == document_id(binary.case_id):
-        return await withholds_document(resources, tenant, binary.case_id)
-    parts = await _parts(resources, tenant, binary.case_id)
-    hidden = await _hidden_kinds(resources, tenant, parts)
+        return await withholds_document(store, tenant, binary.case_id)
+    parts = await _parts(store, tenant, binary.case_id)
+    hidden = await _hidden_kinds(store, tenant, parts)
     address = f"{BINARY}/{binary.id}".encode()
     naming = [part for part in parts if address in part.content]
     if any(is_restricted(part.content) for part in naming):
@@ -105,10 +91,10 @@ def _lacks_study(parts: Sequence[Stored]) -> bool:
     return not known or any("reference" not in each for each in named)
 
 
-async def withholds_document(resources: Reads, tenant: str, case_id: str) -> bool:
+async def withholds_document(store: Store, tenant: str, case_id: str) -> bool:
     """Tell whether a case's PDF holds anything that is labelled."""
-    parts = await _parts(resources, tenant, case_id)
-    return bool(await _hidden_kinds(resources, tenant, parts))
+    parts = await _parts(store, tenant, case_id)
+    return bool(await _hidden_kinds(store, tenant, parts))
 
 
 def document_id(case_id: str) -> str:
@@ -126,12 +112,13 @@ def is_restricted(content: bytes) -> bool:
     return allowed.may_be_labelled(content) and match.restricted(fhir.parse(content))
 
 
-async def _parts(resources: Reads, tenant: str, case_id: str) -> list[Stored]:
+async def _parts(store: Store, tenant: str, case_id: str) -> list[Stored]:
     """Return what a case's report is made of: its own resources, and what the report names.
 
-    Patient, order and studies may be those of an earlier case.
+    Patient, order and studies may be those of an earlier case, and a study may have an
+    ImagingStudy that came otherwise.
     """
-    own = await resources.of_case(tenant, case_id, besides=BINARY, deleted=True)
+    own = await store.resources.of_case(tenant, case_id, besides=BINARY, deleted=True)
     known = {(part.type, part.id) for part in own}
     named: dict[Key, None] = {}
     for part in own:
@@ -140,14 +127,19 @@ async def _parts(resources: Reads, tenant: str, case_id: str) -> list[Stored]:
                 kind, _, resource_id = reference.partition("/")
                 if kind in TYPES and kind != BINARY and (kind, resource_id) not in known:
                     named[kind, resource_id] = None
-    return own + await resources.find_many(tenant, list(named))
+    parts = own + await store.resources.find_many(tenant, list(named))
+    told = [fhir.parse(p.content) for p in parts if p.type in (REPORT, STUDY) and p.content]
+    uids = set[str]().union(*map(studies.uids_of, told))
+    there = {(part.type, part.id) for part in parts}
+    same = await studies.of_uids(store, tenant, sorted(uids))
+    return parts + [each for each in same if (each.type, each.id) not in there]
 
 
-async def _hidden_kinds(resources: Reads, tenant: str, parts: Sequence[Stored]) -> set[str]:
+async def _hidden_kinds(store: Store, tenant: str, parts: Sequence[Stored]) -> set[str]:
     """Return the types of what may not be shown."""
     hidden: set[str] = set()
     for part in parts:
-        last = await resources.last(tenant, part)
+        last = await store.resources.last(tenant, part)
         if (part.deleted and part.type == STUDY) or is_restricted(last.content):
             hidden.add(part.type)
     return hidden

@@ -72,7 +72,7 @@ async def _there(
         raise Gone("the resource was deleted; its history tells when")
     visibility = call.principal.rights.visibility("r")
     seen = (
-        await binary_rights.sees(call.store.resources, call.tenant, visibility, found)
+        await binary_rights.sees(call.store, call.tenant, visibility, found)
         if found.type == "Binary"
         else allowed.sees(visibility, found)
     )

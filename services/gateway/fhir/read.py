@@ -93,7 +93,7 @@ async def sees(call: Call, visibility: Visibility, stored: Stored) -> bool:
             call.tenant, stored.type, stored.id, stored.version - 1
         )
     if stored.type == "Binary":
-        return await binary_rights.sees(call.store.resources, call.tenant, visibility, stored)
+        return await binary_rights.sees(call.store, call.tenant, visibility, stored)
     return allowed.sees(visibility, stored)
 
 

@@ -14,7 +14,7 @@ from services.gateway.access.rights import Visibility
 from services.gateway.call import Call
 from services.gateway.dicomweb import rights, wanted
 from services.gateway.dicomweb.archive import Held
-from services.gateway.fhir import allowed, binary_rights
+from services.gateway.fhir import allowed, binary_rights, studies
 from services.gateway.fhir.binary_rights import BINARY, PATIENT, STUDY, is_restricted
 from services.gateway.fhir.search import match
 from services.gateway.progress import Case
@@ -67,7 +67,7 @@ async def bundle(call: Call, content: dict[str, Any]) -> dict[str, Any]:
     entries = [(_key_of(each["resource"]), each) for each in content["entry"]]
     hidden = await _hidden(call, visibility, [key for key, _ in entries])
     resources = [each["resource"] for _, each in entries]
-    if any(kind == STUDY for kind, _ in hidden) or _without_resource(visibility, resources):
+    if any(kind == STUDY for kind, _ in hidden) or await _unseen_study(call, resources):
         hidden |= {key for key, _ in entries if key[0] == MEDIA}
     if not hidden:
         return content
@@ -81,7 +81,7 @@ async def withholds_document(call: Call, shown: Case) -> bool:
     """Tell whether a case's PDF shows what its reader may not see, so that it is not given."""
     if _visibility(call).restricted:
         return False
-    return await binary_rights.withholds_document(call.store.resources, call.tenant, shown.case_id)
+    return await binary_rights.withholds_document(call.store, call.tenant, shown.case_id)
 
 
 async def series(call: Call, case_id: str) -> list[Series]:
@@ -115,13 +115,19 @@ def _visibility(call: Call) -> Visibility:
     return call.principal.rights.visibility(rights.READ)
 
 
-def _without_resource(visibility: Visibility, resources: Sequence[Json]) -> bool:
-    """Tell whether there is a study that was sent without an ImagingStudy, and may not be seen.
+async def _unseen_study(call: Call, resources: Sequence[Json]) -> bool:
+    """Tell whether a study that a report is about may not be seen by what is not in the report.
 
-    What stands for it is what DICOMweb makes of it, less what only its images say.
+    That is an ImagingStudy that came otherwise and is labelled, or, where there is none with
+    the report, what DICOMweb makes of the study, less what only its images say.
     """
+    visibility = _visibility(call)
     if visibility.restricted and visibility.of(STUDY) is None:
         return False
+    uids = set[str]().union(*map(studies.uids_of, resources))
+    same = await studies.of_uids(call.store, call.tenant, sorted(uids))
+    if not visibility.restricted and any(is_restricted(each.content) for each in same):
+        return True
     named = [each for one in resources for each in one.get("imagingStudy", [])]
     sent = any(one["resourceType"] == STUDY for one in resources)
     if sent and all("reference" in each for each in named):

@@ -12,7 +12,8 @@ from services.gateway.access.principal import Principal, Role
 from services.gateway.access.rights import READING, Permission, Rights
 from services.gateway.call import Call
 from services.gateway.web import sight
-from tests.gateway.dicomweb.images import PATIENT, STUDY_RESOURCE, hold, made
+from tests.gateway.dicomweb.conftest import BASE, OF_STUDY
+from tests.gateway.dicomweb.images import PATIENT, SERIES, STUDY_RESOURCE, hold, made
 from tests.gateway.dicomweb.test_dicomweb_rights import RESTRICTED
 from tests.gateway.dicomweb.test_page_labels import label
 
@@ -160,3 +161,25 @@ async def test_who_may_not_see_studies_sees_no_key_image(
         assert sum(each["resourceType"] == "Media" for each in found) == expected, rights
         pictures = [each for each in found if each.get("contentType") == "image/png"]
         assert len(pictures) == expected, rights
+
+
+@pytest.mark.requirement("DX-VIE-14")
+@pytest.mark.parametrize("sent", [True, False], ids=["sent", "not sent"])
+async def test_a_label_hides_a_study_however_its_resource_came(
+    world: Any, setting: Any, sent: bool
+) -> None:
+    """An ImagingStudy that came with another case, or alone, is about the same images."""
+    studies = [{**STUDY_RESOURCE, "id": "own"}] if sent else []
+    await hold(world, setting, [[made(1)]], studies=studies)
+    files = await files_of(world, setting)
+    await world.sign_in()
+    page = f"/cases/{setting.CASE_ID}"
+    paths = [OF_STUDY, f"{page}/pixels/{SERIES}/{SERIES}.1/1"]
+    paths += files["image/png"] + files["application/pdf"] if sent else []
+    for path in paths:
+        assert (await world.http.get(path, headers=RAW)).status_code == 200, path
+    await label(world, {**STUDY_RESOURCE, "id": "other", "meta": RESTRICTED})
+    for path in paths:
+        assert (await world.http.get(path, headers=RAW)).status_code == 404, path
+    assert (await world.http.get(f"{BASE}/studies")).status_code == 204
+    assert ("/images/1/" in (await world.http.get(page)).text) is not sent
