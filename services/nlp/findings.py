@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.nlp.v1 import note_findings_pb2 as pb
 
-from services.nlp import contradicted, summary
+from services.nlp import contradicted, stated, summary
 from services.nlp.context import Certainty
 from services.nlp.headings import Section
 from services.nlp.notes import Note, language_of
@@ -23,12 +23,15 @@ def findings(notes: Iterable[Note], language: str) -> pb.NoteFindings:
     """Return every note with its sections, all mentions, and a summary in `language`."""
     readings = [read(note) for note in notes]
     mentions = [mention for reading in readings for mention in reading.mentions]
+    done = [mention for reading in readings for mention in reading.procedures]
     found = pb.NoteFindings(
         notes=[_note(reading) for reading in readings],
+        procedures=[_entity(mention, n, "procedure") for n, mention in enumerate(done, 1)],
         entities=[_entity(mention, number) for number, mention in enumerate(mentions, 1)],
         summary=[_sentence(each) for each in summary.summarize(readings, language)],
     )
     contradicted.add(found, readings, mentions, language)
+    stated.add(found, readings)
     return found
 
 
@@ -55,10 +58,10 @@ def _note(reading: Reading) -> pb.NoteText:
     return message
 
 
-def _entity(mention: Mention, number: int) -> pb.Entity:
+def _entity(mention: Mention, number: int, name: str = "entity") -> pb.Entity:
     term = mention.term
     return pb.Entity(
-        entity_id=f"entity-{number}",
+        entity_id=f"{name}-{number}",
         kind=KINDS[mention.kind],
         text=mention.written,
         span=pb.Span(note_id=mention.note_id, start=mention.start, end=mention.end),

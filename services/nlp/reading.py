@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from services.nlp import acts, context, doses, durations, entities
+from services.nlp import acts, content, context, doses, durations, entities
+from services.nlp.content import Measurement
 from services.nlp.context import Assertion, Certainty
+from services.nlp.details import Detail
 from services.nlp.doses import Dose
 from services.nlp.durations import Duration
 from services.nlp.found import Found
@@ -41,6 +43,8 @@ class Mention:
     lasts: Duration | None = None
     reactions: tuple[Mention, ...] = ()
     """Of an allergy: the problems the sentence names behind it."""
+    details: tuple[Detail, ...] = ()
+    """What else is said of it, each with its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Reading:
     note: Note
     sections: tuple[SectionText, ...] = ()
     mentions: tuple[Mention, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    procedures: tuple[Mention, ...] = ()
 
 
 def read(note: Note) -> Reading:
@@ -57,29 +63,67 @@ def read(note: Note) -> Reading:
     if note.refusal:
         return Reading(note)
     found = tuple(sections(note.text))
-    return Reading(note, found, tuple(_limited(_mentions(note, found))))
+    read = [
+        _in_sentence(note, tokens, section)
+        for section in found
+        for passage in passages(note.text, section.start, section.end)
+        if (tokens := tokenize(note.text[passage.start : passage.end], passage.start))
+    ]
+    return Reading(
+        note,
+        found,
+        tuple(_limited(mention for mentions, _, _ in read for mention in mentions)),
+        tuple(each for _, measured, _ in read for each in measured)[:MENTIONS_HARD_MAX],
+        tuple(each for _, _, done in read for each in done)[:MENTIONS_HARD_MAX],
+    )
 
 
-def _mentions(note: Note, found: Sequence[SectionText]) -> Iterator[Mention]:
-    for section in found:
-        for passage in passages(note.text, section.start, section.end):
-            tokens = tokenize(note.text[passage.start : passage.end], passage.start)
-            yield from _in_sentence(note, tokens, section)
+Sentence = tuple[list[Mention], list[Measurement], list[Mention]]
 
 
-def _in_sentence(note: Note, tokens: Sequence[Token], text: SectionText) -> list[Mention]:
+def _in_sentence(note: Note, tokens: Sequence[Token], text: SectionText) -> Sentence:
     section = text.section
     found = entities.find(note.text, tokens, section)
+    measured = content.measurements(note.text, tokens, section)
+    done = list(_procedures(note, tokens, text, found))
     if not found:
-        return []
+        return [], measured, done
     said = context.assertions(tokens, [range_of(note.text, each) for each in found])
     ends = [each.start for each in found[1:]] + [tokens[-1].end]
-    return _with_reactions(
-        [
-            _mention(note, each, in_section(each, what, text), section, end)
-            for each, what, end in zip(found, said, ends, strict=True)
-        ]
-    )
+    mentions = [
+        _mention(note, each, in_section(each, what, text), section, end)
+        for each, what, end in zip(found, said, ends, strict=True)
+    ]
+    details = content.details(note.text, tokens, found, [each.said for each in mentions])
+    mentions = [_detailed(mention, its) for mention, its in zip(mentions, details, strict=True)]
+    return _with_reactions(mentions), measured, done
+
+
+def _procedures(
+    note: Note, tokens: Sequence[Token], text: SectionText, beside: Sequence[Found]
+) -> Iterator[Mention]:
+    ranges = [range_of(note.text, each) for each in beside]
+    for found, said in content.procedures(note.text, tokens, ranges):
+        yield Mention(
+            note.note_id,
+            found.kind,
+            found.start,
+            found.end,
+            note.text[found.start : found.end],
+            text.section,
+            in_section(found, said, text),
+            found.term,
+            details=tuple(content.times(note.text, tokens, found)),
+        )
+
+
+def _detailed(mention: Mention, found: Sequence[Detail]) -> Mention:
+    """Return a mention with its details; a habit given up is over."""
+    details = tuple(found)
+    said = mention.said
+    if content.is_given_up(mention.term, details) and said.certainty is Certainty.AFFIRMED:
+        said = replace(said, historical=True)
+    return replace(mention, details=details, said=said)
 
 
 def range_of(text: str, found: Found) -> context.Range:

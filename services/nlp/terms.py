@@ -22,6 +22,7 @@ class Kind(Enum):
     PROBLEM = "problem"
     MEDICATION = "medication"
     ALLERGY = "allergy"
+    PROCEDURE = "procedure"
 
 
 @dataclass(frozen=True, slots=True)

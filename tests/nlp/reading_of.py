@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from services.nlp.details import Detail
 from services.nlp.notes import Note
 from services.nlp.reading import Mention, read
 
@@ -44,3 +45,8 @@ def measure_context() -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def the_text(text: str, place: Detail | None) -> str:
+    """Return what a detail covers."""
+    return text[place.start : place.end] if place else ""

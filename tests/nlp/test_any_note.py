@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.nlp.findings import findings
 from services.nlp.notes import Note
 from services.nlp.reading import MENTIONS_HARD_MAX, read
+from services.nlp.tokens import narrow
 
 NOTE_CHARS = 200_000
 PIECES = (
@@ -82,6 +83,9 @@ PIECES = (
         "(",
         ")",
     ),
+    *("左下肢", "剧烈", "疼痛", "3天前", "加重", "8mm×6mm", "结节", "血钾", "6.8", "mmol/L"),
+    *("孕32周", "G2P1", "吸烟20年", "已戒5年", "行", "阑尾切除术", "BP 120/80", "WBC ", "12.5"),
+    *("severe ", "left knee ", "母亲"),
     *("对", "NKDA", "afebrile", "x 3 days", "淋巴结未触及肿大", "0", "{items}", "\x00", "\ufffd"),
 )
 TEXTS = st.one_of(
@@ -102,6 +106,14 @@ def test_any_text_is_read_and_every_span_fits(text: str, language: str, report: 
         assert entity.dose in text
         assert entity.certainty != pb.CERTAINTY_UNSPECIFIED
         assert entity.kind != pb.ENTITY_KIND_UNSPECIFIED
+        for detail in entity.details:
+            assert text[detail.span.start : detail.span.end] == detail.text != ""
+            assert detail.kind != pb.DETAIL_KIND_UNSPECIFIED
+    for stated in (*found.measurements, *found.procedures):
+        assert text[stated.span.start : stated.span.end] == stated.text != ""
+    for measured in found.measurements:
+        assert narrow(measured.value) in narrow(measured.text)
+        assert measured.unit in measured.text
     for sentence in found.summary:
         assert sentence.sources
         assert all(0 <= s.start < s.end <= len(text) for s in sentence.sources)

@@ -37,6 +37,8 @@ def answer(request: Any) -> dict[str, Any]:
         "language": note.language,
         "sections": [_section(each) for each in found.notes[0].sections],
         "mentions": [_mention(each) for each in found.entities],
+        "measurements": [_measurement(each) for each in found.measurements],
+        "procedures": [_mention(each) for each in found.procedures],
         "summary": [
             {
                 "text": each.text,
@@ -72,6 +74,38 @@ def _mention(entity: pb.Entity) -> dict[str, Any]:
         "zh": entity.display_zh,
         "code": entity.code,
         "dose": entity.dose,
+        "details": [_detail(each) for each in entity.details],
+    }
+
+
+def _detail(detail: pb.Detail) -> dict[str, Any]:
+    return {
+        "kind": pb.DetailKind.Name(detail.kind).removeprefix("DETAIL_KIND_").lower(),
+        "text": detail.text,
+        "start": detail.span.start,
+        "end": detail.span.end,
+        "en": detail.display_en,
+        "zh": detail.display_zh,
+        "code": detail.code,
+    }
+
+
+def _measurement(each: pb.Measurement) -> dict[str, Any]:
+    return {
+        "text": each.text,
+        "start": each.span.start,
+        "end": each.span.end,
+        "section": _section_name(each.section),
+        "en": each.display_en,
+        "zh": each.display_zh,
+        "loinc": each.loinc,
+        "comparator": each.comparator,
+        "value": each.value,
+        "high": each.high,
+        "unit": each.unit,
+        "other_person": each.other_person,
+        "historical": each.historical,
+        "time": each.time.text,
     }
 
 

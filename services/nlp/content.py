@@ -1,0 +1,126 @@
+"""What a sentence holds besides mentions: values, procedures, and details of its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from services.nlp import amounts, context, durations, values
+from services.nlp import details as told
+from services.nlp import procedures as named
+from services.nlp.context import Assertion, Certainty
+from services.nlp.details import Detail, DetailKind, Place
+from services.nlp.found import Found
+from services.nlp.headings import Section
+from services.nlp.terms import Kind, Term
+from services.nlp.tokens import Token
+from services.nlp.values import Value
+
+COMMAS = frozenset(",;。")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A value a note states."""
+
+    value: Value
+    section: Section
+    other_person: bool = False
+    historical: bool = False
+    time: Detail | None = None
+    """When, where its sentence says so."""
+
+
+def measurements(text: str, tokens: Sequence[Token], section: Section) -> list[Measurement]:
+    """Return the values in the sentence made of `tokens`."""
+    found = values.find(text, tokens, section)
+    if not found:
+        return []
+    firsts = {token.start: place for place, token in enumerate(tokens)}
+    places = [firsts[each.start] for each in found]
+    ranges = [context.Range(place, place + 1) for place in places]
+    said = context.assertions(tokens, ranges)
+    when = [_time(text, tokens, place) for place in places]
+    family = section is Section.FAMILY_HISTORY
+    return [
+        Measurement(value, section, family or what.other_person, what.historical, time)
+        for value, what, time in zip(found, said, when, strict=True)
+    ]
+
+
+def _time(text: str, tokens: Sequence[Token], place: int) -> Detail | None:
+    found = told.times(text, tokens, [Place(place, place + 1)])[0]
+    return found[0] if found else None
+
+
+def procedures(
+    text: str, tokens: Sequence[Token], beside: Sequence[context.Range]
+) -> Iterator[tuple[Found, Assertion]]:
+    """Yield the procedures in a sentence with what is said of them.
+
+    A finding behind an examination (未见异常, "negative") does not deny that it was done, so only
+    what stands before it can.
+    """
+    for found in named.find(text, tokens):
+        own = context.Range(found.first, found.last, is_act=True)
+        others = [each for each in beside if each.last <= own.first or own.last <= each.first]
+        whole = sorted([*others, own], key=lambda each: each.first)
+        said = context.assertions(tokens, whole)[whole.index(own)]
+        if said.certainty is Certainty.NEGATED or said.resolved:
+            before = [each for each in whole if each.last <= own.last]
+            said = context.assertions(tokens[: own.last], before)[-1]
+        yield found, replace(said, resolved=False)
+
+
+def times(text: str, tokens: Sequence[Token], found: Found) -> list[Detail]:
+    """Return when a procedure was done, where its sentence says so."""
+    return told.times(text, tokens, [Place(found.first, found.last)])[0]
+
+
+def details(
+    text: str, tokens: Sequence[Token], found: Sequence[Found], said: Sequence[Assertion]
+) -> list[list[Detail]]:
+    """Return for each mention of a sentence what else is said of it; nothing of what is denied."""
+    chosen = [
+        number
+        for number, (each, what) in enumerate(zip(found, said, strict=True))
+        if each.kind is Kind.PROBLEM and what.certainty is not Certainty.NEGATED
+    ]
+    places = [Place(found[n].first, found[n].last, said[n].other_person) for n in chosen]
+    result: list[list[Detail]] = [[] for _ in found]
+    for number, its in zip(chosen, told.find(text, tokens, places), strict=True):
+        result[number] = its
+        begin, stop = _words_of(tokens, found, number)
+        if amounts.is_habit(found[number].term):
+            its = [each for each in its if each.kind is DetailKind.RELATIVE]
+            result[number] = [*its, *amounts.find(text, begin, stop)]
+        elif lasting := durations.find(text, found[number].end, stop):
+            result[number].append(_lasting(text, found[number].end, lasting.end))
+        result[number].sort(key=lambda each: each.start)
+    return result
+
+
+def _lasting(text: str, start: int, end: int) -> Detail:
+    while start < end and (text[start].isspace() or text[start] in "，,"):
+        start += 1
+    return Detail(DetailKind.DURATION, start, end)
+
+
+def _words_of(tokens: Sequence[Token], found: Sequence[Found], number: int) -> tuple[int, int]:
+    """Return where the words of a mention begin and end: its clause, up to that of the next."""
+    return _clause(tokens, found, number), (
+        _clause(tokens, found, number + 1) if number + 1 < len(found) else tokens[-1].end
+    )
+
+
+def _clause(tokens: Sequence[Token], found: Sequence[Found], number: int) -> int:
+    least = found[number - 1].last if number else 0
+    first = found[number].first
+    while first > least and tokens[first - 1].key not in COMMAS:
+        first -= 1
+    return tokens[first].start
+
+
+def is_given_up(term: Term | None, found: Sequence[Detail]) -> bool:
+    """Tell whether a habit is given up."""
+    return amounts.is_habit(term) and any(each.kind is DetailKind.QUIT for each in found)

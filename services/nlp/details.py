@@ -1,0 +1,253 @@
+"""What else a sentence says of its problems: whose, how bad, where, since when, how large.
+
+Each detail has its own place. A word belongs to the problem it stands in, or directly before, or
+directly behind; a time to what follows it; a size to the lesion it stands beside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from services.nlp import tables
+from services.nlp.phrases import Match, Phrases
+from services.nlp.tokens import Token, is_han, narrow
+
+
+class DetailKind(Enum):
+    """What is said."""
+
+    RELATIVE = "relative"
+    SEVERITY = "severity"
+    SIDE = "side"
+    SITE = "site"
+    COURSE = "course"
+    ONSET = "onset"
+    DURATION = "duration"
+    AMOUNT = "amount"
+    QUIT = "quit"
+    SIZE = "size"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the tables."""
+
+    kind: DetailKind
+    en: str
+    zh: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One thing said, at [start, end) of the text."""
+
+    kind: DetailKind
+    start: int
+    end: int
+    word: Word | None = None
+    """None where the text alone says it: a time, an amount, a size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A problem as tokens [first, last) of its sentence, and whether it is somebody else's."""
+
+    first: int
+    last: int
+    is_other: bool = False
+
+
+def _load() -> Iterator[tuple[str, Word]]:
+    for table, kind in (("details", ""), ("sites", "site"), ("relatives", "relative")):
+        for row in tables.rows(table):
+            word = Word(DetailKind(kind or row["kind"]), row["en"], row["zh"], row.get("code", ""))
+            for name in (row["en"], *tables.names(row["names_en"])):
+                yield name.lower(), word
+            for name in (row["zh"], *tables.names(row["names_zh"])):
+                yield name, word
+
+
+WORDS: Phrases[Word] = Phrases(_load())
+SEPARATORS = frozenset(",;:。.()")
+LINKS = frozenset(("in", "of", "at", "on", "over", "to", "the", "his", "her", "along", "around"))
+DENIED = frozenset(("无", "未", "不", "没", "no", "not", "without"))
+BEFORE_ZH, BEFORE_EN, BEHIND_MAX = 6, 4, 6
+"""Tokens that may stand between a word and its problem."""
+UNIT_ZH = r"(?:分钟|小时|天|日|周|星期|个?月|年)"
+UNIT_EN = r"(?:minute|hour|day|week|month|year)s?"
+COUNT_EN = (
+    r"(?:[0-9]{1,3}(?:-[0-9]{1,3})?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|an?"
+    r"|a few|several|a couple of)"
+)
+TIME = re.compile(
+    r"(?:约|大约)?(?:[0-9]{1,3}(?:\.[0-9])?|[一二两三四五六七八九十半数几]{1,3})"
+    rf"(?:\+|余|多)?[ ]?{UNIT_ZH}"
+    r"(?:余|多)?(?:前|之前)"
+    r"|(?:19|20)[0-9]{2}(?:年(?:[0-9]{1,2}月(?:[0-9]{1,2}日)?)?|[-./][0-9]{1,2}(?:[-./][0-9]{1,2})?)"
+    r"|[0-9]{1,2}月[0-9]{1,2}日|昨日|昨天|昨晚|昨夜|今晨|今日|今天|前日|前天|当日|当天|当晚"
+    rf"|\b{COUNT_EN} {UNIT_EN} ago\b|\byesterday(?: (?:morning|afternoon|evening))?\b"
+    r"|\blast night\b|\bthis (?:morning|afternoon|evening)\b"
+    r"|\bsince (?:yesterday|last (?:night|week|month|year)"
+    r"|this morning|childhood|birth|(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:early |late )?"
+    r"(?:january|february|march|april|may|june|july|august|september|october|november|december)"
+    r"(?: (?:19|20)[0-9]{2})?|(?:19|20)[0-9]{2})\b"
+    r"|\b(?:on |in )?(?:january|february|march|april|may|june|july|august|september|october"
+    r"|november|december) (?:[0-9]{1,2},? )?(?:19|20)[0-9]{2}\b"
+    r"|\bon [0-9]{1,2}/[0-9]{1,2}(?:/[0-9]{2,4})?\b"
+    r"|\bin (?:19|20)[0-9]{2}\b",
+    re.IGNORECASE,
+)
+LENGTH = r"[0-9]{1,3}(?:\.[0-9]{1,2})?"
+SIZE = re.compile(
+    rf"{LENGTH}[ ]?(?:mm|cm)?(?:[ ]?[x×*X~\-][ ]?{LENGTH}[ ]?(?:mm|cm)?){{0,2}}"
+    r"[ ]?(?:mm|cm|毫米|厘米|公分)"
+    r"(?![a-z/0-9²2³3])|[0-9]{1,3}[ ]?-?(?:millimeters?|centimeters?)",
+    re.IGNORECASE,
+)
+
+
+def find(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[list[Detail]]:
+    """Return for each problem of a sentence, in their order, what else is said of it."""
+    result: list[list[Detail]] = [[] for _ in places]
+    if not places:
+        return result
+    owner = [-1] * len(tokens)
+    for number, place in enumerate(places):
+        owner[place.first : place.last] = [number] * (place.last - place.first)
+    relatives: list[Match[Word]] = []
+    for match in WORDS.find(tokens):
+        if match.value.kind is DetailKind.RELATIVE:
+            relatives.append(match)
+            continue
+        number = _owner(tokens, owner, match)
+        if number >= 0:
+            result[number].append(_of(tokens, match))
+    _relatives(tokens, places, relatives, result)
+    start = tokens[0].start
+    flat = narrow(text[start : tokens[-1].end])
+    if not flat.isalpha():
+        _sizes(flat, tokens, places, result)
+    _times(flat, tokens, places, result)
+    return [sorted(each, key=lambda detail: detail.start) for each in result]
+
+
+def times(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[list[Detail]]:
+    """Return for each place of a sentence when it was, as far as the sentence tells."""
+    result: list[list[Detail]] = [[] for _ in places]
+    start = tokens[0].start
+    _times(narrow(text[start : tokens[-1].end]), tokens, places, result)
+    return result
+
+
+def _of(tokens: Sequence[Token], match: Match[Word]) -> Detail:
+    start, end = tokens[match.first].start, tokens[match.last - 1].end
+    return Detail(match.value.kind, start, end, match.value)
+
+
+def _owner(tokens: Sequence[Token], owner: Sequence[int], match: Match[Word]) -> int:
+    """Return the number of the problem a word belongs to; -1 for none."""
+    if owner[match.first] >= 0:
+        return owner[match.first]
+    kind = match.value.kind
+    before = {token.key for token in tokens[max(0, match.first - 2) : match.first]}
+    if kind is DetailKind.COURSE and before & DENIED:
+        return -1
+    after, gap = _following(tokens, owner, match.last)
+    behind, distance = _preceding(tokens, owner, match.first, kind)
+    if kind is DetailKind.COURSE and behind >= 0 and distance <= min(gap, 2):
+        return behind
+    return after if after >= 0 else behind
+
+
+def _following(tokens: Sequence[Token], owner: Sequence[int], place: int) -> tuple[int, int]:
+    reach = BEFORE_ZH if place < len(tokens) and is_han(tokens[place].key[:1]) else BEFORE_EN
+    for gap in range(reach + 1):
+        if place + gap >= len(tokens) or tokens[place + gap].key in SEPARATORS:
+            break
+        if owner[place + gap] >= 0:
+            return owner[place + gap], gap
+    return -1, BEHIND_MAX + 1
+
+
+def _preceding(
+    tokens: Sequence[Token], owner: Sequence[int], place: int, kind: DetailKind
+) -> tuple[int, int]:
+    """Return the problem before a word; an English site or side needs a link (pain in the knee)."""
+    linked = kind in (DetailKind.COURSE, DetailKind.SEVERITY)
+    for gap in range(BEHIND_MAX):
+        before = place - 1 - gap
+        if before >= 0 and gap == 0 and kind is DetailKind.COURSE and tokens[before].key == ",":
+            continue  # "edema, improving"
+        if before < 0 or tokens[before].key in SEPARATORS:
+            break
+        if owner[before] >= 0:
+            near = gap <= 3 if kind in (DetailKind.COURSE, DetailKind.SEVERITY) else True
+            return (owner[before], gap) if linked and near else (-1, BEHIND_MAX + 1)
+        linked = linked or tokens[before].key in LINKS
+    return -1, BEHIND_MAX + 1
+
+
+def _relatives(
+    tokens: Sequence[Token],
+    places: Sequence[Place],
+    found: Sequence[Match[Word]],
+    result: list[list[Detail]],
+) -> None:
+    """Give each problem of somebody else the relative named last before it, else the next."""
+    number = 0
+    for place, details in zip(places, result, strict=True):
+        while number + 1 < len(found) and found[number + 1].first < place.first:
+            number += 1
+        if place.is_other and found:
+            details.append(_of(tokens, found[number]))
+
+
+def _times(
+    flat: str, tokens: Sequence[Token], places: Sequence[Place], result: list[list[Detail]]
+) -> None:
+    """Give each problem the time right behind it, else the last one before it in the sentence."""
+    start = tokens[0].start
+    times = [match.span() for match in TIME.finditer(flat)]
+    if not times:
+        return
+    number = -1
+    for place, details in zip(places, result, strict=True):
+        first, last = tokens[place.first].start - start, tokens[place.last - 1].end - start
+        while number + 1 < len(times) and times[number + 1][0] < first:
+            number += 1
+        following = number + 1
+        if following < len(times) and flat[last : times[following][0]].isspace():
+            span = times[following]
+        elif number >= 0 and times[number][1] <= first:
+            span = times[number]
+        elif following < len(times) and _is_near(flat[last : times[following][0]]):
+            span = times[following]
+        else:
+            continue
+        details.append(Detail(DetailKind.ONSET, start + span[0], start + span[1]))
+
+
+def _is_near(between: str) -> bool:
+    """Tell whether a time stands in the clause of what precedes it ("cough began 3 days ago")."""
+    return len(between) <= 24 and not any(each in SEPARATORS for each in between)
+
+
+def _sizes(
+    flat: str, tokens: Sequence[Token], places: Sequence[Place], result: list[list[Detail]]
+) -> None:
+    start = tokens[0].start
+    number = 0
+    for match in SIZE.finditer(flat):
+        while number < len(places) and tokens[places[number].first].start - start < match.end():
+            number += 1
+        after = tokens[places[number].first].start - start if number < len(places) else -1
+        between = flat[match.end() : after] if after >= 0 else ""
+        follows = after >= 0 and len(between) <= 16 and not any(c in SEPARATORS for c in between)
+        chosen = number if follows else number - 1
+        if 0 <= chosen < len(places):
+            span = start + match.start(), start + match.end()
+            result[chosen].append(Detail(DetailKind.SIZE, *span))
