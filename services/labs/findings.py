@@ -124,12 +124,13 @@ def interpreted(
     """
     results = interpret(part.measured, part.subject, table, site, now)
     counting = [each for each in results if not each.in_future] if now else results
-    over = over_time(counting, past)
+    kept = to_keep(counting)
+    over = over_time(kept, past)
     computed = assess(counting, part.subject, history.into_scores(over))
     figures = history.figures(over, part.subject)
-    found = (rules or engine.default()).find(
-        counting, [*computed, *figures], part.subject, history.into_rules(over)
-    )
+    ruled = rules or engine.default()
+    earlier = history.into_rules(over, ruled.timed)
+    found = ruled.find(counting, [*computed, *figures], part.subject, earlier)
     message = pb.LabFindings(
         results=[_result(each) for each in results],
         scores=[score_message.score(each) for each in computed if each.listed],
@@ -139,8 +140,7 @@ def interpreted(
         if each.observation_id in over:
             history_message.add(each, over[each.observation_id])
     told = notices(results, part.subject, table, past)
-    kept = Keep(to_keep(counting), taken_back(results))
-    return Interpreted(message, told, retracted(results), kept)
+    return Interpreted(message, told, retracted(results), Keep(kept, taken_back(results)))
 
 
 def _result(result: Result) -> pb.LabResult:

@@ -17,7 +17,7 @@ here those of before the part are put in front of the part's own. Figures are as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -68,14 +68,17 @@ class Figure:
     inputs: tuple[Input, ...]
 
 
-def into_rules(over: OverTimes) -> Callable[[Facts], None]:
-    """Return what puts earlier values in front of the newest ones of rules' facts."""
+def into_rules(over: OverTimes, names: Set[str]) -> Callable[[Facts], None]:
+    """Return what puts earlier values in front of the newest ones of rules' facts.
+
+    `names` are those of which rules ask earlier values.
+    """
     newest = _newest(over.values())
 
     def add(facts: Facts) -> None:
-        for name, known in facts.latest.items():
-            found = newest.get(name)
-            if found is None or known.time is None:
+        for name in newest.keys() & names:
+            found, known = newest[name], facts.latest.get(name)
+            if known is None or known.time is None:
                 continue
             before = [_known(each) for each in reversed(found.earlier) if not each.here]
             own = facts.series.get(name) or [known]

@@ -13,9 +13,8 @@ from decimal import Decimal
 
 from services.labs.history.changes import VARIATION, Change, change
 from services.labs.history.past import Past
-from services.labs.history.rows import Row, to_keep
+from services.labs.history.rows import Row
 from services.labs.history.trend import Trend, trend
-from services.labs.interpret import Result
 
 SHOWN_MAX = 12
 HOUR_S = 3600.0
@@ -42,17 +41,20 @@ class OverTime:
     trend: Trend | None = None
 
 
-def over_time(results: Sequence[Result], past: Past) -> dict[str, OverTime]:
-    """Return by Observation id what a result with earlier ones says; others are not there."""
+def over_time(rows: Sequence[Row], past: Past) -> dict[str, OverTime]:
+    """Return by Observation id what a result with earlier ones says; others are not there.
+
+    `rows` are the results of the part, as they are kept.
+    """
     own: dict[str, list[Row]] = defaultdict(list)
-    for row in to_keep(results):
+    for row in rows:
         own[row.analyte].append(row)
     found: dict[str, OverTime] = {}
-    for analyte, rows in own.items():
-        if len(rows) == 1 and not past.has(analyte):
+    for analyte, mine in own.items():
+        if len(mine) == 1 and not past.has(analyte):
             continue
-        for row in rows:
-            before = _before(row, rows, past)
+        for row in mine:
+            before = _before(row, mine, past)
             if before:
                 found[row.observation_id] = _one(row, before)
     return found
@@ -60,11 +62,13 @@ def over_time(results: Sequence[Result], past: Past) -> dict[str, OverTime]:
 
 def _before(row: Row, rows: Sequence[Row], past: Past) -> list[Earlier]:
     """Return what came before a row, the newest first."""
-    made = [
-        Earlier(each, (row.at - each.at) / HOUR_S, True)
-        for each in rows
-        if each.at < row.at and each.unit == row.unit and each.specimen == row.specimen
-    ]
+    made: list[Earlier] = []
+    if len(rows) > 1:
+        made += [
+            Earlier(each, (row.at - each.at) / HOUR_S, True)
+            for each in rows
+            if each.at < row.at and each.unit == row.unit and each.specimen == row.specimen
+        ]
     here = {each.row.at for each in made}
     made += [
         Earlier(each, (row.at - each.at) / HOUR_S, False)

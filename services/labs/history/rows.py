@@ -7,7 +7,7 @@ Observation that it came from only by the id that it had in its own part.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -76,7 +76,7 @@ def taken_back(results: Iterable[Result]) -> list[Place]:
         name = _name(each)
         time = moment(item.effective)
         if item.status in TAKEN_BACK and name and time:
-            at, specimen = time.timestamp(), _specimen(each)
+            at, specimen = time.timestamp(), item.specimen
             found.append(place(Row(name, "", "", item.effective, at, specimen=specimen)))
     return found
 
@@ -105,26 +105,29 @@ def _row(result: Result) -> Row | None:
     time = moment(item.effective)
     if time is None:
         return None
-    bare = Row(
-        result.name,
-        "",
-        "",
+    name, value, unit, grade = result.name, "", "", 0
+    if result.analyte and _is_number(result):
+        value, unit = result.shown, result.analyte.unit.ucum
+    elif result.answer:
+        value, grade = result.answer.answer.value, result.answer.grade
+    elif found := groups.of(item):
+        name, value = found
+    else:
+        return None
+    return Row(
+        name,
+        value,
+        unit,
         item.effective,
         time.timestamp(),
         result.flag.value if result.flag else "",
-        specimen=_specimen(result),
-        observation_id=item.observation_id,
-        corrected=item.status in CORRECTED,
+        _text(limits.low) if limits else "",
+        _text(limits.high) if limits else "",
+        grade,
+        item.specimen,
+        item.observation_id,
+        item.status in CORRECTED,
     )
-    if result.analyte and _is_number(result):
-        low, high = (_text(limits.low), _text(limits.high)) if limits else ("", "")
-        unit = result.analyte.unit.ucum
-        return replace(bare, value=result.shown, unit=unit, low=low, high=high)
-    if result.answer:
-        return replace(bare, value=result.answer.answer.value, grade=result.answer.grade)
-    if found := groups.of(item):
-        return replace(bare, analyte=found[0], value=found[1])
-    return None
 
 
 def _name(result: Result) -> str:
@@ -145,10 +148,6 @@ def _is_number(result: Result) -> bool:
     """Tell whether it is a measurement, not a limit (`<0.01`)."""
     quantity = result.measured.quantity
     return result.canonical is not None and not (quantity and quantity.comparator)
-
-
-def _specimen(result: Result) -> str:
-    return result.measured.specimen
 
 
 def _text(value: Decimal | None) -> str:

@@ -14,6 +14,7 @@ these two rules is the project's.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -52,8 +53,11 @@ def trend(points: Sequence[tuple[float, float]], variation: Variation | None) ->
     first, final = recent[0][1], recent[-1][1]
     steps = [b[1] - a[1] for a, b in pairwise(recent)]
     span = last - recent[0][0]
-    one_way = all(step >= 0 for step in steps) or all(step <= 0 for step in steps)
-    if one_way and variation and _beyond(first, final - first, variation):
+    if (
+        (min(steps) >= 0 or max(steps) <= 0)
+        and variation
+        and _beyond(first, final - first, variation)
+    ):
         return _made(recent, span, final > first)
     if len(recent) < MANY or probability(_score(recent), len(recent)) > P_MAX:
         return None
@@ -74,6 +78,7 @@ def theil_sen(points: Sequence[tuple[float, float]]) -> float:
     return median(slopes)
 
 
+@cache
 def probability(score: int, count: int) -> float:
     """Return the exact two-sided probability of Mann-Kendall's S at least as far from 0.
 
@@ -99,8 +104,14 @@ def _ways(count: int) -> tuple[int, ...]:
 
 
 def _score(points: Sequence[tuple[float, float]]) -> int:
-    values = [each[1] for each in points]
-    return sum((b > a) - (b < a) for i, a in enumerate(values) for b in values[i + 1 :])
+    """Return Mann-Kendall's S: pairs that rise less pairs that fall."""
+    seen: list[float] = []
+    score = 0
+    for _, value in points:
+        at = bisect_right(seen, value)
+        score += bisect_left(seen, value) - (len(seen) - at)
+        seen.insert(at, value)
+    return score
 
 
 def _beyond(first: float, difference: float, limits: Variation) -> bool:

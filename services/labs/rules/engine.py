@@ -11,7 +11,7 @@ from importlib.resources import files
 from services.kernel.errors import InvalidInput, Violation
 from services.labs.interpret import Result
 from services.labs.panel import Subject
-from services.labs.rules import heading, schema
+from services.labs.rules import heading, schema, timed
 from services.labs.rules.facts import Facts, Known, Score, gather
 from services.labs.rules.model import Derived, Rule, Topic
 
@@ -65,6 +65,8 @@ class RuleSet:
         self.derived: Mapping[str, Derived] = {
             name: each for topic in topics for name, each in topic.derived.items()
         }
+        self.timed = timed.names(self.rules, self.derived.values())
+        """Names of which rules ask earlier values."""
         _check_together(self.topics, self.rules)
         self._anchored: dict[str, list[tuple[int, Rule, frozenset[str]]]] = {}
         for number, rule in enumerate(self.rules):
