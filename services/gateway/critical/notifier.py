@@ -9,6 +9,8 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
 from dxmesh.event.v1.critical_found_pb2 import CriticalFound
@@ -20,6 +22,8 @@ from services.gateway.critical import communication, statements
 from services.gateway.critical.communication import KIND
 from services.gateway.critical.policy import Policies
 from services.gateway.critical.statements import Statement
+from services.gateway.fhir import submission
+from services.gateway.fhir.search import match
 from services.gateway.progress import Case, known, language_tag, to_instant, to_us
 from services.gateway.restore import Identity
 from services.gateway.store import Store
@@ -67,7 +71,8 @@ class Notifier:
         words = Words(language_tag(event.case.language))
         said = await asyncio.to_thread(statements.statements, event, content, words, who.days)
         async with self._store.cases.change(tenant, case_id) as opened:
-            opened.case = case = known(opened.case, event.case)
+            case = known(opened.case, event.case)
+            opened.case = case = named(case, who) if not case.stopped else case
             if case.status in STOPPED_FOR_GOOD:
                 return
             told = _Told(event, case, who, hasher)
@@ -197,6 +202,23 @@ class _Told:
             if reference := self.identity.references.get(whole):
                 found.append(self._hasher("critical-about", patient, reference, component))
         return found
+
+
+def named(case: Case, who: Identity) -> Case:
+    """Return a case with whom it is about, where its sender has not told the gateway itself.
+
+    A row of the worklist that nobody can tell from another helps no patient.
+    """
+    if case.label.get("patient_reference"):
+        return case
+    label: dict[str, Any] = {
+        "patient": submission.describe(who.patient),
+        "patient_reference": f"Patient/{who.patient.get('id', '')}",
+        "order": submission.concept_text(who.service_request.get("code", {})),
+    }
+    if match.restricted(who.patient) or match.restricted(who.service_request):
+        label["restricted"] = True
+    return replace(case, label={**label, **case.label})
 
 
 async def current(writing: Writing, notice: Notice) -> list[Stored]:

@@ -85,8 +85,17 @@ def _lab(told: CriticalResult, result: LabResult, words: Words, days: int) -> St
     said = {"name": name, "value": value, "limit": limit, "source": told.limit_source}
     text = words(f"critical.{flag}", **said)
     if result.effective_time:
-        text += words("critical.at", time=to_true_date(result.effective_time, days))
+        text += words("critical.at", time=_time(to_true_date(result.effective_time, days)))
     return Statement(told.result_id, "labs", flag, name, value, limit, told.limit_source, text)
+
+
+def _time(text: str) -> str:
+    """Return a FHIR dateTime for a reader: to the minute, with its zone."""
+    day, _, clock = text.partition("T")
+    if not clock:
+        return day
+    zone = "UTC" if clock.endswith("Z") else clock[-6:] if clock[-6:-5] in ("+", "-") else ""
+    return f"{day} {clock[:5]} {zone}".rstrip()
 
 
 def _unit(ucum: str) -> str:

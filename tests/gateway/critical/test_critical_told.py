@@ -33,7 +33,7 @@ async def test_it_is_told_before_there_is_a_report(world: Any, setting: Any, tel
     assert told["recipient"] == [{"reference": "Practitioner/ward-doctor"}]
     assert told["payload"][0]["contentString"] == (
         "Critical result: Potassium 6.8 mmol/L, above the critical limit of 6.2 mmol/L "
-        "(Demo Hospital). Measured 2026-11-26T08:00:00Z. For reference only, not reviewed by a "
+        "(Demo Hospital). Measured 2026-11-26 08:00 UTC. For reference only, not reviewed by a "
         "physician."
     )
     assert told["sent"] and "received" not in told
