@@ -247,6 +247,19 @@ def test_a_blood_group_that_changed_is_urgent(before: str, now: str, expected: b
 
 
 @pytest.mark.requirement("DX-LAB-64")
+def test_a_blood_group_may_come_as_a_code() -> None:
+    coded = {
+        "coding": [{"system": "http://snomed.info/sct", "code": "112149005"}],
+        "text": "见附注",
+    }
+    now = observation("883-9", 1, 24) | {"valueCodeableConcept": coded}
+    del now["valueQuantity"]
+    for before, changed in (("A", True), ("B", False)):
+        found = read(now, before=(observation("883-9", before),))
+        assert ("blood-group-changed" in risks(found)) == changed
+
+
+@pytest.mark.requirement("DX-LAB-64")
 def test_a_diluted_sample_is_told_from_what_infusions_lack() -> None:
     codes = {"1751-7": "g/L", "2885-2": "g/L", "1742-6": "U/L", "6768-6": "U/L", "718-7": "g/L"}
     before = [observation(code, 100, unit=unit) for code, unit in codes.items()]
