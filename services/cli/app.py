@@ -67,9 +67,20 @@ def up(
         ),
     ] = None,
     dicom_port: Annotated[int, typer.Option(help="Port for C-STORE.", min=1, max=65535)] = 11112,
+    hl7_senders: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of systems that may send by MLLP; docs/guides/hl7v2.md."),
+    ] = None,
+    hl7_port: Annotated[int, typer.Option(help="Port for MLLP.", min=1, max=65535)] = 2575,
 ) -> None:
     """Run the whole mesh on this machine until Ctrl-C; its state folder is kept."""
-    options = Options(http_port=port, dicom_port=dicom_port, dicom_devices=dicom_devices)
+    options = Options(
+        http_port=port,
+        dicom_port=dicom_port,
+        dicom_devices=dicom_devices,
+        hl7_port=hl7_port,
+        hl7_senders=hl7_senders,
+    )
     local.up(state or Path(".dxmesh"), options)
 
 
@@ -89,7 +100,10 @@ def demo_command(
 @app.command()
 def submit(
     paths: Annotated[
-        list[Path], typer.Argument(help="FHIR JSON, .txt notes, DICOM, ZIP, folders.")
+        list[Path],
+        typer.Argument(
+            help="FHIR JSON, .txt notes, DICOM, ZIP, folders; or .hl7 and .csv results."
+        ),
     ],
     language: Language = "",
     priority: Annotated[str, typer.Option(help="routine, urgent, asap or stat.")] = "",

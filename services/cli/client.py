@@ -82,6 +82,12 @@ class Client:
         answer = self._send("POST", "/fhir", content=bundle, headers={"Content-Type": FHIR})
         return self._json(answer), answer.status_code == 201
 
+    def submit_results(self, path: Path, media_type: str) -> tuple[dict[str, Any], bool]:
+        """Submit a file of results; return its Task, or a Bundle of several, and whether new."""
+        headers = {"Content-Type": media_type}
+        answer = self._send("POST", "/fhir", content=path.read_bytes(), headers=headers)
+        return self._json(answer), answer.status_code == 201
+
     def upload(self, files: Sequence[Path]) -> list[str]:
         """Store DICOM files and ZIP archives by STOW-RS; return what was refused."""
         boundary = uuid.uuid4().hex

@@ -52,6 +52,12 @@ class Options:
     dicom_devices: Path | None = None
     """TOML file of the devices that may send; none: nothing listens."""
 
+    hl7_port: int = 2575
+    """Port for HL7 v2 over MLLP, where `hl7_senders` says who may send."""
+
+    hl7_senders: Path | None = None
+    """TOML file of the systems that may send results; none: nothing listens."""
+
     database_urls: dict[str, str] = field(default_factory=dict)
     """Database per service; a service not named here gets its SQLite file."""
 
@@ -180,6 +186,9 @@ class Mesh:
         if name == "ingest" and self.options.dicom_devices:
             values["DX_INGEST_DIMSE_PORT"] = str(self.options.dicom_port)
             values["DX_INGEST_DIMSE_DEVICES_FILE"] = str(self.options.dicom_devices.resolve())
+        if name == "ingest" and self.options.hl7_senders:
+            values["DX_INGEST_MLLP_PORT"] = str(self.options.hl7_port)
+            values["DX_INGEST_MLLP_SENDERS_FILE"] = str(self.options.hl7_senders.resolve())
         if name == "gateway":
             values["DX_GATEWAY_HTTP_LISTEN"] = f"127.0.0.1:{self.ports['http']}"
             values["DX_GATEWAY_ACCOUNTS_FILE"] = str(state.root / "accounts.toml")

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.text import Text
 
-from services.cli import bundle, content, progress_view, report_view
+from services.cli import bundle, content, progress_view, report_view, results
 from services.cli.answers import (
     DONE,
     LATE,
@@ -64,7 +64,15 @@ def _one_of(what: str, name: str, known: Sequence[str]) -> str:
 def submit(
     client: Client, paths: list[Path], options: Options, *, wait_s: float, as_json: bool
 ) -> int:
-    """Send what lies under the paths as one case; with `wait_s` also print its report."""
+    """Send what lies under the paths as one case; with `wait_s` also print its report.
+
+    Files of HL7 messages or CSV rows make a case of each message or patient.
+    """
+    if found := results.files(paths):
+        if options != Options():
+            raise CliError("language, priority and --again are not for HL7 and CSV files", USAGE)
+        waits = (lambda case_id: follow(client, case_id, wait_s)) if wait_s else None
+        return results.submit(client, found, waits, as_json=as_json)
     task, new = send(client, paths, options)
     if not wait_s:
         if as_json:

@@ -35,6 +35,7 @@ EVERYTHING: Document = {
         "operatorFrom": [{"namespace": "operations", "podLabels": {"app": "console"}}],
         "metricsFrom": [{"namespace": "monitoring"}],
         "dicomFrom": ["198.51.100.128/25"],
+        "hl7From": ["198.51.100.64/26"],
         "gatewayTo": [{"cidr": "198.51.100.7/32", "port": 443}],
         "storage": {"analysis": [{"namespace": "minio", "port": 9000}]},
         "telemetry": [{"namespace": "monitoring", "port": 4317}],
@@ -43,6 +44,13 @@ EVERYTHING: Document = {
     "dicom": {
         "devicesSecret": "ingest-devices",
         "tlsSecret": "ingest-dicom-tls",
+        "askForCertificates": True,
+        "serviceType": "LoadBalancer",
+        "annotations": {"example.org/balancer": "internal"},
+    },
+    "hl7": {
+        "sendersSecret": "ingest-senders",
+        "tlsSecret": "ingest-hl7-tls",
         "askForCertificates": True,
         "serviceType": "LoadBalancer",
         "annotations": {"example.org/balancer": "internal"},

@@ -28,7 +28,7 @@ def test_devices_reach_the_dicom_port_and_no_other_of_ingest() -> None:
     assert service["spec"]["externalTrafficPolicy"] == "Local"
     assert [port["port"] for port in service["spec"]["ports"]] == [11112]
     policy = of(documents, "NetworkPolicy", "-ingest")["spec"]
-    blocks = [rule for rule in policy["ingress"] if "ipBlock" in str(rule["from"])]
+    blocks = [rule for rule in policy["ingress"] if "198.51.100.128/25" in str(rule["from"])]
     assert blocks == [
         {
             "from": [{"ipBlock": {"cidr": "198.51.100.128/25"}}],

@@ -63,6 +63,18 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if and (eq .name "ingest") $values.hl7.sendersSecret }}
+- {name: DX_INGEST_MLLP_PORT, value: "2575"}
+- {name: DX_INGEST_MLLP_HOST, value: 0.0.0.0}
+- {name: DX_INGEST_MLLP_SENDERS_FILE, value: /etc/dxmesh/hl7/senders.toml}
+{{- if $values.hl7.tlsSecret }}
+- {name: DX_INGEST_MLLP_CERTIFICATE_FILE, value: /etc/dxmesh/hl7-tls/tls.crt}
+- {name: DX_INGEST_MLLP_KEY_FILE, value: /etc/dxmesh/hl7-tls/tls.key}
+{{- if $values.hl7.askForCertificates }}
+- {name: DX_INGEST_MLLP_CLIENT_CA_FILE, value: /etc/dxmesh/hl7-tls/ca.crt}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and (eq .name "labs") .service.criticalLimitsConfigMap }}
 - {name: DX_LABS_CRITICAL_LIMITS_DIR, value: /etc/dxmesh/critical-limits}
 {{- end }}
@@ -151,6 +163,12 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 - {name: dicom-tls, mountPath: /etc/dxmesh/dicom-tls, readOnly: true}
 {{- end }}
 {{- end }}
+{{- if and (eq .name "ingest") $values.hl7.sendersSecret }}
+- {name: hl7, mountPath: /etc/dxmesh/hl7, readOnly: true}
+{{- if $values.hl7.tlsSecret }}
+- {name: hl7-tls, mountPath: /etc/dxmesh/hl7-tls, readOnly: true}
+{{- end }}
+{{- end }}
 {{- if and (eq .name "labs") .service.criticalLimitsConfigMap }}
 - {name: critical-limits, mountPath: /etc/dxmesh/critical-limits, readOnly: true}
 {{- end }}
@@ -204,6 +222,14 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- with $values.dicom.tlsSecret }}
 - name: dicom-tls
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+{{- with $values.hl7.sendersSecret }}
+- name: hl7
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- with $values.hl7.tlsSecret }}
+- name: hl7-tls
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 {{- end }}
