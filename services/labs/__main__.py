@@ -5,11 +5,12 @@ from __future__ import annotations
 from dxmesh.labs.v1 import labs_service_pb2_grpc as rpc_pb
 
 from services.kernel import blobs, process
+from services.labs import registry
 from services.labs.history.document import Bounds
 from services.labs.service import LabsService
 from services.labs.settings import Settings
 from services.labs.store import History
-from services.labs.worker import LabsWorker, read_limits, read_rules
+from services.labs.worker import LabsWorker, read_limits, read_rules, read_sites
 
 NAME = "dxmesh.labs.v1.LabsService"
 
@@ -23,8 +24,10 @@ async def build(mesh: process.Process[Settings]) -> None:
     )
     rules = read_rules(settings.rule_thresholds_dir)
     analysis = blobs.open_analysis(settings)
+    sites = read_sites(settings.mappings_dir, settings.ranges_dir)
+    registry.warm()
     kept = Bounds(settings.history_per_analyte, settings.history_days)
-    worker = LabsWorker(mesh.bus, analysis, limits, rules, History(analysis, kept))
+    worker = LabsWorker(mesh.bus, analysis, limits, rules, History(analysis, kept), sites)
     await worker.start(settings.concurrency)
 
 

@@ -14,7 +14,7 @@ from services.labs.qualitative import Test
 from services.labs.reasons import NotInterpretable
 
 KEPT = 3
-LEAST = 0.2
+LEAST = 0.05
 """Entries less alike than this are not shown: they would only mislead."""
 NAME_MAX = 120
 FITTING = 0.1

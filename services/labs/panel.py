@@ -18,6 +18,7 @@ from services.kernel.errors import InvalidInput
 from services.labs.lenient import codes_of, list_of, mapping_of, number_of, text_of
 
 AGE_YEARS_MAX = 130
+DAYS_A_YEAR = 365.25
 GESTATION_WEEKS_MAX = 45
 DIGITS_MAX = EXPONENT_MAX = 30
 TEXT_MAX = 500
@@ -43,6 +44,11 @@ class Subject:
     """Completed weeks of pregnancy; None: not known."""
     age_days: float | None = None
     """Age in days, where it is known that well; None: see `age_years`."""
+
+    @property
+    def years(self) -> float | None:
+        """Age in years as exactly as it is known; None: not known."""
+        return self.age_years if self.age_days is None else self.age_days / DAYS_A_YEAR
 
     @property
     def adult(self) -> bool:

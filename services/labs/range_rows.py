@@ -71,7 +71,7 @@ Table = Mapping[str, tuple[Row, ...]]
 
 def fitting(table: Table, analyte: Analyte, subject: Subject, specimen: str) -> Range | None:
     """Return the first range that fits person and specimen; one that names the specimen first."""
-    years, letter = subject.age_years, _LETTERS.get(subject.sex, "")
+    years, letter = subject.years, _LETTERS.get(subject.sex, "")
     trimester = _trimester(subject)
     if years is None or trimester is None:
         return None

@@ -70,9 +70,9 @@ def built_in(analyte: Analyte, subject: Subject, specimen: str = "") -> Range:
         return found
     if subject.pregnant:
         raise NoRange("no built-in range in this pregnancy", reason="NO_RANGE_IN_PREGNANCY")
-    if subject.age_years is None:
+    if (years := subject.years) is None:
         raise NoRange("the age is not known", reason="AGE_UNKNOWN")
-    if not any(row.trimester == 0 and row.holds_age(subject.age_years) for row in rows):
+    if not any(row.trimester == 0 and row.holds_age(years) for row in rows):
         raise NoRange("no built-in range for this age", reason="NO_RANGE_FOR_AGE")
     raise NoRange("no built-in range for this sex", reason="NO_RANGE_FOR_SEX")
 
@@ -157,9 +157,9 @@ def _fits_age(entry: Mapping[str, Any], subject: Subject) -> bool:
         if end is None:
             continue
         per_year = range_rows.PER_YEAR.get(end.code or end.unit)
-        if per_year is None or subject.age_years is None:
+        if per_year is None or subject.years is None:
             return False
-        age = int(subject.age_years * per_year)  # completed years, months, weeks or days
+        age = int(subject.years * per_year)  # completed years, months, weeks or days
         if age < end.number if name == "low" else age > end.number:
             return False
     return True

@@ -134,7 +134,3 @@ class ResultInFuture(Remark):
 
 class CriticalNotExcluded(Remark):
     """The value is a limit or a range, part of which lies beyond a critical limit."""
-
-
-class MatchedByName(Remark):
-    """It came without a code that is known; its name, specimen and unit told what it is."""

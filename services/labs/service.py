@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 from dxmesh.labs.v1 import labs_service_pb2 as pb
 from dxmesh.labs.v1 import labs_service_pb2_grpc as rpc_pb
@@ -31,8 +32,8 @@ class LabsService(rpc_pb.LabsServiceServicer):
         """
         if len(request.panel_json) > PANEL_BYTES_MAX:
             raise TooLarge(f"a panel is at most {PANEL_BYTES_MAX} bytes")
-        part = panel.read(request.panel_json)
-        return pb.InterpretPanelResponse(findings=await asyncio.to_thread(findings, part))
+        part, now = panel.read(request.panel_json), datetime.now(UTC)
+        return pb.InterpretPanelResponse(findings=await asyncio.to_thread(findings, part, now=now))
 
     async def ListScores(
         self, request: pb.ListScoresRequest, context: object

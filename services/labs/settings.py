@@ -18,6 +18,12 @@ class Settings(MeshSettings):
     rule_thresholds_dir: Path | None = None
     """Folder with `<tenant>.toml`, each replacing thresholds of rules by topic and name."""
 
+    mappings_dir: Path | None = None
+    """Folder with `<tenant>.tsv`: its own codes and names of analytes."""
+
+    ranges_dir: Path | None = None
+    """Folder with `<tenant>.tsv`: reference ranges that go before the built-in ones."""
+
     concurrency: int = 4
     """Parts interpreted at once."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
@@ -30,17 +31,18 @@ from services.kernel.errors import (
     KeyDestroyed,
     MeshError,
 )
-from services.labs import announcing, critical, panel, tables
+from services.labs import announcing, critical, local_codes, panel, ranges, tables
 from services.labs.findings import Interpreted, interpreted
 from services.labs.history.document import Bounds
 from services.labs.history.past import Past
+from services.labs.interpret import DEFAULT_SITE, Site
 from services.labs.rules import engine, heading
 from services.labs.store import History, Page
 
 log = logging.getLogger(__name__)
 
 RULES = "dxmesh-labs-rules"
-RULES_VERSION = "2.2.0"
+RULES_VERSION = "2.3.0"
 """Raise it when code or tables change what a result says."""
 
 
@@ -54,12 +56,14 @@ class LabsWorker:
         tenant_limits: Mapping[str, critical.Table] | None = None,
         tenant_rules: Mapping[str, engine.RuleSet] | None = None,
         history: History | None = None,
+        tenant_sites: Mapping[str, Site] | None = None,
     ) -> None:
         self._bus = bus
         self._blobs = blobs
         self._tenant_limits = tenant_limits or {}
         self._tenant_rules = tenant_rules or {}
         self._history = history or History(blobs, Bounds(0, 0))
+        self._tenant_sites = tenant_sites or {}
         self._rules = engine.default()
         self._digest = tables.digest()
 
@@ -137,7 +141,10 @@ class LabsWorker:
     def _interpret(self, tenant: str, content: bytes, past: Past) -> Interpreted:
         limits = self._tenant_limits.get(tenant, critical.DEFAULTS)
         rules = self._tenant_rules.get(tenant, self._rules)
-        return interpreted(panel.read(content), limits, rules, past)
+        site = self._tenant_sites.get(tenant, DEFAULT_SITE)
+        # Times were moved into the past: what lies ahead of now lay further ahead when it came.
+        now = datetime.now(UTC)
+        return interpreted(panel.read(content), limits, rules, past, site=site, now=now)
 
     def _ready(self, part: PartReady, started: Timestamp) -> FindingReady:
         return FindingReady(
@@ -177,6 +184,31 @@ def read_limits(folder: Path | None) -> dict[str, critical.Table]:
         path.stem: critical.before(critical.load(tables.parse(path.read_text("utf-8-sig"))))
         for path in sorted(folder.glob("*.tsv"))
     }
+
+
+def read_sites(mappings: Path | None, own_ranges: Path | None) -> dict[str, Site]:
+    """Return what tenants have of their own: codes and names, and reference ranges.
+
+    Raises
+    ------
+    InvalidInput
+        A table has rows that cannot be used; each is named.
+    """
+    codes, limits = (
+        {path.stem: path for path in sorted(folder.glob("*.tsv"))} if folder else {}
+        for folder in (mappings, own_ranges)
+    )
+    return {
+        tenant: Site(
+            local_codes.load(_rows(codes[tenant])) if tenant in codes else local_codes.NONE,
+            ranges.load(_rows(limits[tenant])) if tenant in limits else None,
+        )
+        for tenant in codes.keys() | limits.keys()
+    }
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return tables.parse(path.read_text("utf-8-sig"))
 
 
 def read_rules(folder: Path | None) -> dict[str, engine.RuleSet]:
