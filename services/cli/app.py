@@ -13,6 +13,7 @@ from services.cli import (
     client_commands,
     dead_commands,
     demo,
+    lab_commands,
     local,
     model_commands,
     note_commands,
@@ -37,6 +38,7 @@ app.add_typer(model_app, name="models")
 app.add_typer(dead_app, name="dead")
 app.add_typer(client_commands.app, name="client")
 app.add_typer(score_commands.app, name="scores")
+app.add_typer(lab_commands.app, name="labs")
 app.add_typer(note_commands.app, name="notes")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
