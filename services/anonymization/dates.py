@@ -16,6 +16,7 @@ import re
 DAY_S = 86_400
 SECOND_US = 1_000_000
 EDGE_S = 3_600
+DAYS_A_YEAR = 365.2425
 """Length of the day's end in which times are compressed."""
 
 _DA = re.compile(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})")
@@ -114,7 +115,7 @@ def years_between(birth: str, at: str) -> float | None:
     first, last = _day(birth), _day(at)
     if first is None or last is None or last < first:
         return None
-    return (last - first).days / 365.2425
+    return (last - first).days / DAYS_A_YEAR
 
 
 def _day(text: str) -> dt.date | None:

@@ -26,6 +26,7 @@ Resource = Mapping[str, Json]
 
 AGE_YEARS_MAX = 90
 """Ages over 89 become this one: 45 CFR 164.514(b)(2)(i)(C)."""
+NEWBORN_DAYS = 28
 _PREGNANCY_STATUS = "82810-3"
 _PREGNANT, _NOT_PREGNANT = "77386006", "60001007"
 _SEXES = frozenset(("male", "female", "other"))
@@ -139,7 +140,8 @@ def subject(submission: Submission, at: str) -> dict[str, Json]:
     """Return sex, age and pregnancy: all that analysis is told of the person.
 
     `at` is the day the age is for, YYYY-MM-DD, unless the order says one. An adult's age
-    is whole years, a child's has one decimal, nobody is over 90.
+    is whole years, a child's has one decimal, nobody is over 90. A newborn's days are told
+    too: limits of what is critical are theirs alone.
     """
     gender = submission.patient.get("gender")
     ordered = submission.service_request.get("authoredOn")
@@ -149,11 +151,15 @@ def subject(submission: Submission, at: str) -> dict[str, Json]:
     age: float | None = None
     if years is not None:
         age = float(min(int(years), AGE_YEARS_MAX)) if years >= 18 else round(years, 1)
-    return {
+    person: dict[str, Json] = {
         "sex": gender if gender in _SEXES else "unknown",
         "age_years": age,
         "pregnant": _pregnant(submission),
     }
+    whole = isinstance(birth, str) and len(birth) >= 10  # of a month alone the days are a guess
+    if whole and years is not None and (days := round(years * dates.DAYS_A_YEAR)) <= NEWBORN_DAYS:
+        person["age_days"] = days
+    return person
 
 
 def _pregnant(submission: Submission) -> bool | None:

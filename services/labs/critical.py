@@ -144,7 +144,6 @@ def limits_for(analyte_id: str, subject: Subject, table: Table) -> Limits | None
 
 def age_days(subject: Subject) -> float | None:
     """Return the age in days; None where it is not known."""
-    days = getattr(subject, "age_days", None)
-    if days is not None:
-        return float(days)
+    if subject.age_days is not None:
+        return subject.age_days
     return None if subject.age_years is None else subject.age_years * DAYS_A_YEAR

@@ -165,6 +165,9 @@ def test_analysis_is_told_sex_and_age_and_nothing_else() -> None:
     assert person("1964-03-15") == {"sex": "female", "age_years": 59.0, "pregnant": None}
     assert person("1920-01-01")["age_years"] == 90.0
     assert person("2023-09-01")["age_years"] == 0.5
+    assert person("2024-02-16") == person("1964-03-15") | {"age_years": 0.0, "age_days": 18}
+    assert person("2024-02-06")["age_days"] == 28
+    assert all("age_days" not in person(each) for each in ("2024-02-05", "2024-02", "2024"))
     assert person("unknown", "robot") == {"sex": "unknown", "age_years": None, "pregnant": None}
 
 

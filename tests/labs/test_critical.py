@@ -71,6 +71,8 @@ def rows(*lines: str) -> list[dict[str, str]]:
         ({"age_years": 0.0}, "k", 7.5, None),
         ({"age_years": 0.0}, "k", 7.9, Flag.CRITICAL_HIGH),
         ({"age_years": 0.0}, "glucose", 2.0, None),
+        ({"age_years": 0.1, "age_days": 27}, "glucose", 2.0, None),
+        ({"age_years": 0.1, "age_days": 28}, "glucose", 2.0, Flag.CRITICAL_LOW),
         ({"age_years": 0.1}, "glucose", 2.0, Flag.CRITICAL_LOW),
         ({"age_years": 17.9}, "na", 157, Flag.CRITICAL_HIGH),
         ({"age_years": 18}, "na", 157, Flag.HIGH),
