@@ -16,6 +16,7 @@ from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 from services.gateway import attachments, signing
 from services.gateway.access.accounts import Accounts
 from services.gateway.call import Peers
+from services.gateway.confidential import confidential
 from services.gateway.dicomweb.made import MadeObjects
 from services.gateway.fhir import submission
 from services.gateway.fhir.submission import concept_text, describe
@@ -27,7 +28,7 @@ from services.gateway.web import reading
 from services.kernel import fhir, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.crypto import KeyedHash
-from services.kernel.errors import KeyDestroyed, Unavailable
+from services.kernel.errors import KeyDestroyed, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class StoreCommitter:
         began = time.time_ns() // 1000
         tenant, case_id, version = event.case.tenant, event.case.case_id, event.version
         try:
-            bundle = await self._bundle(event)
+            bundle = await self._bundle(event, await self._confidentiality(tenant, case_id))
         except KeyDestroyed:
             return  # the case was stopped meanwhile; its Task says so
         async with self._store.cases.change(tenant, case_id) as opened:
@@ -110,7 +111,9 @@ class StoreCommitter:
         composed = await self._store.reports.composed(tenant, case_id, event.version)
         signature = await self._signature(event, review)
         signed = signing.sign(composed, signature, reading.finding_texts(composed))
-        signed = await self._with_pdf(signed, case_id)
+        code = str(case.label.get("confidentiality", ""))
+        signed = confidential(signed, code)
+        signed = confidential(await self._with_pdf(signed, case_id), code)
         async with self._store.cases.change(tenant, case_id) as opened:
             if _is_signed(opened.case, signed_us):
                 return  # the request and the event came at the same time
@@ -123,7 +126,15 @@ class StoreCommitter:
             await self._store.ehr_writes.signed(opened.connection, tenant, case_id, signed_us)
             opened.case = _as_signed(opened.case, event.version, signed_us)
 
-    async def _bundle(self, event: ReportComposed) -> dict[str, Json]:
+    async def _confidentiality(self, tenant: str, case_id: str) -> str:
+        """Return the label of what a case was submitted with; see `submission`."""
+        try:
+            case = await self._store.cases.get(tenant, case_id)
+        except NotFound:
+            return ""
+        return str(case.label.get("confidentiality", ""))
+
+    async def _bundle(self, event: ReportComposed, code: str) -> dict[str, Json]:
         tenant, case_id = event.case.tenant, event.case.case_id
         content = await self._analysis.get(tenant, event.bundle)
         bundle = await asyncio.to_thread(fhir.parse, content)
@@ -135,7 +146,7 @@ class StoreCommitter:
                 png = await self._analysis.get(tenant, image)
                 resource = attachments.binary(binary_id, "image/png", png)
                 restored["entry"].append({"resource": resource})
-        return await self._with_pdf(restored, case_id)
+        return confidential(await self._with_pdf(confidential(restored, code), case_id), code)
 
     async def _with_pdf(self, bundle: dict[str, Json], case_id: str) -> dict[str, Json]:
         """Return the Bundle with its document; one that cannot be set must not hold it back."""

@@ -13,6 +13,7 @@ role = "physician"
 display = "…"
 practitioner = "system|value"
 password = "scrypt$n$r$p$salt$hash"
+restricted = true  # may see what is labelled R or V (v3-Confidentiality); left out: false
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ def parse(text: str) -> Accounts:
             _role(entry, where),
             str(entry.get("display", name)),
             str(entry.get("practitioner", "")),
+            restricted=_flag(entry, "restricted", where),
         )
         accounts.passwords[tenant, name] = ScryptHash.parse(_text(entry, "password", where), where)
     return accounts
@@ -107,6 +109,13 @@ def _text(entry: dict[str, object], field: str, where: str) -> str:
     value = entry.get(field)
     if not isinstance(value, str) or not value:
         raise BadSettings(f"{where}: {field} is missing")
+    return value
+
+
+def _flag(entry: dict[str, object], field: str, where: str) -> bool:
+    value = entry.get(field, False)
+    if not isinstance(value, bool):
+        raise BadSettings(f"{where}: {field} must be true or false")
     return value
 
 

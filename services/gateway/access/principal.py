@@ -5,7 +5,7 @@ Deny by default: an action that is not in the table is refused to everybody.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from services.gateway.access.rights import AUDITING, EVERYTHING, NOTHING, PRACTISING, Rights
@@ -79,11 +79,19 @@ class Principal:
     """What the access token grants; None: all that the role may do."""
     client_id: str = ""
     """The SMART client that asks on the account's behalf; empty: the account itself."""
+    restricted: bool = False
+    """Whether the person may see what is labelled R or V, beyond what the role may."""
 
     @property
     def rights(self) -> Rights:
         """What may be done with resources."""
-        return RESOURCES[self.role] if self.scopes is None else self.scopes
+        return self.own_rights if self.scopes is None else self.scopes
+
+    @property
+    def own_rights(self) -> Rights:
+        """All that the account may do, whatever a token grants of it."""
+        rights = RESOURCES[self.role]
+        return replace(rights, restricted=True) if self.restricted else rights
 
 
 FOR_APPS: dict[Action, tuple[str, str]] = {

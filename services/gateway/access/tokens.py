@@ -98,6 +98,6 @@ def principal_of(grant: Grant, scope: str, accounts: Accounts) -> Principal | No
         account.role,
         account.display,
         account.practitioner,
-        scopes.rights(own, RESOURCES[account.role], patient),
+        scopes.rights(own, account.own_rights, patient),
         grant.client_id,
     )

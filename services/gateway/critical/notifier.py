@@ -16,6 +16,7 @@ from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
 from dxmesh.event.v1.critical_found_pb2 import CriticalFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway import confidential
 from services.gateway.call import Peers
 from services.gateway.commit import STOPPED_FOR_GOOD, identity
 from services.gateway.critical import communication, statements
@@ -167,6 +168,8 @@ class Notifier:
             resource = communication.first(
                 notice_id, case_id, said, told.identity, told.case.language, to_instant(sent_us)
             )
+            code = str(told.case.label.get("confidentiality", ""))
+            resource = confidential.labelled(resource, code)
             await writing.save(resource, case_id=case_id, owned=True)
             if told.case.received_us:
                 telemetry.took("critical.told", (sent_us - told.case.received_us) / 1e6)

@@ -121,8 +121,7 @@ def _references(call: Call, part: Stored) -> list[Key]:
 def _labels(parts: list[Stored]) -> list[dict[str, str]]:
     """Return the strictest label of the parts, which the document has too (R4 security-labels)."""
     held = [fhir.parse(part.content) for part in parts if allowed.may_be_labelled(part.content)]
-    codes = {label["code"] for each in held for label in match.labels(each)}
-    strictest = next((code for code in reversed(match.RESTRICTED) if code in codes), "")
+    strictest = match.strictest(label for each in held for label in match.labels(each))
     return [{"system": match.CONFIDENTIALITY, "code": strictest}] if strictest else []
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.gateway.fhir.search import match
+from services.gateway.store.resources import SENT
 
 Json = Mapping[str, Any]
 
@@ -23,9 +24,22 @@ def label(bundle: Json) -> dict[str, Any]:
     if request.get("id"):
         found["based_on"] = f"ServiceRequest/{request['id']}"
     found["order"] = concept_text(request.get("code", {}))
-    if match.restricted(patient) or match.restricted(request):
+    if code := confidentiality(bundle):
+        found["confidentiality"] = code
+    if code or match.restricted(patient) or match.restricted(request):
         found["restricted"] = True  # until its resources are stored and say so themselves
     return found
+
+
+def confidentiality(bundle: Json) -> str:
+    """Return the strictest label, R or V, of what is analysed and not kept; empty: none.
+
+    Results and notes are not stored as they came, so what is made of them must bear their label.
+    Patient, order and studies are stored, and their labels count as they are at any time.
+    """
+    resources = [entry.get("resource", {}) for entry in bundle.get("entry", [])]
+    analysed = [each for each in resources if each.get("resourceType") not in SENT]
+    return match.strictest(label for each in analysed for label in match.labels(each))
 
 
 def describe(patient: Json) -> dict[str, str]:

@@ -95,6 +95,12 @@ def labels(resource: Resource) -> Iterator[Mapping[str, Any]]:
             yield label
 
 
+def strictest(found: Iterable[Mapping[str, Any]]) -> str:
+    """Return the strictest code of labels; empty: there is none."""
+    codes = {label["code"] for label in found}
+    return next((code for code in reversed(RESTRICTED) if code in codes), "")
+
+
 def defers(resource: Resource) -> bool:
     """Tell whether a Binary leaves it to another resource who may read it (R4 binary, 2.38.3).
 
