@@ -69,6 +69,7 @@ _DISCHARGED = re.compile(
     re.IGNORECASE,
 )
 _EDGE = re.compile(r"[。；;！!？?\n]|\.(?=\s|$)")
+_CLAUSE = re.compile(r"[。；;！!？?，,\n]|\.(?=\s|$)")
 
 
 class Sort(Enum):
@@ -148,10 +149,12 @@ def _made(sort: Sort, places: tuple[Place, Place], texts: Mapping[str, str]) -> 
 
 
 def _quote(text: str, place: Place) -> str:
-    """Return a statement as written, with what stands around it in its sentence."""
+    """Return a statement as written, with its clause; a denial with all of its list."""
+    denied = place.mention is not None and place.mention.said.certainty is Certainty.NEGATED
     edge = max(0, place.start - QUOTE_CHARS_MAX // 2)
-    first = max((m.end() for m in _EDGE.finditer(text, edge, place.start)), default=edge)
-    end = _EDGE.search(text, place.end, place.end + QUOTE_CHARS_MAX // 4)
+    edges = (_EDGE if denied else _CLAUSE).finditer(text, edge, place.start)
+    first = max((m.end() for m in edges), default=edge)
+    end = _CLAUSE.search(text, place.end, place.end + QUOTE_CHARS_MAX // 4)
     last = end.start() if end else min(len(text), place.end + QUOTE_CHARS_MAX // 4)
     return " ".join(text[first:last].split()).replace("{", "(").replace("}", ")")
 

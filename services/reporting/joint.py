@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dxmesh.event.v1.model_use_pb2 import ModelUse
 
 from services.reporting.draft import Draft, Kind, Outcome, Part, Topic
+from services.reporting.reconcile import images, medicines, record, results
+from services.reporting.reconcile import observations as comparisons
 from services.reporting.suggestions import catalogue, observations
-from services.reporting.suggestions.facts import facts_of
+from services.reporting.suggestions.facts import Known, facts_of
 
 PART_ID = "together"
 RULES = "dxmesh-suggestion-rules"
@@ -22,10 +24,18 @@ RULES_VERSION = "1.0.0"
 
 def compose(draft: Draft, topics: Sequence[Topic]) -> tuple[Part, Topic]:
     """Return what all parts together add to a report, as a part of its own."""
-    made = (each["id"] for topic in topics for each in topic.observations)
-    facts = facts_of(draft, made)
+    made = frozenset(each["id"] for topic in topics for each in topic.observations)
+    known = Known(draft, made)
+    facts = facts_of(known)
     part, topic = _part(), Topic()
     observations.compose(draft, part, catalogue.engine().weigh(facts), topic)
+    compared = (
+        *record.compare(draft, known),
+        *results.compare(draft, known),
+        *images.compare(draft, known),
+        *medicines.compare(draft, known, facts),
+    )
+    comparisons.compose(draft, part, compared, topic)
     return part, topic
 
 

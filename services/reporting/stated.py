@@ -45,7 +45,7 @@ _LINK = (
 _LINK += r"|在|处于|was|is|were|are|of|level|levels|remains|count){0,8}?"
 _AFTER = re.compile(
     rf"{_LINK}(?:(?P<sign>[<>≤≥])?\s*(?P<number>[0-9]{{1,6}}(?:\.[0-9]{{1,3}})?)"
-    rf"(?![0-9]|\s*[-~至]\s*[0-9]|/[0-9])(?P<rest>[^,，。;；\s]{{0,14}}(?: FEU)?)"
+    rf"(?![0-9]|\.[0-9]|\s*[-~至]\s*[0-9]|/[0-9])(?P<gap>\s?)(?P<rest>[^,，。;；\s]{{0,14}}(?: FEU)?)"
     rf"|(?P<word>{_WORD}))",
     re.IGNORECASE,
 )
@@ -165,12 +165,13 @@ def _number(flat: str, name: re.Match[str], after: re.Match[str]) -> Claim | Non
     unit, factor = next(
         ((unit, factor) for unit, factor in units if rest.startswith(unit.lstrip("×*x"))), ("", 1.0)
     )
-    if rest[:1].isalpha() and not unit:  # a unit that we do not know: nothing is guessed
+    if rest[:1].isalpha() and not unit and not after["gap"]:  # a unit that we do not know
         return None
     value = float(after["number"]) * factor
     if not what.low <= value <= what.high:
         return None
-    end = after.start("rest") + (after["rest"].find(rest) + len(unit.lstrip("×*x")) if unit else 0)
+    behind = after["rest"].find(rest) + len(unit.lstrip("×*x"))
+    end = after.start("rest") + behind if unit else after.end("number")
     return Claim(what.id, name.start(), end, flat[name.start() : end].strip(), value)
 
 

@@ -43,7 +43,9 @@ def engine() -> Engine:
 def digest() -> str:
     """Return the SHA-256 of all files, 64 hex digits: which data a suggestion rests on."""
     total = hashlib.sha256()
-    for file in _files():
+    beside = files("services.reporting").joinpath("data", "reconcile")
+    also = sorted((each for each in beside.iterdir()), key=lambda each: each.name)
+    for file in (*_files(), *also):
         total.update(file.name.encode() + b"\0" + file.read_bytes())
     return total.hexdigest()
 

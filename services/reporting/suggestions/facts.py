@@ -61,10 +61,10 @@ class Known:
         return tuple(dict.fromkeys(each for each in made if each in self.observations))
 
 
-def facts_of(draft: Draft, observations: Iterable[str]) -> Facts:
+def facts_of(known: Known) -> Facts:
     """Return everything that the completed parts of a draft say."""
-    known, facts = Known(draft, frozenset(observations)), Facts()
-    for part in draft.parts:
+    facts = Facts()
+    for part in known.draft.parts:
         match part.findings:
             case notes.NoteFindings():
                 _of_notes(known, part, part.findings, facts)
@@ -238,7 +238,7 @@ def _person_of_score(known: Known, part: Part, score: labs.Score, facts: Facts) 
 def _of_images(known: Known, part: Part, found: pb.ImagingFindings, facts: Facts) -> None:
     for finding in found.findings:
         places = known.places(part, finding.finding_id)
-        zh, en = (_finding(language, finding) for language in LANGUAGES)
+        zh, en = (finding_words(language, finding) for language in LANGUAGES)
         facts.add(Fact(f"image:{finding.kind}", zh, en, places=places))
         for quality in finding.qualities:
             if quality.value:
@@ -254,7 +254,10 @@ def _of_images(known: Known, part: Part, found: pb.ImagingFindings, facts: Facts
         key = f"image:{kind}" if positive else f"image:no-{kind}"
         how = "present-name" if positive else "none-found-name"
         zh, en = (_answer(language, how, answer.function) for language in LANGUAGES)
-        facts.add(Fact(key, zh, en, places=known.places(part, local)))
+        places = known.places(part, local)
+        facts.add(Fact(key, zh, en, places=places))
+        if positive:  # no place was marked, so no type is known either
+            facts.add(Fact(f"image:{kind}/untyped", zh, en, places=places))
 
 
 def _answer(language: Language, how: str, function: int) -> str:
@@ -262,7 +265,7 @@ def _answer(language: Language, how: str, function: int) -> str:
     return say(language, how, name=name)
 
 
-def _finding(language: Language, finding: pb.Finding) -> str:
+def finding_words(language: Language, finding: pb.Finding) -> str:
     """Return a finding in short: its name, where, how large."""
     name = imaging_words.label(language, imaging_words.finding_name(language, finding))
     sizes = [imaging_words.quantity(language, each) for each in finding.measures[:1]]
