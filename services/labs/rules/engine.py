@@ -11,7 +11,7 @@ from importlib.resources import files
 from services.kernel.errors import InvalidInput, Violation
 from services.labs.interpret import Result
 from services.labs.panel import Subject
-from services.labs.rules import heading, schema, timed
+from services.labs.rules import heading, schema, together
 from services.labs.rules.facts import Facts, Known, Score, gather
 from services.labs.rules.model import Derived, Rule, Topic
 
@@ -65,9 +65,9 @@ class RuleSet:
         self.derived: Mapping[str, Derived] = {
             name: each for topic in topics for name, each in topic.derived.items()
         }
-        self.timed = timed.names(self.rules, self.derived.values())
+        self.timed = together.timed(self.rules, self.derived.values())
         """Names of which rules ask earlier values."""
-        _check_together(self.topics, self.rules)
+        together.check(self.topics, self.rules)
         self._anchored: dict[str, list[tuple[int, Rule, frozenset[str]]]] = {}
         for number, rule in enumerate(self.rules):
             needs = _present(rule.needs)
@@ -138,27 +138,6 @@ def load(replaced: Mapping[str, heading.Thresholds] | None = None) -> RuleSet:
 def default() -> RuleSet:
     """Return the built-in rules, read once."""
     return load()
-
-
-def _check_together(topics: Sequence[Topic], rules: Sequence[Rule]) -> None:
-    """Raise `InvalidInput` when rules name each other wrongly or share an id."""
-    ids = [rule.risk_id for rule in rules]
-    problems = [
-        Violation(each, "is the id of two rules") for each in {i for i in ids if ids.count(i) > 1}
-    ]
-    problems += [
-        Violation(rule.risk_id, f"{other} is no rule")
-        for rule in rules
-        for other in (*rule.contradicts, *rule.covers)
-        if other not in ids
-    ]
-    names = [name for topic in topics for name in topic.derived]
-    problems += [
-        Violation(each, "is defined in two files")
-        for each in {n for n in names if names.count(n) > 1}
-    ]
-    if problems:
-        raise InvalidInput("the rules do not fit together", problems)
 
 
 def _present(needs: Iterable[str]) -> frozenset[str]:
