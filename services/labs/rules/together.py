@@ -1,4 +1,4 @@
-"""What rules of all files share: that they fit together, and of which names they ask earlier values."""
+"""What rules of all files share: that they fit together, and what they ask of earlier values."""
 
 from __future__ import annotations
 
