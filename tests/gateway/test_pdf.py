@@ -71,12 +71,14 @@ def flat(text: str) -> str:
             "zh",
             ["仅供参考", "未签名", "演示患者", "DEMO-ACC-0001", "钾6.80mmol/L",
              "左肺下叶", "31.2×24.9",
-             "咳嗽3周，伴体重下降。", "lung-nodule-scorer", "17.0秒", "层间距不均匀"],
+             "咳嗽3周，伴体重下降。", "lung-nodule-scorer", "17.0秒", "层间距不均匀",
+             "综合提示", "需考虑：肺癌", "不支持："],
         ),
         (
             "en",
             ["Forreferenceonly", "Notsigned", "DEMOFICTIONAL-PATIENT", "Potassium6.80mmol/L",
-             "lowerlobe,leftlung", "31.2×24.9", "Coughfor3weeks", "G3b", "17.0s", "7.5"],
+             "lowerlobe,leftlung", "31.2×24.9", "Coughfor3weeks", "G3b", "17.0s", "7.5",
+             "Toconsider", "Consider:Lungcancer", "Against:"],
         ),
     ],
 )  # fmt: skip

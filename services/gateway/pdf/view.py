@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.gateway.pdf import findings, origin, results, summary
+from services.gateway.pdf import findings, origin, results, summary, together
 from services.gateway.pdf.glyphs import Fitting
 from services.gateway.pdf.resources import Json, extensions, of_type
 from services.gateway.pdf.words import Language, words
@@ -32,6 +32,8 @@ def view(bundle: Json, images: Mapping[str, bytes], language: Language) -> View:
         "labs": labs,
         "scores": results.scores(bundle, language),
         "risks": results.risks(bundle, language),
+        "suggestions": together.suggestions(bundle, language),
+        "compared": together.compared(bundle, language),
         "summary": summary.summary(bundle, language),
         "models": origin.models(bundle),
         "steps": origin.steps(report, language),
