@@ -148,6 +148,10 @@ class World:
 
         return await self.service.SubmitCase(messages(), None)
 
+    def store_bytes(self) -> list[bytes]:
+        """Return the bytes of every blob there is, as they lie."""
+        return [bytes(obstore.get(self.store, path).bytes()) for path in self.stored()]
+
     def stored(self) -> list[str]:
         """Return the path of every blob there is."""
         listed = obstore.list(self.store, prefix="blobs/")
