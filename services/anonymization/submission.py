@@ -32,6 +32,11 @@ _PREGNANT, _NOT_PREGNANT = "77386006", "60001007"
 _SEXES = frozenset(("male", "female", "other"))
 
 
+RESTRICTED = {
+    ("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", code) for code in ("R", "V")
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """The resources of a submission that matter here, each with its reference."""
@@ -45,6 +50,8 @@ class Submission:
     known: KnownStrings
     aliases: Mapping[str, str] = field(default_factory=dict)
     """fullUrl → reference, for references written either way."""
+    restricted: bool = False
+    """Whether the order, or anything that is analysed, is labelled R or V."""
 
 
 def read(content: bytes) -> Submission:
@@ -92,6 +99,22 @@ def read(content: bytes) -> Submission:
             fhir_identity.strings_of(resource for _, _, resource in named),
         ),
         aliases={url: reference for reference, url, _ in named if url},
+        restricted=any(_is_restricted(resource) for _, _, resource in named),
+    )
+
+
+def _is_restricted(resource: Resource) -> bool:
+    """Tell whether a resource has a label that hides it from most (R4 security-labels).
+
+    A Patient's own hides whatever is about them, earlier results and later ones alike.
+    """
+    meta = resource.get("meta")
+    found = meta.get("security") if isinstance(meta, Mapping) else None
+    labels = (
+        [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+    )
+    return resource.get("resourceType") != "Patient" and any(
+        (label.get("system"), label.get("code")) in RESTRICTED for label in labels
     )
 
 

@@ -69,9 +69,17 @@ class Work:
                 kind=kind,
                 blobs=blobs,
                 subject_pseudonym=self.pseudonyms.subject_pseudonym(),
-                keep_history=self.manifest.purpose == TREATMENT,
+                keep_history=self.keeps_history,
             )
         )
+
+    @property
+    def keeps_history(self) -> bool:
+        """Whether results may stand beside the patient's others.
+
+        Those that are restricted may not: a later report, which is not, would show them.
+        """
+        return self.manifest.purpose == TREATMENT and not self.submission.restricted
 
     def imaged(self, number: int, study: str) -> Imaged:
         """Return the part of a study's images: its first, or one that supersedes the last.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +21,22 @@ async def test_only_results_for_treatment_may_be_kept(
     await send(mesh, await mesh.receive(bundle(NOTE, [POTASSIUM]), [], purpose))
     (part,) = mesh.bus.published(subjects.PART_LABS)
     assert part.keep_history == (purpose == "TREAT")
+
+
+@pytest.mark.requirement("DX-ID-30")
+@pytest.mark.parametrize("code", ["N", "R", "V"])
+@pytest.mark.parametrize("kind", ["Observation", "DocumentReference", "ServiceRequest", "Patient"])
+async def test_what_is_restricted_is_not_kept_for_a_later_report(
+    mesh: Mesh, bundle: Callable[..., bytes], kind: str, code: str
+) -> None:
+    sent = json.loads(bundle(NOTE, [POTASSIUM]))
+    system = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+    for entry in sent["entry"]:
+        if entry["resource"]["resourceType"] == kind:
+            entry["resource"]["meta"] = {"security": [{"system": system, "code": code}]}
+    await send(mesh, await mesh.receive(json.dumps(sent).encode(), []))
+    (part,) = mesh.bus.published(subjects.PART_LABS)
+    assert part.keep_history == (code == "N" or kind == "Patient")
 
 
 @pytest.mark.requirement("DX-ID-30")
