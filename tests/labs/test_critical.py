@@ -257,3 +257,11 @@ async def test_a_bus_that_refuses_the_event_does_not_cost_the_report_its_results
     bus = Ordered(refuses="finding.critical")
     events, found = await handled(part(MAN_62, observation(6.8)), bus)
     assert not events and found.results[0].flag == FLAG_CRITICAL_HIGH
+
+
+@pytest.mark.requirement("DX-CRI-01")
+@pytest.mark.parametrize("loinc", ["11558-4", "2744-1", "2746-6"])
+def test_a_ph_is_critical_wherever_the_blood_came_from(loinc: str) -> None:
+    low = observation(6.9, unit="[pH]")
+    low["code"]["coding"][0]["code"] = loinc
+    assert [high for _, high, _ in told(part(MAN_62, low))] == [False]
