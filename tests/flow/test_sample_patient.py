@@ -37,6 +37,21 @@ def test_one_report_names_the_nodule_the_critical_value_and_the_complaint(
     assert {e["extension"][2]["valueCode"] for e in parts(report)} == {"completed"}
 
 
+@pytest.mark.requirement("DX-CRI-04")
+def test_the_critical_value_was_told_before_the_report(running: Running, case_id: str) -> None:
+    found = running.ehr.get(f"/fhir/Communication?part-of=Task/{case_id}&category=alert")
+    told = [entry["resource"] for entry in found["entry"]]
+    (potassium,) = [one for one in told if "钾 6.8" in one["payload"][0]["contentString"]]
+    assert potassium["status"] == "in-progress" and potassium["priority"] == "stat"
+    assert potassium["subject"]["reference"] == "Patient/demo-patient"
+    assert potassium["about"][0]["reference"].startswith("Observation/")
+    report = running.report(case_id)
+    first = running.ehr.get(f"/fhir/DiagnosticReport/{report['id']}/_history/1")
+    assert potassium["meta"]["lastUpdated"] < first["meta"]["lastUpdated"]
+    steps = {step["step"]: step for step in running.case(case_id)["steps"]}
+    assert potassium["sent"] < steps["composed"]["finished"]
+
+
 @pytest.mark.requirement("DX-FLOW-01")
 def test_the_report_is_given_back_under_the_identity_that_was_submitted(
     running: Running, case_id: str

@@ -70,6 +70,8 @@ def signed(running: Running, page: Any) -> str:
     page.wait_for_selector(".mark")
     PICTURES.mkdir(exist_ok=True)
     page.screenshot(path=PICTURES / "flow_case.png")
+    page.click(".acknowledge")
+    page.wait_for_selector("#critical:not(.open)")
     assert page.locator(".mark").count() == 1
     page.keyboard.press("o")
     assert not page.locator(".mark").first.is_visible()
@@ -104,6 +106,19 @@ def test_a_signature_in_the_browser_makes_the_report_final(running: Running, sig
     agents = [a for e in found["entry"] for a in e["resource"]["agent"]]
     kinds = [c["code"] for a in agents for c in a.get("type", {}).get("coding", [])]
     assert "verifier" in kinds
+
+
+@pytest.mark.requirement("DX-CRI-06")
+def test_the_critical_value_was_read_by_name(running: Running, signed: str) -> None:
+    found = running.ehr.get(f"/fhir/Communication?part-of=Task/{signed}&status=completed")
+    told = [entry["resource"] for entry in found["entry"]]
+    assert told and all(one["received"] >= one["sent"] for one in told)
+    reader = told[0]["recipient"][-1]
+    assert reader["display"] == "Demo Physician (fictional)"
+    known = running.ehr.get(f"/fhir/{reader['reference']}")
+    assert known["identifier"][0]["value"] == "physician-1"
+    waiting = running.ehr.get(f"/fhir/Communication?part-of=Task/{signed}&status=in-progress")
+    assert waiting["total"] == 0
 
 
 @pytest.mark.requirement("DX-WEB-02")
