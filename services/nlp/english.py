@@ -78,6 +78,10 @@ def marks(tokens: Sequence[Token], taken: Sequence[int]) -> list[int]:
     there = english_clauses.findings(tokens, taken)
     result = _Forward(tokens, taken, found).marks(clauses, there)
     _backward(tokens, found, clauses, there, result)
+    for place, kind in enumerate(taken):
+        ends = kind and (place + 1 == len(taken) or not taken[place + 1])
+        if ends and result[place] & HISTORICAL and english_clauses.lasts(tokens, place + 1):
+            _go_on(taken, result, place)
     for place, is_yes in answers.items():
         item = place - 2
         while item >= 0 and taken[item]:
@@ -89,6 +93,13 @@ def marks(tokens: Sequence[Token], taken: Sequence[int]) -> list[int]:
             result[item] = result[item] & ~CERTAINTY | (0 if is_plus else NEGATED)
             item += 1
     return result
+
+
+def _go_on(taken: Sequence[int], result: list[int], place: int) -> None:
+    """Take back that the mention that ends at a token is over."""
+    while place >= 0 and taken[place]:
+        result[place] &= ~(HISTORICAL | WEAK)
+        place -= 1
 
 
 class _Forward:

@@ -52,6 +52,7 @@ TIMES = frozenset(
         "night", "nights"
     )
 )  # fmt: skip
+STOPS = frozenset((*COMMAS, ".", ";", "and", "or", "with", "who", "which"))
 ENOUGH = frozenset(("or", "nor", "any"))
 
 
@@ -62,7 +63,8 @@ def clauses(tokens: Sequence[Token]) -> list[bool]:
     for place in range(len(tokens) - 1, -1, -1):
         word = tokens[place].key
         if word in COMMAS:
-            result[place] = own_verb
+            after = tokens[place + 1].key if place + 1 < len(tokens) else ""
+            result[place] = own_verb and after not in ENOUGH  # "denies cough, any pain that is …"
             own_verb = False
         elif word in VERBS:
             follows = {token.key for token in tokens[place + 1 : place + 3]}
@@ -95,6 +97,19 @@ def findings(tokens: Sequence[Token], taken: Sequence[int]) -> list[bool]:
 def _is_time(tokens: Sequence[Token], place: int) -> bool:
     """Tell whether a length of time stands here: "3 days", "the past two weeks"."""
     return any(token.key in TIMES for token in tokens[place : place + 5])
+
+
+def lasts(tokens: Sequence[Token], place: int) -> bool:
+    """Tell whether what precedes a token is told as going on: "… for years, progressively worse"."""
+    for each in range(place, min(place + 8, len(tokens))):
+        word = tokens[each].key
+        if word in STOPS:
+            return False
+        if word in LASTING or word == "progressively":
+            return True
+        if word == "for" and any(token.key in TIMES for token in tokens[each + 1 : each + 4]):
+            return True
+    return False
 
 
 def answers(tokens: Sequence[Token], taken: Sequence[int]) -> dict[int, bool]:

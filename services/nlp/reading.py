@@ -119,6 +119,8 @@ def _procedures(
 
 def _detailed(mention: Mention, found: Sequence[Detail]) -> Mention:
     """Return a mention with its details; a habit given up is over."""
+    if not found:
+        return mention
     details = tuple(found)
     said = mention.said
     if content.is_given_up(mention.term, details) and said.certainty is Certainty.AFFIRMED:
