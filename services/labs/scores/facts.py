@@ -15,11 +15,14 @@ from services.labs.panel import Measured, Quantity, Subject
 from services.labs.reasons import NotInterpretable
 from services.labs.scores.inputs import ANSWERS, BY_ANALYTE, BY_LOINC, CELSIUS, QUALITIES
 from services.labs.scores.model import Fact, Kind, Quality
+from services.labs.times import moment
 
 TEMPERATURES = {"Cel": 1.0, "°C": 1.0, "℃": 1.0, "C": 1.0, "[degF]": 5 / 9, "°F": 5 / 9, "℉": 5 / 9}
 """Spellings of the two scales, by degrees Celsius per degree."""
 FAHRENHEIT_ZERO = 32.0
 WEEK, YEAR, TWO_DAYS = timedelta(days=7), timedelta(days=365), timedelta(hours=48)
+COUNTED = frozenset({"heart-rate", "respiratory-rate", "gcs", "gcs-verbal"})
+"""Vital signs whose units count beats, breaths or points: UCUM has none, and spells them freely."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -77,11 +80,7 @@ def gather(
 
 def time_of(effective: str) -> datetime | None:
     """Return a FHIR date or time as UTC; None when it is none."""
-    try:
-        time = datetime.fromisoformat(effective)
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
+    return moment(effective)
 
 
 def celsius(value: float, spelling: str) -> float | None:
@@ -160,17 +159,16 @@ def of_sign(quality: Quality, quantity: Quantity) -> float | None:
         spellings = [each for each in (quantity.code, quantity.unit) if each]
         known = [t for each in spellings if (t := celsius(number, each)) is not None]
         return known[0] if known else None
+    if quality.name in COUNTED and _counted(quantity):
+        return number
     try:
         unit = unit_of(quantity)
     except NotInterpretable:
-        unit = None
-        if quality.name in ("heart-rate", "respiratory-rate", "gcs", "gcs-verbal"):
-            return number if _counted(quantity) else None
         return None
     if unit is None:
         return number if quality.unit and quality.unit.ucum == "1" else None
     if quality.unit is None or unit.property != quality.unit.property:
-        return number if _counted(quantity) else None
+        return None
     return number * float(unit.factor_to(quality.unit))
 
 
@@ -218,6 +216,8 @@ def _earlier(results: Iterable[Fact]) -> dict[str, Fact]:
     return found
 
 
+LEADING = frozenset({"oxygen-flow", "gcs-verbal"})
+"""Inputs that no score takes itself: another one follows from them."""
 ROOM_AIR_PCT = 21.0
 FULLY_AWAKE, ORIENTED = 15, 5
 """Points of the Glasgow coma scale: of all of it, and of its verbal part."""
