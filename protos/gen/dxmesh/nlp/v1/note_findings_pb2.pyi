@@ -144,6 +144,10 @@ class _DetailKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DetailKind
     """Since when it is given up."""
     DETAIL_KIND_SIZE: _DetailKind.ValueType  # 10
     """How large."""
+    DETAIL_KIND_ROUTE: _DetailKind.ValueType  # 11
+    """How a medicine is given."""
+    DETAIL_KIND_REACTION: _DetailKind.ValueType  # 12
+    """What an allergy does; `code` is that of the problem."""
 
 class DetailKind(_DetailKind, metaclass=_DetailKindEnumTypeWrapper):
     """DetailKind is what else a note says of a mention."""
@@ -170,6 +174,10 @@ DETAIL_KIND_QUIT: DetailKind.ValueType  # 9
 """Since when it is given up."""
 DETAIL_KIND_SIZE: DetailKind.ValueType  # 10
 """How large."""
+DETAIL_KIND_ROUTE: DetailKind.ValueType  # 11
+"""How a medicine is given."""
+DETAIL_KIND_REACTION: DetailKind.ValueType  # 12
+"""What an allergy does; `code` is that of the problem."""
 Global___DetailKind: _TypeAlias = DetailKind  # noqa: Y015
 
 class _Certainty:
