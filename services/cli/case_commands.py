@@ -43,6 +43,11 @@ def status(client: Client, *, as_json: bool) -> int:
         out.print(shown)
         oldest = answer["oldest_open_case_s"]
         out.print("no case is open" if oldest is None else f"oldest open case: {oldest:.0f} s")
+        critical = answer.get("critical", {"unread": 0})
+        if critical["unread"]:
+            minutes = int(critical["oldest_s"] // 60)
+            text = f"critical results nobody has read: {critical['unread']}, for {minutes} min"
+            out.print(Text(text, "red"))
         writes = answer.get("ehr_writes", {"waiting": 0, "failed": 0})
         if writes["waiting"] or writes["failed"]:
             waiting, failed = writes["waiting"], writes["failed"]

@@ -1,4 +1,4 @@
-"""`dxmesh status` tells the operator of signed reports that an EHR does not take."""
+"""`dxmesh status` tells of reports that an EHR does not take, and of what nobody has read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from services.cli import case_commands
 class Answers:
     """A client of a gateway whose EHR has two reports to come and refused one."""
 
-    def __init__(self, waiting: int, failed: int) -> None:
+    def __init__(self, waiting: int, failed: int, unread: int = 0) -> None:
         self._writes = {"waiting": waiting, "failed": failed}
+        self._critical = {"unread": unread, "oldest_s": 754.0 if unread else None}
 
     def get(self, path: str) -> dict[str, Any]:
         return {
@@ -22,6 +23,7 @@ class Answers:
             "queues": {},
             "oldest_open_case_s": None,
             "ehr_writes": self._writes,
+            "critical": self._critical,
         }
 
 
@@ -36,3 +38,15 @@ def test_status_counts_reports_on_their_way_and_given_up(
     quiet: Any = Answers(0, 0)
     case_commands.status(quiet, as_json=False)
     assert "EHR" not in capsys.readouterr().out
+
+
+@pytest.mark.requirement("DX-CRI-10")
+def test_status_says_how_many_critical_results_nobody_has_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unread: Any = Answers(0, 0, unread=2)
+    case_commands.status(unread, as_json=False)
+    assert "critical results nobody has read: 2, for 12 min" in capsys.readouterr().out
+    none: Any = Answers(0, 0)
+    case_commands.status(none, as_json=False)
+    assert "critical" not in capsys.readouterr().out
