@@ -121,6 +121,23 @@ def test_what_does_not_compare_is_not_compared(now: object) -> None:
 
 
 @pytest.mark.requirement("DX-LAB-61")
+@pytest.mark.parametrize(
+    ("then", "now", "compared"),
+    [
+        ("血清", "plasma", True),
+        ("", "静脉血", True),
+        ("venous blood", "静脉血", True),
+        ("动脉血", "静脉血", False),
+    ],
+)
+def test_specimens_that_differ_are_not_compared(then: str, now: str, compared: bool) -> None:
+    before = observation(POTASSIUM, 4.0, specimen={"display": then})
+    late = observation(POTASSIUM, 4.4, 5, specimen={"display": now})
+    (result,) = read(late, before=(before,)).results
+    assert bool(result.earlier) == compared
+
+
+@pytest.mark.requirement("DX-LAB-61")
 def test_at_most_twelve_earlier_results_are_shown() -> None:
     before = tuple(observation(POTASSIUM, 4.0 + n / 100, n) for n in range(20))
     (result,) = read(observation(POTASSIUM, 4.1, 30), before=before).results

@@ -67,18 +67,23 @@ def _before(row: Row, rows: Sequence[Row], past: Past) -> list[Earlier]:
         made += [
             Earlier(each, (row.at - each.at) / HOUR_S, True)
             for each in rows
-            if each.at < row.at and each.unit == row.unit and each.specimen == row.specimen
+            if each.at < row.at and each.unit == row.unit and _comparable(each, row)
         ]
     here = {each.row.at for each in made}
     made += [
         Earlier(each, (row.at - each.at) / HOUR_S, False)
         for each in past.of(row.analyte, row.unit, row.at)
-        if each.at not in here and each.specimen == row.specimen
+        if each.at not in here and _comparable(each, row)
     ]
     if row.of_day or any(each.row.of_day for each in made):
         made = [each for each in made if each.row.effective[:10] != row.effective[:10]]
     made.sort(key=lambda each: each.hours_before)
     return made
+
+
+def _comparable(one: Row, other: Row) -> bool:
+    """Tell whether specimens allow it: arterial and venous blood are two things."""
+    return one.specimen == other.specimen or not (one.specimen and other.specimen)
 
 
 def _one(row: Row, before: Sequence[Earlier]) -> OverTime:

@@ -15,6 +15,8 @@ from typing import Any
 from services.labs import analytes, qualitative
 from services.labs.history import groups
 from services.labs.interpret import Result
+from services.labs.panel import Measured
+from services.labs.specimens import class_of
 
 TAKEN_BACK = frozenset({"entered-in-error", "cancelled"})
 CORRECTED = frozenset({"corrected", "amended"})
@@ -42,6 +44,7 @@ class Row:
     grade: int = 0
     """Of an ordinal test, 1 to 4; 0: none."""
     specimen: str = ""
+    """Class of the specimen, such as arterial; empty: blood from anywhere, or not stated."""
     observation_id: str = ""
     corrected: bool = False
 
@@ -76,7 +79,7 @@ def taken_back(results: Iterable[Result]) -> list[Place]:
         name = _name(each)
         time = moment(item.effective)
         if item.status in TAKEN_BACK and name and time:
-            at, specimen = time.timestamp(), item.specimen
+            at, specimen = time.timestamp(), specimen_of(item)
             found.append(place(Row(name, "", "", item.effective, at, specimen=specimen)))
     return found
 
@@ -124,10 +127,16 @@ def _row(result: Result) -> Row | None:
         _text(limits.low) if limits else "",
         _text(limits.high) if limits else "",
         grade,
-        item.specimen,
+        specimen_of(item),
         item.observation_id,
         item.status in CORRECTED,
     )
+
+
+def specimen_of(item: Measured) -> str:
+    """Return the class of a specimen; the analyte says already that it is blood or urine."""
+    found = class_of(item.specimen) if item.specimen else ""
+    return "" if found == "blood" else found
 
 
 def _name(result: Result) -> str:
