@@ -17,6 +17,9 @@ from services.nlp.tokens import Token
 from services.nlp.values import Value
 
 COMMAS = frozenset(",;。")
+ENDS = frozenset(";。")
+ROUTE_TOKENS_MAX = 14
+"""Between a medicine and its route stand its form and its dose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ def details(
     ]
     places = [Place(found[n].first, found[n].last, said[n].other_person) for n in chosen]
     result: list[list[Detail]] = [[] for _ in found]
+    for number, route in _routes(tokens, found):
+        result[number].append(route)
     for number, its in zip(chosen, told.find(text, tokens, places), strict=True):
         result[number] = its
         begin, stop = _words_of(tokens, found, number)
@@ -98,6 +103,29 @@ def details(
             result[number].append(_lasting(text, found[number].end, lasting.end))
         result[number].sort(key=lambda each: each.start)
     return result
+
+
+def _routes(tokens: Sequence[Token], found: Sequence[Found]) -> Iterator[tuple[int, Detail]]:
+    """Yield how medicines are given: 口服A, "IV A", or behind the name ("A 5 mg PO")."""
+    owner = {
+        place: number
+        for number, each in enumerate(found)
+        if each.kind is Kind.MEDICATION
+        for place in range(each.first, each.last)
+    }
+    for match in told.ROUTES.find(tokens) if owner else ():
+        if match.first in owner:
+            continue
+        number = owner.get(match.last)
+        place = match.first - 1
+        while number is None and place >= max(0, match.first - ROUTE_TOKENS_MAX):
+            if tokens[place].key in ENDS:
+                break
+            number = owner.get(place)
+            place -= 1
+        if number is not None:
+            start, end = tokens[match.first].start, tokens[match.last - 1].end
+            yield number, Detail(DetailKind.ROUTE, start, end, match.value)
 
 
 def _lasting(text: str, start: int, end: int) -> Detail:
@@ -119,6 +147,12 @@ def _clause(tokens: Sequence[Token], found: Sequence[Found], number: int) -> int
     while first > least and tokens[first - 1].key not in COMMAS:
         first -= 1
     return tokens[first].start
+
+
+def reaction(start: int, end: int, term: Term | None) -> Detail:
+    """Return what an allergy does as a detail of it."""
+    word = told.Word(DetailKind.REACTION, term.en, term.zh, term.code) if term else None
+    return Detail(DetailKind.REACTION, start, end, word)
 
 
 def is_given_up(term: Term | None, found: Sequence[Detail]) -> bool:

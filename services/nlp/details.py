@@ -29,6 +29,8 @@ class DetailKind(Enum):
     AMOUNT = "amount"
     QUIT = "quit"
     SIZE = "size"
+    ROUTE = "route"
+    REACTION = "reaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,18 @@ def _load() -> Iterator[tuple[str, Word]]:
 
 
 WORDS: Phrases[Word] = Phrases(_load())
+
+
+def _load_routes() -> Iterator[tuple[str, Word]]:
+    for row in tables.rows("routes"):
+        word = Word(DetailKind.ROUTE, row["en"], row["zh"])
+        for name in (row["zh"], *tables.names(row["names_zh"])):
+            yield name, word
+        for name in (row["en"], *tables.names(row["names_en"])):
+            yield name.lower(), word
+
+
+ROUTES: Phrases[Word] = Phrases(_load_routes())
 SEPARATORS = frozenset(",;:。.()")
 LINKS = frozenset(("in", "of", "at", "on", "over", "to", "the", "his", "her", "along", "around"))
 DENIED = frozenset(("无", "未", "不", "没", "no", "not", "without"))
@@ -103,7 +117,7 @@ TIME = re.compile(
 )
 LENGTH = r"[0-9]{1,3}(?:\.[0-9]{1,2})?"
 SIZE = re.compile(
-    rf"{LENGTH}[ ]?(?:mm|cm)?(?:[ ]?[x×*X~\-][ ]?{LENGTH}[ ]?(?:mm|cm)?){{0,2}}"
+    rf"{LENGTH}[ ]?(?:mm|cm)?(?:[ ]?(?:[x×*X~\-]|to|by)[ ]?{LENGTH}[ ]?(?:mm|cm)?){{0,2}}"
     r"[ ]?(?:mm|cm|毫米|厘米|公分)"
     r"(?![a-z/0-9²2³3])|[0-9]{1,3}[ ]?-?(?:millimeters?|centimeters?)",
     re.IGNORECASE,

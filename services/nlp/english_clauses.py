@@ -100,7 +100,7 @@ def _is_time(tokens: Sequence[Token], place: int) -> bool:
 
 
 def lasts(tokens: Sequence[Token], place: int) -> bool:
-    """Tell whether what precedes a token is told as going on: "… for years, progressively worse"."""
+    """Tell whether what precedes a token is told as going on ("… for years", "progressively")."""
     for each in range(place, min(place + 8, len(tokens))):
         word = tokens[each].key
         if word in STOPS:

@@ -169,7 +169,8 @@ def _with_reactions(mentions: list[Mention]) -> list[Mention]:
         if each.kind is Kind.PROBLEM and each.said.certainty is Certainty.AFFIRMED:
             behind.insert(0, each)
         elif each.kind is Kind.ALLERGY:
-            each = replace(each, reactions=tuple(behind))
+            told = [content.reaction(one.start, one.end, one.term) for one in behind]
+            each = replace(each, reactions=tuple(behind), details=(*each.details, *told))
             behind = []
         else:
             behind = []

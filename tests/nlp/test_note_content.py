@@ -242,3 +242,20 @@ def test_procedures_are_done_planned_or_not_done(text: str, expected: dict[str, 
             else "done"
         )
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "expected"),
+    [
+        ("用药史：氨氯地平片 5mg 口服 每日一次。", "氨氯地平片", {("route", "口服")}),
+        ("静滴头孢曲松 2g。", "头孢曲松", {("route", "静滴")}),
+        ("Aspirin 81 mg PO daily.", "Aspirin", {("route", "PO")}),
+        ("IV ceftriaxone 1 g was given.", "ceftriaxone", {("route", "IV")}),
+        ("过敏史：青霉素过敏，皮疹。", "青霉素", {("reaction", "皮疹")}),
+        ("Allergies: penicillin causes hives.", "penicillin", {("reaction", "hives")}),
+    ],
+)
+def test_how_a_medicine_is_given_and_what_an_allergy_does(
+    text: str, written: str, expected: set[tuple[str, str]]
+) -> None:
+    assert details(text, written) == expected
