@@ -25,6 +25,12 @@ SETTINGS = {
     "DX_INGEST_DUE_S_MIN": "5",
     "DX_INGEST_QUIET_S": "2",
 }
+SENDERS = """
+[[sender]]
+application = "LIS"
+tenant = "demo"
+authorities = { HIS = "urn:dxmesh:demo:laboratory" }
+"""
 DEVICES = '[[device]]\ntitle = "CT1"\ntenant = "demo"\n'
 
 
@@ -62,10 +68,15 @@ def running(
     state = open_state(tmp_path_factory.mktemp("mesh") / "with space")
     devices = state.root / "devices.toml"
     devices.write_text(DEVICES)
+    senders = state.root / "senders.toml"
+    senders.write_text(SENDERS)
+    dicom_port, hl7_port = free_ports(2)
     extra = {**SETTINGS, "DX_OTLP_ENDPOINT": telemetry.url}
     options = Options(
-        dicom_port=free_ports(1)[0],
+        dicom_port=dicom_port,
         dicom_devices=devices,
+        hl7_port=hl7_port,
+        hl7_senders=senders,
         database_urls=databases.urls,
         triton_traces_url=telemetry.http_url,
         extra=extra,
