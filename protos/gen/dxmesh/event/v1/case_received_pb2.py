@@ -26,7 +26,7 @@ from dxmesh.event.v1 import blob_ref_pb2 as dxmesh_dot_event_dot_v1_dot_blob__re
 from dxmesh.event.v1 import case_ref_pb2 as dxmesh_dot_event_dot_v1_dot_case__ref__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dxmesh/event/v1/case_received.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\"\x8b\x01\n\x0c\x43\x61seReceived\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12*\n\x08manifest\x18\x02 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x13\n\x0bsubject_key\x18\x03 \x01(\t\x12\x12\n\nsupplement\x18\x04 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dxmesh/event/v1/case_received.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\"\xb7\x01\n\x0c\x43\x61seReceived\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12*\n\x08manifest\x18\x02 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x13\n\x0bsubject_key\x18\x03 \x01(\t\x12\x12\n\nsupplement\x18\x04 \x01(\x05\x12*\n\x08left_out\x18\x05 \x03(\x0b\x32\x18.dxmesh.event.v1.LeftOut\"9\n\x07LeftOut\x12\r\n\x05place\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.event.v1.case_receiv
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CASERECEIVED']._serialized_start=121
-  _globals['_CASERECEIVED']._serialized_end=260
+  _globals['_CASERECEIVED']._serialized_end=304
+  _globals['_LEFTOUT']._serialized_start=306
+  _globals['_LEFTOUT']._serialized_end=363
 # @@protoc_insertion_point(module_scope)

@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from dxmesh.event.v1 import blob_ref_pb2 as _blob_ref_pb2
 from dxmesh.event.v1 import case_ref_pb2 as _case_ref_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -30,6 +32,7 @@ class CaseReceived(_message.Message):
     MANIFEST_FIELD_NUMBER: _builtins.int
     SUBJECT_KEY_FIELD_NUMBER: _builtins.int
     SUPPLEMENT_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
     subject_key: _builtins.str
     """Keyed hash of the patient's identity, as the consent service knows it."""
     supplement: _builtins.int
@@ -44,6 +47,12 @@ class CaseReceived(_message.Message):
     def manifest(self) -> _blob_ref_pb2.BlobRef:
         """The intake manifest, a dxmesh.ingest.v1.IntakeManifest."""
 
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftOut]:
+        """What of a laboratory's message was not taken over, at most 50; empty for a Bundle,
+        whose sender was told.
+        """
+
     def __init__(
         self,
         *,
@@ -51,11 +60,44 @@ class CaseReceived(_message.Message):
         manifest: _blob_ref_pb2.BlobRef | None = ...,
         subject_key: _builtins.str = ...,
         supplement: _builtins.int = ...,
+        left_out: _abc.Iterable[Global___LeftOut] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "manifest", b"manifest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "manifest", b"manifest", "subject_key", b"subject_key", "supplement", b"supplement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "left_out", b"left_out", "manifest", b"manifest", "subject_key", b"subject_key", "supplement", b"supplement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CaseReceived: _TypeAlias = CaseReceived  # noqa: Y015
+
+@_typing.final
+class LeftOut(_message.Message):
+    """LeftOut is content of a message that was not taken over. It names segments and fields
+    and never what is in them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    place: _builtins.str
+    """Where it stands, such as OBX[1]-5."""
+    reason: _builtins.str
+    """Stable reason, UPPER_SNAKE_CASE."""
+    message: _builtins.str
+    """One English sentence."""
+    def __init__(
+        self,
+        *,
+        place: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "place", b"place", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftOut: _TypeAlias = LeftOut  # noqa: Y015

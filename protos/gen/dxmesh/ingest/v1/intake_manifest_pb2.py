@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from dxmesh.event.v1 import blob_ref_pb2 as dxmesh_dot_event_dot_v1_dot_blob__ref__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&dxmesh/ingest/v1/intake_manifest.proto\x12\x10\x64xmesh.ingest.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\"o\n\x0eIntakeInstance\x12\x18\n\x10sop_instance_uid\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12&\n\x04\x62lob\x18\x03 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\"^\n\x0bIntakeStudy\x12\x1a\n\x12study_instance_uid\x18\x01 \x01(\t\x12\x33\n\tinstances\x18\x02 \x03(\x0b\x32 .dxmesh.ingest.v1.IntakeInstance\"@\n\rIntakeProblem\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xc1\x01\n\x0eIntakeManifest\x12(\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12.\n\x07studies\x18\x02 \x03(\x0b\x32\x1d.dxmesh.ingest.v1.IntakeStudy\x12\x31\n\x08problems\x18\x03 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x11\n\trecipient\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&dxmesh/ingest/v1/intake_manifest.proto\x12\x10\x64xmesh.ingest.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\"o\n\x0eIntakeInstance\x12\x18\n\x10sop_instance_uid\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12&\n\x04\x62lob\x18\x03 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\"^\n\x0bIntakeStudy\x12\x1a\n\x12study_instance_uid\x18\x01 \x01(\t\x12\x33\n\tinstances\x18\x02 \x03(\x0b\x32 .dxmesh.ingest.v1.IntakeInstance\"O\n\rIntakeProblem\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x05\"\xc1\x01\n\x0eIntakeManifest\x12(\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12.\n\x07studies\x18\x02 \x03(\x0b\x32\x1d.dxmesh.ingest.v1.IntakeStudy\x12\x31\n\x08problems\x18\x03 \x03(\x0b\x32\x1f.dxmesh.ingest.v1.IntakeProblem\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x11\n\trecipient\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INTAKESTUDY']._serialized_start=205
   _globals['_INTAKESTUDY']._serialized_end=299
   _globals['_INTAKEPROBLEM']._serialized_start=301
-  _globals['_INTAKEPROBLEM']._serialized_end=365
-  _globals['_INTAKEMANIFEST']._serialized_start=368
-  _globals['_INTAKEMANIFEST']._serialized_end=561
+  _globals['_INTAKEPROBLEM']._serialized_end=380
+  _globals['_INTAKEMANIFEST']._serialized_start=383
+  _globals['_INTAKEMANIFEST']._serialized_end=576
 # @@protoc_insertion_point(module_scope)

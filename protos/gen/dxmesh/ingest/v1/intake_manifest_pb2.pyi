@@ -88,22 +88,26 @@ class IntakeProblem(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Name of the file or path in the Bundle. Identity zone only."""
     reason: _builtins.str
     """Stable reason, UPPER_SNAKE_CASE."""
     message: _builtins.str
     """One English sentence."""
+    count: _builtins.int
+    """How many there are of the kind; 0: one."""
     def __init__(
         self,
         *,
         source: _builtins.str = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "message", b"message", "reason", b"reason", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
