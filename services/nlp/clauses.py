@@ -15,7 +15,7 @@ EITHER = frozenset("或/")
 BRACKETS = frozenset("()")
 FILLERS = JOINS | BRACKETS | frozenset('等病史症状不适表现其他它任何体征以类的传染慢急《》“”"')
 """What a bare list may hold besides its items."""
-ENDINGS = BRACKETS | frozenset("?!.性大较了")
+ENDINGS = BRACKETS | frozenset('?!.性大较了”"』」')
 """What may stand between a word behind its object and the end of the item."""
 
 TREATED = frozenset("药氧")

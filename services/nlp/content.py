@@ -129,7 +129,7 @@ def _routes(tokens: Sequence[Token], found: Sequence[Found]) -> Iterator[tuple[i
 
 
 def _lasting(text: str, start: int, end: int) -> Detail:
-    while start < end and (text[start].isspace() or text[start] in "，,"):
+    while start < end and (text[start].isspace() or text[start] in "，,”\"’'病史"):
         start += 1
     return Detail(DetailKind.DURATION, start, end)
 

@@ -37,7 +37,8 @@ class DetailKind(Enum):
 class Word:
     """A word of the tables."""
 
-    kind: DetailKind
+    kind: DetailKind | None
+    """None: it only looks like one (胃镜, "mild exertion")."""
     en: str
     zh: str
     code: str = ""
@@ -66,7 +67,9 @@ class Place:
 def _load() -> Iterator[tuple[str, Word]]:
     for table, kind in (("details", ""), ("sites", "site"), ("relatives", "relative")):
         for row in tables.rows(table):
-            word = Word(DetailKind(kind or row["kind"]), row["en"], row["zh"], row.get("code", ""))
+            named = kind or row["kind"]
+            own = None if named == "none" else DetailKind(named)
+            word = Word(own, row["en"], row["zh"], row.get("code", ""))
             for name in (row["en"], *tables.names(row["names_en"])):
                 yield name.lower(), word
             for name in (row["zh"], *tables.names(row["names_zh"])):
@@ -134,12 +137,11 @@ def find(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[li
         owner[place.first : place.last] = [number] * (place.last - place.first)
     relatives: list[Match[Word]] = []
     for match in WORDS.find(tokens):
-        if match.value.kind is DetailKind.RELATIVE:
+        kind = match.value.kind
+        if kind is DetailKind.RELATIVE:
             relatives.append(match)
-            continue
-        number = _owner(tokens, owner, match)
-        if number >= 0:
-            result[number].append(_of(tokens, match))
+        elif kind and (number := _owner(tokens, owner, match, kind)) >= 0:
+            result[number].append(_of(tokens, match, kind))
     _relatives(tokens, places, relatives, result)
     start = tokens[0].start
     flat = narrow(text[start : tokens[-1].end])
@@ -157,21 +159,23 @@ def times(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[l
     return result
 
 
-def _of(tokens: Sequence[Token], match: Match[Word]) -> Detail:
+def _of(tokens: Sequence[Token], match: Match[Word], kind: DetailKind) -> Detail:
     start, end = tokens[match.first].start, tokens[match.last - 1].end
-    return Detail(match.value.kind, start, end, match.value)
+    return Detail(kind, start, end, match.value)
 
 
-def _owner(tokens: Sequence[Token], owner: Sequence[int], match: Match[Word]) -> int:
+def _owner(
+    tokens: Sequence[Token], owner: Sequence[int], match: Match[Word], kind: DetailKind
+) -> int:
     """Return the number of the problem a word belongs to; -1 for none."""
     if owner[match.first] >= 0:
         return owner[match.first]
-    kind = match.value.kind
     before = {token.key for token in tokens[max(0, match.first - 2) : match.first]}
     if kind is DetailKind.COURSE and before & DENIED:
         return -1
     after, gap = _following(tokens, owner, match.last)
-    behind, distance = _preceding(tokens, owner, match.first, kind)
+    ends = match.last >= len(tokens) or tokens[match.last].key in SEPARATORS
+    behind, distance = _preceding(tokens, owner, match.first, kind, over_comma=ends)
     if kind is DetailKind.COURSE and behind >= 0 and distance <= min(gap, 2):
         return behind
     return after if after >= 0 else behind
@@ -188,13 +192,19 @@ def _following(tokens: Sequence[Token], owner: Sequence[int], place: int) -> tup
 
 
 def _preceding(
-    tokens: Sequence[Token], owner: Sequence[int], place: int, kind: DetailKind
+    tokens: Sequence[Token],
+    owner: Sequence[int],
+    place: int,
+    kind: DetailKind,
+    *,
+    over_comma: bool,
 ) -> tuple[int, int]:
     """Return the problem before a word; an English site or side needs a link (pain in the knee)."""
     linked = kind in (DetailKind.COURSE, DetailKind.SEVERITY)
     for gap in range(BEHIND_MAX):
         before = place - 1 - gap
-        if before >= 0 and gap == 0 and kind is DetailKind.COURSE and tokens[before].key == ",":
+        beside = gap == 0 and over_comma and kind is DetailKind.COURSE
+        if before >= 0 and beside and tokens[before].key == ",":
             continue  # "edema, improving"
         if before < 0 or tokens[before].key in SEPARATORS:
             break
@@ -217,7 +227,7 @@ def _relatives(
         while number + 1 < len(found) and found[number + 1].first < place.first:
             number += 1
         if place.is_other and found:
-            details.append(_of(tokens, found[number]))
+            details.append(_of(tokens, found[number], DetailKind.RELATIVE))
 
 
 def _times(

@@ -91,3 +91,22 @@ def test_family_history_may_say_what_the_patient_has() -> None:
         "高血压": (Certainty.AFFIRMED, True),
         "糖尿病": (Certainty.AFFIRMED, False),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("高血压3级（很高危）。", {"高血压": "+"}),
+        ("患者担心患胃癌，情绪焦虑。", {"胃癌": "?", "焦虑": "+"}),
+        ("门诊以“热性惊厥、支气管肺炎？”收入院。", {"支气管肺炎": "?"}),
+        ("最高血压180/110mmHg。", {"高血压": None}),
+        ("He has a two week history of dizziness.", {"dizziness": "+"}),
+        ("A history of knee pain for years, progressively worse.", {"pain": "+"}),
+        ("Presented with post ictal fatigue.", {"fatigue": "+"}),
+        ("She recalls that when her husband died her headaches became worse.", {"headaches": "+"}),
+        ("No numbness, just some weakness in the left hand.", {"numbness": "-", "weakness": "+"}),
+    ],
+)
+def test_what_reading_of_whole_notes_showed(text: str, expected: dict[str, str | None]) -> None:
+    found = said(text)
+    assert {name: found.get(name) for name in expected} == expected
