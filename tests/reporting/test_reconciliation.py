@@ -155,6 +155,8 @@ def test_medicines_are_held_against_results_and_allergies() -> None:
     assert issue["reference"].startswith("https://") and issue["severity"] == "high"
     quiet = case("过敏史：头孢过敏。\n用药史：华法林。", results=[result("inr", "2.2", N)])
     assert conflicts(quiet) == []
+    for avoided in ("避免使用阿莫西林", "Penicillin allergy: avoid penicillins.", "禁用青霉素类"):
+        assert conflicts(case(f"过敏史：青霉素过敏。\n诊疗计划：{avoided}")) == []
 
 
 @pytest.mark.requirement("DX-SUG-10")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,15 @@ def _sentence(
     return said[:1].upper() + said[1:]
 
 
+_AVOIDED = re.compile(
+    r"avoid|contraindicat|do not|don't|never|instead of|allerg"
+    r"|禁用|禁忌|忌用|避免|勿用|不宜|不用|慎用|过敏",
+    re.IGNORECASE,
+)
+AROUND_CHARS = 24
+"""A medicine with such a word so near to it is not given: "avoid penicillins"."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Named:
     entity: notes.Entity
@@ -116,7 +126,9 @@ def _against_allergies(draft: Draft, known: Known) -> Iterator[Compared]:
             if entity.kind == notes.ENTITY_KIND_ALLERGY and affirmed:
                 listed_.append(_Named(entity, part))
             is_given = (affirmed and not entity.historical) or entity.planned
-            if entity.kind == notes.ENTITY_KIND_MEDICATION and is_given:
+            if entity.kind != notes.ENTITY_KIND_MEDICATION or not is_given:
+                continue
+            if not _AVOIDED.search(_around(part.findings, entity.span)):
                 taken.append(_Named(entity, part))
     told: set[tuple[str, str]] = set()
     for allergy in listed_:
@@ -127,6 +139,14 @@ def _against_allergies(draft: Draft, known: Known) -> Iterator[Compared]:
             if other in same and (name, other) not in told:
                 told.add((name, other))
                 yield _allergic(allergy, medicine, known)
+
+
+def _around(found: notes.NoteFindings, span: notes.Span) -> str:
+    """Return the line of a mention, as far as it is near."""
+    whole = next((note.text for note in found.notes if note.note_id == span.note_id), "")
+    start = max(whole.rfind("\n", 0, span.start) + 1, span.start - AROUND_CHARS)
+    end = whole.find("\n", span.end, span.end + AROUND_CHARS // 2)
+    return whole[start : end if end >= 0 else span.end + AROUND_CHARS // 2]
 
 
 def _allergic(allergy: _Named, medicine: _Named, known: Known) -> Compared:
