@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from dxmesh.labs.v1 import labs_service_pb2_grpc as rpc_pb
 
 from services.kernel import blobs, process
@@ -28,6 +30,8 @@ async def build(mesh: process.Process[Settings]) -> None:
     registry.warm()
     kept = Bounds(settings.history_per_analyte, settings.history_days)
     worker = LabsWorker(mesh.bus, analysis, limits, rules, History(analysis, kept), sites)
+    gc.collect()
+    gc.freeze()  # rules and tables stay: looking through them again and again costs each part
     await worker.start(settings.concurrency)
 
 

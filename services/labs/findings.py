@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from dxmesh.event.v1.refusal_pb2 import Refusal
@@ -240,6 +241,7 @@ def _as_it_came(item: Measured) -> str:
     return f"{first}-{item.high.comparator}{item.high.written}" if item.high else first
 
 
+@lru_cache(maxsize=4096)
 def _limit(value: Decimal | None) -> str:
     if value is None:
         return ""

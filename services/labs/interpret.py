@@ -32,6 +32,8 @@ __all__ = ["Flag", "Kind", "Result", "Site", "interpret", "show", "unit_of"]
 class Flag(Enum):
     """HL7 v3 ObservationInterpretation codes."""
 
+    __hash__ = object.__hash__  # members are single; the hash of their names is slow
+
     NORMAL = "N"
     LOW = "L"
     HIGH = "H"
@@ -129,10 +131,10 @@ def _interpret(
     site: Site,
     now: datetime | None,
 ) -> Result:
-    result = Result(item, kind=reading.kind_of(item))
+    remarks: tuple[Remark, ...] = ()
     if now is not None and _later(item.effective, now):
-        remark = reasons.ResultInFuture("it is dated after it was received")
-        result = replace(result, remarks=(remark,))
+        remarks = (reasons.ResultInFuture("it is dated after it was received"),)
+    match: matching.Match | None = None
     try:
         if item.status in reasons.STATUSES or not item.status:
             raise reasons.NotFinal(item.status)
@@ -141,23 +143,28 @@ def _interpret(
         if item.category:
             raise reasons.NotOfLaboratory("a sign or an answer, which scores read")
         match = matching.find(item, site.mappings)
-    except NotInterpretable as reason:
-        return replace(result, reason=reason)
-    if match.test:
-        return _answered(replace(result, test=match.test, how=match.how), match.test)
-    assert match.code is not None  # noqa: S101 - a match is one of the two
-    try:
-        value = reading.value_of(item, match.code)
-        plausible.check(value, match.code.analyte)
+        if match.code is not None:
+            value = reading.value_of(item, match.code)
+            plausible.check(value, match.code.analyte)
+            return _flagged(item, remarks, match, value, subject, table, site)
     except reading.AnswerInstead as instead:
-        return _absent_or_not(result, match, instead.answer)
+        return _absent_or_not(_plain(item, remarks, match), instead.answer)
     except NotInterpretable as reason:
-        return replace(result, code=match.code, how=match.how, reason=reason)
-    return _flagged(result, match, value, subject, table, site)
+        return replace(_plain(item, remarks, match), reason=reason)
+    return _answered(_plain(item, remarks, match))
+
+
+def _plain(item: Measured, remarks: tuple[Remark, ...], match: matching.Match | None) -> Result:
+    """Return a result of which no more is known than what it is."""
+    kind = reading.kind_of(item)
+    if match is None:
+        return Result(item, kind=kind, remarks=remarks)
+    return Result(item, code=match.code, test=match.test, how=match.how, kind=kind, remarks=remarks)
 
 
 def _flagged(
-    result: Result,
+    item: Measured,
+    remarks: tuple[Remark, ...],
     match: matching.Match,
     value: Value,
     subject: Subject,
@@ -165,7 +172,7 @@ def _flagged(
     site: Site,
 ) -> Result:
     """Return the result of a number, a limit or a range with its range and flag."""
-    code, item, interval = match.code, result.measured, value.interval
+    code, interval = match.code, value.interval
     assert code is not None  # noqa: S101 - the caller looked
     held: Range | None = None
     missing: NotInterpretable | None = None
@@ -175,9 +182,9 @@ def _flagged(
     except reasons.NoRange as reason:
         missing = reason
     limits = critical.limits_for(code.analyte.analyte_id, subject, table)
-    remarks, flag, source = result.remarks, None, ""
+    flag, source = None, ""
     if limits is not None:
-        side = _side(value, Range(limits.low, limits.high, ""))
+        side = _critical_side(value, limits)
         flag = _CRITICAL.get(side) if side else None
         source = limits.source if flag else ""
         if interval and not flag and interval.may_be_beyond(limits.low, limits.high):
@@ -205,6 +212,16 @@ def _flagged(
     )
 
 
+def _critical_side(value: Value, limits: critical.Limits) -> int | None:
+    """Return -1 below, 1 above critical limits, 0 within; None: not certain."""
+    if value.interval is not None:
+        return value.interval.side(limits.low, limits.high)
+    number = value.canonical
+    if limits.low is not None and number < limits.low:
+        return -1
+    return 1 if limits.high is not None and number > limits.high else 0
+
+
 def _side(value: Value, limits: Range) -> int | None:
     """Return -1 when below, 1 when above, 0 when within; None: not certain."""
     if value.interval is None:
@@ -212,21 +229,20 @@ def _side(value: Value, limits: Range) -> int | None:
     return value.interval.side(limits.low, limits.high)
 
 
-def _absent_or_not(result: Result, match: matching.Match, answer: qualitative.Reading) -> Result:
+def _absent_or_not(result: Result, answer: qualitative.Reading) -> Result:
     """Return the result of a quantity that came as an answer: 未检出 for a viral load."""
-    assert match.code is not None  # noqa: S101 - the caller looked
-    made = replace(result, code=match.code, how=match.how, kind=Kind.ORDINAL)
     if answer.answer is qualitative.Answer.PENDING:
-        return replace(made, reason=reasons.AnswerPending("there is no answer yet"))
-    made = replace(made, answer=answer)
-    if answer.answer is qualitative.Answer.NEGATIVE and match.code.analyte.absent_normal:
+        return replace(result, reason=reasons.AnswerPending("there is no answer yet"))
+    made = replace(result, answer=answer, kind=Kind.ORDINAL)
+    negative = answer.answer is qualitative.Answer.NEGATIVE
+    if negative and result.analyte is not None and result.analyte.absent_normal:
         return replace(made, flag=Flag.NORMAL)
     return replace(made, reason=reasons.ValueNotNumeric("an answer, where a number is due"))
 
 
-def _answered(result: Result, test: qualitative.Test) -> Result:
+def _answered(result: Result) -> Result:
     """Return the result of an ordinal test with its answer; `A` when a healthy person has none."""
-    text = result.measured.text
+    text, test = result.measured.text, result.test
     if result.measured.quantity is not None:
         return replace(result, reason=reasons.AnswerNotRead("a number, where an answer is due"))
     if not text:
@@ -237,7 +253,7 @@ def _answered(result: Result, test: qualitative.Test) -> Result:
     if answer.answer is qualitative.Answer.PENDING:
         return replace(result, reason=reasons.AnswerPending("there is no answer yet"))
     flag = None
-    if test.expected_negative:
+    if test is not None and test.expected_negative:
         negative = answer.answer is qualitative.Answer.NEGATIVE
         flag = Flag.NORMAL if negative else Flag.ABNORMAL
     return replace(result, answer=answer, flag=flag, kind=Kind.ORDINAL)

@@ -70,6 +70,8 @@ class Quantity:
     @property
     def in_scale(self) -> bool:
         """Whether the number is one a measurement can have; others could exhaust memory."""
+        if len(self.written) <= DIGITS_MAX and self.written.replace(".", "", 1).isdecimal():
+            return True
         _, digits, exponent = self.number.as_tuple()
         finite = isinstance(exponent, int) and len(digits) <= DIGITS_MAX
         return finite and abs(self.number.adjusted()) <= EXPONENT_MAX

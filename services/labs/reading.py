@@ -22,6 +22,8 @@ TITRE = "{titer}"
 class Kind(Enum):
     """What a value is."""
 
+    __hash__ = object.__hash__  # members are single; the hash of their names is slow
+
     NONE = "none"
     NUMBER = "number"
     LIMIT = "limit"

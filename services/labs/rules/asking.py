@@ -43,13 +43,27 @@ def certain(holds: Sequence[Truth], names: frozenset[str]) -> Truth:
     that rise or fall with it, so one that says the same at both says it between them too.
     """
 
+    if len(holds) == 1:
+        single = holds[0]
+
+        def one(facts: Facts) -> bool | None:
+            answer = single(facts)
+            if answer is None and facts.has_bounds and (corners := facts.corners(names)):
+                return _same([single(corner) for corner in corners])
+            return answer
+
+        return one
+
     def decided(facts: Facts) -> bool | None:
-        answers = [each(facts) for each in holds]
-        if facts.has_bounds and None in answers and (corners := facts.corners(names)):
-            answers = [_same([each(corner) for corner in corners]) for each in holds]
-        if False in answers:
-            return False
-        return None if None in answers else True
+        unknown = False
+        for each in holds:
+            answer = each(facts)
+            if answer is None and facts.has_bounds and (corners := facts.corners(names)):
+                answer = _same([each(corner) for corner in corners])
+            if answer is False:
+                return False
+            unknown = unknown or answer is None
+        return None if unknown else True
 
     return decided
 
@@ -78,11 +92,48 @@ def arithmetic(act: Callable[[float, float], float], left: Number, right: Number
     return value
 
 
+class Constant:
+    """A number of the text or a threshold; conditions that compare with one are asked faster."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, facts: Facts) -> float | None:
+        """Return the number, whatever the facts are."""
+        return self.value
+
+
+class Named:
+    """The value of a name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, facts: Facts) -> float | None:
+        """Return what the facts say of the name."""
+        return facts.number(self.name)
+
+
 def compared(compare: Callable[[float, float], bool], left: Number, right: Number) -> Truth:
     """Return one comparison; None where a side is not known."""
+    if isinstance(left, Named) and isinstance(right, Constant):
+        name, limit = left.name, right.value
+
+        def name_and_constant(facts: Facts) -> bool | None:
+            a = facts.number(name)
+            return None if a is None else compare(a, limit)
+
+        return name_and_constant
 
     def holds(facts: Facts) -> bool | None:
-        a, b = left(facts), right(facts)
-        return None if a is None or b is None else compare(a, b)
+        a = left(facts)
+        if a is None:
+            return None
+        b = right(facts)
+        return None if b is None else compare(a, b)
 
     return holds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -12,12 +12,12 @@ from services.kernel.errors import InvalidInput, Violation
 from services.labs.interpret import Result
 from services.labs.panel import Subject
 from services.labs.rules import heading, schema, together
+from services.labs.rules.anchors import Anchors
 from services.labs.rules.facts import Facts, Known, Score, gather
 from services.labs.rules.model import Derived, Rule, Topic
 
 _PLACEHOLDER = re.compile(r"\{([a-z0-9:_-]+)\}")
 _ORDER = {name: rank for rank, name in enumerate(schema.PRIORITIES)}
-_GAS = frozenset({"ph", "pco2"})
 _LETTERS = {"male": "M", "female": "F"}
 _UNKNOWN = {"en": "(not measured)", "zh": "（未测）"}
 
@@ -68,13 +68,7 @@ class RuleSet:
         self.timed = together.timed(self.rules, self.derived.values())
         """Names of which rules ask earlier values."""
         together.check(self.topics, self.rules)
-        self._anchored: dict[str, list[tuple[int, Rule, frozenset[str]]]] = {}
-        for number, rule in enumerate(self.rules):
-            needs = _present(rule.needs)
-            # A rule without a need of its own is looked at whenever one of its names is there.
-            anchors = [min(needs, key=self._weight)] if needs else _any_names(rule, self.derived)
-            for name in anchors:
-                self._anchored.setdefault(name, []).append((number, rule, needs))
+        self._anchors = Anchors(self.rules, self.derived)
 
     def find(
         self,
@@ -91,11 +85,11 @@ class RuleSet:
         if earlier:
             earlier(facts)
         known = facts.names() | every.keys()
-        about, letter = _populations(subject), _LETTERS.get(subject.sex, "")
+        anchored = self._anchors.of(frozenset(_populations(subject)), _LETTERS.get(subject.sex, ""))
         candidates: dict[int, Rule] = {}
-        for name in known:
-            for number, rule, needs in self._anchored.get(name, ()):
-                if rule.population in about and rule.sex in ("all", letter) and needs <= known:
+        for name in anchored.keys() & known:
+            for number, rule, needs in anchored[name]:
+                if needs <= known:
                     candidates[number] = rule
         found = [
             (rule, risk)
@@ -105,10 +99,6 @@ class RuleSet:
         if subject.age_years is None and not subject.pregnant:
             found = [(rule, _of_unknown_age(rule, risk)) for rule, risk in found]
         return _settled(found)
-
-    def _weight(self, name: str) -> tuple[int, str]:
-        """Return how common an input is: rare ones make the better anchors."""
-        return sum(name in rule.needs for rule in self.rules), name
 
 
 def load(replaced: Mapping[str, heading.Thresholds] | None = None) -> RuleSet:
@@ -138,23 +128,6 @@ def load(replaced: Mapping[str, heading.Thresholds] | None = None) -> RuleSet:
 def default() -> RuleSet:
     """Return the built-in rules, read once."""
     return load()
-
-
-def _present(needs: Iterable[str]) -> frozenset[str]:
-    """Return needs as names of values: what a blood gas shows needs the gas."""
-    found: set[str] = set()
-    for name in needs:
-        found |= _GAS if name.startswith("gas:") else {name}
-    return frozenset(found)
-
-
-def _any_names(rule: Rule, derived: Mapping[str, Derived]) -> list[str]:
-    found: dict[str, None] = {}
-    for name in rule.names:
-        own = derived.get(name)
-        for each in sorted(_present(own.quantity.names if own else {name})):
-            found.setdefault(each)
-    return list(found)
 
 
 def _populations(subject: Subject) -> set[str]:

@@ -21,7 +21,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from services.labs.rules.asking import Facts, Number, Truth, arithmetic, certain, compared, known
+from services.labs.rules.asking import (
+    Constant,
+    Facts,
+    Named,
+    Number,
+    Truth,
+    arithmetic,
+    certain,
+    compared,
+    known,
+)
 
 TEXT_MAX = 200
 _TOKEN = re.compile(
@@ -175,19 +185,17 @@ class _Reader:
     def _factor(self) -> Number:
         kind, text = self._take()
         if kind == "number":
-            constant = float(text)
-            return lambda facts: constant
+            return Constant(float(text))
         if kind == "threshold":
             if text not in self._thresholds:
                 raise BadCondition(f"the threshold ${text} is not defined")
             self.used.add(text)
-            limit = self._thresholds[text]
-            return lambda facts: limit
+            return Constant(self._thresholds[text])
         if kind == "name":
             if self._peek()[1] == "(":
                 return self._call(text)
             self.names.add(text)
-            return lambda facts: facts.number(text)
+            return Named(text)
         if text == "(":
             inner = self.sum()
             self._expect(")")

@@ -15,6 +15,7 @@ from services.labs.rules.known import BOUNDED_MAX, HIGH, LOW, bounds_of
 from services.labs.rules.known import Known as Known
 from services.labs.rules.known import Score as Score
 from services.labs.rules.model import Derived
+from services.labs.times import moment
 
 DAY_H = 24.0
 
@@ -187,7 +188,7 @@ def gather(
 
 def _of_result(result: Result) -> Known | None:
     ids = (result.measured.observation_id,)
-    time = _when(result.measured.effective)
+    time = moment(result.measured.effective)
     if result.answer:
         grade = float(result.answer.grade) if result.answer.grade else None
         return Known(grade, result.measured.text, ids, state=result.answer.answer.value, time=time)
@@ -280,11 +281,3 @@ def _hours(start: datetime | None, end: datetime | None) -> float:
 
 def _time(known: Known) -> datetime:
     return known.time or datetime.min.replace(tzinfo=UTC)
-
-
-def _when(text: str) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(text)
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
