@@ -208,9 +208,12 @@ def test_kidney_injury_is_told_from_results_of_earlier_cases() -> None:
     assert score.value == "2"
     lowest = next(each for each in score.inputs if each.name == "creatinine-lowest-7d")
     assert (lowest.value, lowest.observation_id) == ("75", "") and lowest.effective_time
-    year = tuple(observation(CREATININE, v, -d * DAY) for d, v in ((200, 70), (90, 74), (30, 78)))
-    found = read(observation(CREATININE, 150, 1), before=year)
+    year = [observation(CREATININE, 70 + d % 5, -20 * d * DAY) for d in range(1, 18)]
+    found = read(observation(CREATININE, 150, 1), before=tuple(year))
     assert "aki-by-year-baseline" in risks(found)
+    (score,) = [each for each in found.scores if each.score_id == "nhs-aki"]
+    median = next(each for each in score.inputs if each.name == "creatinine-median-year")
+    assert median.value == "72"  # of all seventeen, not of the twelve that are shown
     assert not any("aki" in each for each in risks(read(observation(CREATININE, 150, 1))))
 
 

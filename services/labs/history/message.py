@@ -8,7 +8,7 @@ from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.labs.analytes import ANALYTES
 from services.labs.history.changes import Change, Verdict
-from services.labs.history.overtime import SHOWN_MAX, Earlier, OverTime
+from services.labs.history.overtime import Earlier, OverTime
 from services.labs.history.trend import Trend
 
 FLAGS = {
@@ -25,12 +25,14 @@ VERDICTS = {
     Verdict.RISE: pb.CHANGE_VERDICT_RISE,
     Verdict.FALL: pb.CHANGE_VERDICT_FALL,
 }
+SHOWN_MAX = 12
+"""Earlier results that a message holds."""
 SLOPE_DIGITS = 3
 
 
 def add(result: pb.LabResult, over: OverTime) -> None:
     """Put what a result says over time into its message."""
-    result.earlier.extend(_earlier(each) for each in over.earlier[:SHOWN_MAX])
+    result.earlier.extend([_earlier(each) for each in over.earlier[:SHOWN_MAX]])
     if over.change:
         result.change.CopyFrom(_change(over.change))
     if over.trend:

@@ -16,8 +16,7 @@ from services.labs.history.past import Past
 from services.labs.history.rows import Row
 from services.labs.history.trend import Trend, trend
 
-SHOWN_MAX = 12
-HOUR_S = 3600.0
+HOUR_S, DAY_S = 3600.0, 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class OverTime:
 
     row: Row
     earlier: tuple[Earlier, ...]
-    """The newest first, at most twelve."""
+    """The newest first."""
     change: Change | None = None
     trend: Trend | None = None
 
@@ -64,38 +63,43 @@ def _before(row: Row, rows: Sequence[Row], past: Past) -> list[Earlier]:
     """Return what came before a row, the newest first."""
     made: list[Earlier] = []
     if len(rows) > 1:
-        made += [
-            Earlier(each, (row.at - each.at) / HOUR_S, True)
-            for each in rows
-            if each.at < row.at and each.unit == row.unit and _comparable(each, row)
-        ]
+        own = (each for each in rows if each.at < row.at and each.unit == row.unit)
+        made += [_earlier(each, row, True) for each in own if _comparable(each, row)]
     here = {each.row.at for each in made}
-    made += [
-        Earlier(each, (row.at - each.at) / HOUR_S, False)
-        for each in past.of(row.analyte, row.unit, row.at)
-        if each.at not in here and _comparable(each, row)
-    ]
-    if row.of_day or any(each.row.of_day for each in made):
-        made = [each for each in made if each.row.effective[:10] != row.effective[:10]]
-    made.sort(key=lambda each: each.hours_before)
+    for each in past.before(row.analyte, row.unit, row.at):
+        if each.at not in here and _comparable(each, row):
+            made.append(_earlier(each, row, False))
+    if here:
+        made.sort(key=lambda each: each.hours_before)
     return made
 
 
+def _earlier(each: Row, row: Row, here: bool) -> Earlier:
+    return Earlier(each, (row.at - each.at) / HOUR_S, here)
+
+
 def _comparable(one: Row, other: Row) -> bool:
-    """Tell whether specimens allow it: arterial and venous blood are two things."""
-    return one.specimen == other.specimen or not (one.specimen and other.specimen)
+    """Tell whether specimen and time allow it.
+
+    Arterial and venous blood are two things; of two results of one day, one of them without a
+    clock time, nobody knows which came first.
+    """
+    if one.specimen and other.specimen and one.specimen != other.specimen:
+        return False
+    if abs(other.at - one.at) >= DAY_S or not (one.of_day or other.of_day):
+        return True
+    return one.effective[:10] != other.effective[:10]
 
 
 def _one(row: Row, before: Sequence[Earlier]) -> OverTime:
-    shown = tuple(before[:SHOWN_MAX])
     if not row.unit:
-        return OverTime(row, shown)
+        return OverTime(row, tuple(before))
     newest = before[0]
     values = [(-each.hours_before, float(each.row.value)) for each in reversed(before)]
     values.append((0.0, float(row.value)))
     return OverTime(
         row,
-        shown,
+        tuple(before),
         change(row.analyte, newest.row.value, Decimal(row.value), newest.hours_before),
         trend(values, VARIATION.get(row.analyte)) if len(values) > 2 else None,
     )

@@ -29,13 +29,13 @@ class Past:
         """Tell whether anything is kept of an analyte."""
         return analyte in self._by_analyte
 
-    def of(self, analyte: str, unit: str, until: float) -> Sequence[Row]:
-        """Return the results of an analyte in a unit from before a time, the oldest first.
+    def before(self, analyte: str, unit: str, until: float) -> Sequence[Row]:
+        """Return the results of an analyte in a unit from before a time, the newest first.
 
         One kept in another unit, by an older release, is not compared.
         """
         rows = self._by_analyte.get(analyte, ())
-        return [row for row in rows if row.at < until and row.unit == unit]
+        return [row for row in reversed(rows) if row.at < until and row.unit == unit]
 
     def was_critical(self, analyte_id: str, *, high: bool, since: datetime, at: datetime) -> bool:
         """Tell whether an analyte was critical on that side from `since` to before `at`."""
