@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import obstore
 import pytest
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
 
+from services.kernel import subjects
 from services.kernel.errors import Conflict, KeyDestroyed
 from services.labs.history.document import Bounds
 from services.labs.store import History
-from tests.labs.history_cases import CREATININE, SUBJECT, Ward, earlier, observation, rows_of
+from services.labs.worker import LabsWorker, read_limits
+from tests.labs.history_cases import (
+    CREATININE,
+    POTASSIUM,
+    SUBJECT,
+    Ward,
+    earlier,
+    observation,
+    rows_of,
+)
 
 pytestmark = pytest.mark.requirement("DX-LAB-60")
 
@@ -188,3 +199,20 @@ async def test_damaged_history_costs_the_report_nothing() -> None:
     part = await ward.part("case-2", observation(CREATININE, 95, 24), received_h=24)
     found = await ward.send(part)
     assert earlier(found) == [] and found.results[0].canonical_value == "95"
+
+
+async def test_a_critical_result_of_an_earlier_case_keeps_the_next_from_being_told_again(
+    tmp_path: Path,
+) -> None:
+    head = "analyte\tunit\tlow\thigh\tage_from\tfirst_only_h\tsource"
+    (tmp_path / "demo.tsv").write_text(f"{head}\nk\tmmol/L\t2.5\t6.5\t18y\t24\tDemo\n")
+    ward = Ward()
+    worker = LabsWorker(ward.bus, ward.blobs, read_limits(tmp_path), history=ward.history())
+    await worker.start(1)
+    for number, (value, hours) in enumerate(((7.0, 0), (7.2, 12), (2.1, 13), (7.1, 40))):
+        part = await ward.part(
+            f"case-{number}", observation(POTASSIUM, value, hours), received_h=hours
+        )
+        await ward.send(part)
+    told = [len(each.results) for each in ward.bus.published(subjects.FINDING_CRITICAL)]
+    assert told == [1, 0, 1, 1]  # again within 24 h; the other side; after 24 h
