@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
 from dxmesh.event.v1.case_deidentified_pb2 import ExpectedPart, SetAside
 from dxmesh.event.v1.case_received_pb2 import CaseReceived
-from dxmesh.event.v1.case_ref_pb2 import PartKind
+from dxmesh.event.v1.case_ref_pb2 import PART_KIND_LABS, PartKind
 from dxmesh.event.v1.consent_withdrawn_pb2 import ConsentWithdrawn
 from dxmesh.event.v1.part_ready_pb2 import PartReady
 from dxmesh.event.v1.refusal_pb2 import Refusal
@@ -27,6 +27,12 @@ from services.kernel.errors import MeshError
 TREATMENT = "TREAT"
 """Purpose (v3-ActReason) for which results are kept beside the patient's later ones: research and
 training ask for one record, and a consent to them says nothing of keeping another."""
+
+
+OF_RESULTS = frozenset(
+    ("VALUE_TYPE_NOT_READ", "VALUE_TOO_LONG", "RESULT_SUPERSEDED", "RESULT_WITHOUT_CODE")
+)
+"""What ingest says of a message's results that a physician has to know: those are not there."""
 
 
 @dataclass(slots=True)
@@ -59,6 +65,13 @@ class Work:
     def leave_out(self, kind: PartKind.ValueType, error: MeshError) -> None:
         """Count content that is not passed on, by its reason."""
         self.set_aside[kind, error.reason, error.message] += 1
+
+    def hear(self) -> None:
+        """Count results of a message that ingest could not take over: the report names them."""
+        for problem in self.manifest.problems:
+            if problem.reason in OF_RESULTS:
+                aside = PART_KIND_LABS, problem.reason, problem.message
+                self.set_aside[aside] += max(problem.count, 1)
 
     def add_part(self, part_id: str, kind: PartKind.ValueType, blobs: list[BlobRef]) -> None:
         """Add a part to announce."""

@@ -116,6 +116,7 @@ class AnonymizationWorker:
             work = await self._open(event, manifest, before)
             await self._images(work)
             if before is None:
+                work.hear()
                 await self._texts(work)
             await self._store.put(tenant, case_id, identity_of(work))
         except KeyDestroyed:

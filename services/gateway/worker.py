@@ -72,9 +72,19 @@ class GatewayWorker:
         )
 
     async def received(self, event: CaseReceived) -> None:
-        """Note that ingest accepted the case."""
+        """Note that ingest accepted the case, and what of a laboratory's message it left out."""
         at = to_us(event.case.received_time)
         await self._step(event.case, Step("received", "done", at, at), event.subject_key)
+        if not event.left_out:
+            return
+        left_out = [
+            {"source": each.place, "reason": each.reason, "message": each.message}
+            for each in event.left_out
+        ]
+        async with self._cases.change(event.case.tenant, event.case.case_id) as opened:
+            case = opened.case
+            if not case.stopped and "problems" not in case.label:  # a file's sender was told
+                opened.case = replace(case, label=case.label | {"problems": left_out})
 
     async def deidentified(self, event: CaseDeidentified) -> None:
         """Note the parts that are awaited, and what was set aside."""

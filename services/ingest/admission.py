@@ -18,7 +18,7 @@ from typing import Protocol
 
 from dxmesh.consent.v1.consent_service_pb2 import CheckConsentRequest, CheckConsentResponse
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
-from dxmesh.event.v1.case_received_pb2 import CaseReceived
+from dxmesh.event.v1.case_received_pb2 import CaseReceived, LeftOut
 from dxmesh.event.v1.case_ref_pb2 import CaseRef
 from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
@@ -51,6 +51,8 @@ DUE_TIME_MOVED = IntakeProblem(
     reason="DUE_TIME_MOVED",
     message="the due time was too near or too far; the nearest possible one is used",
 )
+LEFT_OUT_MAX = 50
+"""What an event tells of a message; it has to stay small."""
 PROBLEMS_MAX = 500
 """Problems in an answer: it has to fit one message."""
 
@@ -221,6 +223,8 @@ class Admission:
             manifest = await self._gathering.write(tenant, source, found)
             answer = _answer(case, keys, manifest.problems)
             event = CaseReceived(case=case, manifest=manifest.ref, subject_key=keys.subject)
+            if kept.original:
+                event.left_out.extend(_left_out(problems))
             claims = [own, *gathering.claims(found)]
             studies = await self._gathering.keys(tenant, found)
             trace, original = _trace(), kept.original
@@ -244,6 +248,14 @@ def _answer(case: CaseRef, keys: Keys, problems: Sequence[IntakeProblem]) -> Sub
         problems=problems[:PROBLEMS_MAX],
         accepted_time=case.received_time,
     )
+
+
+def _left_out(problems: Sequence[IntakeProblem]) -> list[LeftOut]:
+    """Return what the case's Task says of a message: places and reasons, nothing of its content."""
+    return [
+        LeftOut(place=each.source, reason=each.reason, message=each.message)
+        for each in problems[:LEFT_OUT_MAX]
+    ]
 
 
 def _trace() -> str:

@@ -6,9 +6,11 @@ from typing import Any
 
 import orjson
 import pytest
+from dxmesh.event.v1.case_received_pb2 import CaseReceived
 from dxmesh.event.v1.case_ref_pb2 import CaseRef
 from dxmesh.ingest.v1.ingest_service_pb2 import SubmittedResults
 
+from services.kernel import subjects
 from services.kernel.errors import InvalidInput
 
 HL7V2 = "application/hl7-v2"
@@ -108,6 +110,20 @@ async def test_what_ingest_says_of_the_whole_file_is_said(world: Any) -> None:
     answer = await post(world, "text/csv")
     assert answer.status_code == 422 and "UNKNOWN_COLUMN" in answer.text
     assert (await post(world, "text/plain")).status_code == 415
+
+
+@pytest.mark.requirement("DX-HL7-03")
+async def test_the_task_of_a_case_that_came_over_mllp_lists_what_was_left_out(
+    world: Any, setting: Any
+) -> None:
+    event = CaseReceived(case=setting.case_ref(), subject_key="subject-1")
+    event.left_out.add(place="OBX[2]-5", reason="VALUE_TYPE_NOT_READ", message="not read")
+    for number in "12":
+        await world.bus.publish(subjects.CASE_RECEIVED, event, message_id=number)
+    task = (await world.get(f"/fhir/Task/{setting.CASE_ID}")).json()
+    (told,) = [each for each in task["output"] if each.get("valueString")]
+    assert told["valueString"] == "OBX[2]-5"
+    assert told["type"]["coding"][1]["code"] == "VALUE_TYPE_NOT_READ"
 
 
 @pytest.mark.requirement("DX-HL7-06")

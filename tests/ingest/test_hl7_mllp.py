@@ -197,11 +197,16 @@ async def test_what_lasts_is_refused_with_its_place(
 
 
 @pytest.mark.requirement("DX-HL7-05")
-async def test_what_is_left_out_is_told_with_the_acceptance(listen: Open) -> None:
+async def test_what_is_left_out_is_told_with_the_acceptance(
+    sqlite_world: Any, listen: Open
+) -> None:
     (answer,) = await send(await listen(), oru(WBC, "ZXT|1|x"))
     assert verdict(answer) == "AA"
     told = {str(each[5][0][0]): (str(each[4]), str(each[2])) for each in answer.segments("ERR")}
     assert told["SEGMENT_NOT_READ"] == ("W", "ZXT^1")
+    (event,) = sqlite_world.bus.published(subjects.CASE_RECEIVED)
+    left_out = [(each.place, each.reason) for each in event.left_out]
+    assert ("ZXT[1]", "SEGMENT_NOT_READ") in left_out
 
 
 @pytest.mark.requirement("DX-HL7-05")

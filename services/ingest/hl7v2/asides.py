@@ -61,6 +61,7 @@ class Asides:
                 source=str(each.place) + (f" and {each.times - 1} more" if each.times > 1 else ""),
                 reason=each.reason,
                 message=each.message,
+                count=each.times,
             )
             for each in found[:LISTED_MAX]
         ]

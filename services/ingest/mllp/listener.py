@@ -84,6 +84,9 @@ class Listener:
             await self._serve(reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             log.info("an HL7 connection ended: it was silent too long, or broke")
+        except asyncio.CancelledError:
+            # Only `stop` cancels; asyncio's own callback cannot bear a cancelled connection.
+            log.info("an HL7 connection was ended with the service")
         except Garbage:
             log.warning("an HL7 connection was closed: what it sends is no MLLP")
             telemetry.failure("ingest.mllp", "NO_MLLP")
