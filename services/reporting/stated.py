@@ -1,8 +1,9 @@
-"""What a note states of results and vital signs: numbers ("血钾6.8mmol/L") and words ("血钾正常").
+"""What the notes state of results and vital signs: numbers ("血钾6.8mmol/L"), words ("血钾正常").
 
-Only what is said of now: an earlier value, an aim, a condition or a plan is left out, and so are
-past and family history and the plan. Linear in the length of the text. A number without a unit
-counts where it is a value that a person can have.
+The numbers are those that the notes service read; the words are read here. Only what is said of
+now: an earlier value, an aim, a condition or a plan is left out, and so are past and family history
+and the plan. Linear in the length of the text. A number without a unit counts where it is a value
+that a person can have.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from dxmesh.nlp.v1 import note_findings_pb2 as pb
 
-from services.reporting.analytes import ANALYTES, Analyte
+from services.reporting.analytes import ANALYTES, BY_LOINC, VITALS, Analyte
 
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 ELSEWHERE = frozenset((pb.SECTION_PAST_HISTORY, pb.SECTION_FAMILY_HISTORY, pb.SECTION_PLAN))
@@ -24,6 +25,7 @@ NOT_NOW = re.compile(
     re.IGNORECASE,
 )
 """A clause with one of these does not speak of the present."""
+_DECIMAL = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _CLAUSE = re.compile(r"[。；;！？!?\n]|(?<![0-9])[,.，](?![0-9])")
 _BEFORE = r"(?<![前量化尿球接胞低高直间游离脑])"
 _WORDS = {
@@ -43,35 +45,19 @@ _LINK = (
     r"(?:\s|为|是|:|=|约|达|至|升|降|检测|检查|结果|均|都|明显|轻度|中度|重度|显著|稍|略|基本|大致"
 )
 _LINK += r"|在|处于|was|is|were|are|of|level|levels|remains|count){0,8}?"
-_AFTER = re.compile(
-    rf"{_LINK}(?:(?P<sign>[<>≤≥])?\s*(?P<number>[0-9]{{1,6}}(?:\.[0-9]{{1,3}})?)"
-    rf"(?![0-9]|\.[0-9]|\s*[-~至]\s*[0-9]|/[0-9])(?P<gap>\s?)(?P<rest>[^,，。;；\s]{{0,14}}(?: FEU)?)"
-    rf"|(?P<word>{_WORD}))",
-    re.IGNORECASE,
-)
+_AFTER = re.compile(rf"{_LINK}(?P<word>{_WORD})", re.IGNORECASE)
 _PREFIX = re.compile(
     r"(normal|elevated|high|raised|increased|low|decreased|reduced)\s+(?:serum |blood )?$",
     re.IGNORECASE,
 )
 _JOIN = re.compile(r"\s*(?:[、,，/]|和|及|与|and)?\s*")
-VITAL = re.compile(
-    r"(?P<bp>(?:血压|\bBP\b|blood pressure)[^0-9。;\n]{0,8}(?P<sbp>[0-9]{2,3})\s*/\s*"
-    r"(?P<dbp>[0-9]{2,3})(?:\s*mmHg)?)"
-    r"|(?:体温|\bTemp(?:erature)?|\bT)[^0-9。;\n]{0,6}(?P<temperature>(?:3[3-9]|4[0-3])"
-    r"(?:\.[0-9]{1,2})?)\s*(?:℃|°C?|度|C\b)"
-    r"|(?:心率|脉搏|\bHR|\bP(?:ulse)?|heart rate)[^0-9。;\n]{0,6}(?P<heart>[0-9]{2,3})\s*"
-    r"(?:次|bpm|/min|beats)"
-    r"|(?:呼吸(?:频率)?|\bRR?|respiratory rate)[^0-9。;\n]{0,6}(?P<breaths>[0-9]{1,2})\s*"
-    r"(?:次|/min|breaths)"
-    r"|(?:SpO2|血氧饱和度|指脉氧|氧饱和度|oxygen saturation|O2 sat(?:uration)?|\bsats?)"
-    r"[^0-9。;\n]{0,10}(?P<spo2>[0-9]{2,3})\s*%"
-    r"|\bGCS(?:评分)?[^0-9。;\n]{0,4}(?P<gcs>[0-9]{1,2})(?![0-9])",
-    re.IGNORECASE,
-)
-_VITALS = {
-    **{"sbp": ("sbp", 40, 300), "dbp": ("dbp", 10, 200), "temperature": ("temperature", 25, 45)},
-    **{"heart": ("heart-rate", 20, 300), "breaths": ("respiratory-rate", 4, 80)},
-    **{"spo2": ("spo2", 30, 100), "gcs": ("gcs", 3, 15)},
+PRESSURE = "85354-9"
+"""LOINC code of a blood pressure: systolic, then diastolic."""
+FAHRENHEIT_FROM = 60.0
+"""A temperature from here on is in degrees Fahrenheit."""
+_RANGES = {
+    **{"sbp": (40, 300), "dbp": (10, 200), "temperature": (25, 45), "heart-rate": (20, 300)},
+    **{"respiratory-rate": (4, 80), "spo2": (30, 100), "gcs": (3, 15)},
 }
 
 
@@ -107,9 +93,59 @@ def _pattern() -> tuple[re.Pattern[str], dict[str, Analyte]]:
 _NAMES, _BY_NAME = _pattern()
 
 
-def results(note: pb.NoteText) -> Iterator[Claim]:
-    """Yield what a note states of laboratory values."""
-    flat = note.text.translate(_WIDE)
+def results(found: pb.NoteFindings) -> Iterator[tuple[str, Claim]]:
+    """Yield what the notes state of laboratory values, each with the id of its note."""
+    flat = {note.note_id: note.text.translate(_WIDE) for note in found.notes}
+    notes = {note.note_id: note for note in found.notes}
+    for each in found.measurements:
+        note_id, start = each.span.note_id, each.span.start
+        said = note_id in notes and _counts(each) and _is_now(notes[note_id], flat[note_id], start)
+        if said and (claim := _number(each)):
+            yield note_id, claim
+    for note in found.notes:
+        for claim in _words(note, flat[note.note_id]):
+            yield note.note_id, claim
+
+
+def vital_signs(found: pb.NoteFindings) -> Iterator[tuple[str, Claim]]:
+    """Yield the vital signs that the notes state, each with the id of its note."""
+    notes = {note.note_id: note for note in found.notes}
+    for each in found.measurements:
+        note = notes.get(each.span.note_id)
+        if note is None or not _counts(each, pressure=True):
+            continue
+        if not _is_now(note, note.text.translate(_WIDE), each.span.start):
+            continue
+        for what, value in _signs(each):
+            low, high = _RANGES[what]
+            if low <= value <= high:
+                claim = Claim(what, each.span.start, each.span.end, each.text.strip(), value)
+                yield note.note_id, claim
+
+
+def _counts(each: pb.Measurement, *, pressure: bool = False) -> bool:
+    """Tell whether a measurement is one value of the patient, of now."""
+    aside = each.historical or each.other_person or each.comparator
+    if not all(_DECIMAL.fullmatch(text) for text in (each.value, each.high) if text):
+        return False
+    return (
+        bool(each.value) and not aside and (not each.high or (pressure and each.loinc == PRESSURE))
+    )
+
+
+def _signs(each: pb.Measurement) -> Iterator[tuple[str, float]]:
+    if each.loinc == PRESSURE:
+        if each.high:
+            yield "sbp", float(each.value)
+            yield "dbp", float(each.high)
+    elif what := VITALS.get(each.loinc):
+        value = float(each.value)
+        if what == "temperature" and value >= FAHRENHEIT_FROM:
+            value = (value - 32) / 1.8
+        yield what, value
+
+
+def _words(note: pb.NoteText, flat: str) -> Iterator[Claim]:
     waiting: list[re.Match[str]] = []
     for name in _NAMES.finditer(flat):
         if waiting and not _JOIN.fullmatch(flat, waiting[-1].end(), name.start()):
@@ -124,30 +160,13 @@ def results(note: pb.NoteText) -> Iterator[Claim]:
         waiting = []
 
 
-def vital_signs(note: pb.NoteText) -> Iterator[Claim]:
-    """Yield the vital signs that a note states."""
-    flat = note.text.translate(_WIDE)
-    for match in VITAL.finditer(flat):
-        if not _is_now(note, flat, match.start()):
-            continue
-        for group, (what, low, high) in _VITALS.items():
-            if match[group] and low <= float(match[group]) <= high:
-                written = flat[match.start() : match.end()]
-                yield Claim(what, match.start(), match.end(), written, float(match[group]))
-
-
 def _claims(
     flat: str,
     names: list[re.Match[str]],
     before: re.Match[str] | None,
     after: re.Match[str] | None,
 ) -> Iterator[Claim]:
-    """Yield what is said of the names of one list: a word is of all, a number of the last."""
-    if after is not None and after["number"]:
-        made = _number(flat, names[-1], after)
-        if made:
-            yield made
-        return
+    """Yield what is said of the names of one list: a word is of all of them."""
     word = (after["word"] if after else before[1] if before else "").casefold()
     for name in names:
         start = before.start() if before and not after else name.start()
@@ -156,23 +175,21 @@ def _claims(
         yield Claim(what.id, start, end, flat[start:end].strip(), None, _WORDS[word])
 
 
-def _number(flat: str, name: re.Match[str], after: re.Match[str]) -> Claim | None:
-    what = _BY_NAME[name[0].casefold()]
-    if after["sign"] or not what.unit:
+def _number(each: pb.Measurement) -> Claim | None:
+    """Return a measurement of one of our analytes in its canonical unit; None: of none."""
+    named = _NAMES.match(each.text.translate(_WIDE).strip())
+    own = BY_LOINC.get(each.loinc) or (_BY_NAME[named[0].casefold()].id if named else "")
+    what = ANALYTES.get(own)
+    if what is None or not what.unit:
         return None
-    rest = after["rest"].replace("×", "").lstrip("*x ")
-    units = sorted(what.factors, key=lambda pair: -len(pair[0]))
-    unit, factor = next(
-        ((unit, factor) for unit, factor in units if rest.startswith(unit.lstrip("×*x"))), ("", 1.0)
-    )
-    if rest[:1].isalpha() and not unit and not after["gap"]:  # a unit that we do not know
+    unit = each.unit.translate(_WIDE).lstrip("×*x ").strip()
+    factors = {name.lstrip("×*x"): factor for name, factor in what.factors}
+    if unit and unit not in factors:  # a unit that we do not know: nothing is guessed
         return None
-    value = float(after["number"]) * factor
+    value = float(each.value) * factors.get(unit, 1.0)
     if not what.low <= value <= what.high:
         return None
-    behind = after["rest"].find(rest) + len(unit.lstrip("×*x"))
-    end = after.start("rest") + behind if unit else after.end("number")
-    return Claim(what.id, name.start(), end, flat[name.start() : end].strip(), value)
+    return Claim(what.id, each.span.start, each.span.end, each.text.strip(), value)
 
 
 def _is_now(note: pb.NoteText, flat: str, place: int) -> bool:

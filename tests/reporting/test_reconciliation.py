@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from dxmesh.imaging.v1 import imaging_findings_pb2 as images
+from dxmesh.nlp.v1.note_findings_pb2 import NoteFindings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -252,8 +253,9 @@ def test_any_text_is_read_and_every_claim_is_written_there(parts: list[str]) -> 
     text = "".join(parts)
     draft = case(text or "x")
     [part] = draft.parts
-    assert part.findings is not None
-    for note in part.findings.notes:  # type: ignore[union-attr]
-        for claim in (*stated.results(note), *stated.vital_signs(note)):
-            assert 0 <= claim.start < claim.end <= len(note.text)
-            assert bool(claim.word) is (claim.number is None)
+    found = part.findings
+    assert isinstance(found, NoteFindings)
+    lengths = {note.note_id: len(note.text) for note in found.notes}
+    for note_id, claim in (*stated.results(found), *stated.vital_signs(found)):
+        assert 0 <= claim.start < claim.end <= lengths[note_id]
+        assert bool(claim.word) is (claim.number is None)

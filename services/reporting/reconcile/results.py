@@ -84,10 +84,9 @@ def _near(shown: Sequence[_Shown]) -> list[_Shown]:
 
 def _claims(found: notes.NoteFindings) -> Iterator[tuple[str, Claim]]:
     taken: set[tuple[str, str, int]] = set()
-    for note in found.notes:
-        for claim in stated.results(note):
-            taken.add((note.note_id, claim.what, claim.end))
-            yield note.note_id, claim
+    for note_id, claim in stated.results(found):
+        taken.add((note_id, claim.what, claim.end))
+        yield note_id, claim
     for entity in found.entities:
         analyte, word = CLAIMED.get(entity.display_en, ("", ""))
         aside = entity.other_person or entity.historical or entity.planned or entity.conditional

@@ -81,11 +81,11 @@ def _of_notes(known: Known, part: Part, found: notes.NoteFindings, facts: Facts)
         for key, zh, en in _said(entity):
             span = Span(part.part_id, entity.span.note_id, entity.span.start, entity.span.end)
             _merge(merged, key, zh, en, known.places(part, entity.entity_id), span)
+    for note_id, claim in stated.vital_signs(found):
+        span = Span(part.part_id, note_id, claim.start, claim.end)
+        written = text(claim.written)
+        facts.add(Fact(f"vital:{claim.what}", written, written, claim.number, spans=(span,)))
     for note in found.notes:
-        for claim in stated.vital_signs(note):
-            span = Span(part.part_id, note.note_id, claim.start, claim.end)
-            written = text(claim.written)
-            facts.add(Fact(f"vital:{claim.what}", written, written, claim.number, spans=(span,)))
         _person(part, note, facts)
     for fact in merged.values():
         facts.add(fact)
