@@ -9,6 +9,7 @@ from dxmesh.reporting.v1 import reporting_service_pb2_grpc as rpc_pb
 
 from services.kernel import blobs, process
 from services.kernel.database import create_schema, open_engine
+from services.reporting import joint
 from services.reporting.service import ReportingService
 from services.reporting.settings import Settings
 from services.reporting.store import Outbox, ReportStore, Sender, SignatureStore, metadata
@@ -20,6 +21,7 @@ NAME = "dxmesh.reporting.v1.ReportingService"
 async def build(mesh: process.Process[Settings]) -> None:
     """Open the database, then take events, look at the clock and answer calls."""
     settings = mesh.settings
+    joint.check()  # a file of rules that cannot be used stops the start, not a report
     engine = open_engine(settings.database_url)
     mesh.on_stop(engine.dispose)
     await create_schema(engine, metadata)

@@ -22,6 +22,19 @@ RULES_VERSION = "1.0.0"
 """Raise it when code or data change what is suggested."""
 
 
+def check() -> None:
+    """Read every rule, so that the first report need not.
+
+    Raises
+    ------
+    InvalidInput
+        A file of rules cannot be used; `violations` names each fault.
+    """
+    catalogue.engine()
+    medicines.checks()
+    medicines.classes()
+
+
 def compose(draft: Draft, topics: Sequence[Topic]) -> tuple[Part, Topic]:
     """Return what all parts together add to a report, as a part of its own."""
     made = frozenset(each["id"] for topic in topics for each in topic.observations)
