@@ -125,6 +125,10 @@ SIZE = re.compile(
     r"(?![a-z/0-9²2³3])|[0-9]{1,3}[ ]?-?(?:millimeters?|centimeters?)",
     re.IGNORECASE,
 )
+EARLIER = re.compile(
+    r"(?:from|previously|prior|formerly|was|原|原为|由|从|前次|上次|此前)[ ]?$", re.IGNORECASE
+)
+"""Before a size that is no more."""
 
 
 def find(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[list[Detail]]:
@@ -211,6 +215,8 @@ def _preceding(
         if owner[before] >= 0:
             near = gap <= 3 if kind in (DetailKind.COURSE, DetailKind.SEVERITY) else True
             return (owner[before], gap) if linked and near else (-1, BEHIND_MAX + 1)
+        if tokens[before].key == "with":
+            break
         linked = linked or tokens[before].key in LINKS
     return -1, BEHIND_MAX + 1
 
@@ -221,12 +227,15 @@ def _relatives(
     found: Sequence[Match[Word]],
     result: list[list[Detail]],
 ) -> None:
-    """Give each problem of somebody else the relative named last before it, else the next."""
+    """Give each problem of somebody else the relative last named before it, or right behind it."""
     number = 0
     for place, details in zip(places, result, strict=True):
         while number + 1 < len(found) and found[number + 1].first < place.first:
             number += 1
-        if place.is_other and found:
+        if not place.is_other or not found:
+            continue
+        between = tokens[place.last : found[number].first]
+        if len(between) <= BEHIND_MAX and all(each.key not in SEPARATORS for each in between):
             details.append(_of(tokens, found[number], DetailKind.RELATIVE))
 
 
@@ -266,6 +275,8 @@ def _sizes(
     start = tokens[0].start
     number = 0
     for match in SIZE.finditer(flat):
+        if EARLIER.search(flat, max(0, match.start() - 14), match.start()):
+            continue
         while number < len(places) and tokens[places[number].first].start - start < match.end():
             number += 1
         after = tokens[places[number].first].start - start if number < len(places) else -1

@@ -78,6 +78,7 @@ def read(note: Note) -> Reading:
     )
 
 
+AFFIRMED = Assertion()
 Sentence = tuple[list[Mention], list[Measurement], list[Mention]]
 
 
@@ -104,6 +105,8 @@ def _procedures(
 ) -> Iterator[Mention]:
     ranges = [range_of(note.text, each) for each in beside]
     for found, said in content.procedures(note.text, tokens, ranges):
+        is_open = text.section is Section.PLAN and said == AFFIRMED
+        said = replace(said, certainty=Certainty.UNCERTAIN, planned=True) if is_open else said
         yield Mention(
             note.note_id,
             found.kind,

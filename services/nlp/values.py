@@ -112,7 +112,7 @@ def _load() -> tuple[dict[str, list[Analyte]], Phrases[str], frozenset[str]]:
         for name in (row["zh"], *tables.names(row["names_zh"]), *tables.names(row["names_en"])):
             names.append((name, row["en"]))
             if name.isascii():
-                exact.add(name)
+                exact |= {name, name.capitalize(), name.upper()} if len(name) > SHORT else {name}
     return found, Phrases(names), frozenset(exact)
 
 

@@ -104,6 +104,9 @@ def test_family_history_may_say_what_the_patient_has() -> None:
         ("A history of knee pain for years, progressively worse.", {"pain": "+"}),
         ("Presented with post ictal fatigue.", {"fatigue": "+"}),
         ("She recalls that when her husband died her headaches became worse.", {"headaches": "+"}),
+        ("Less likely pyelonephritis given a clean urine.", {"pyelonephritis": "?"}),
+        ("Doubt pneumonia given clear lungs.", {"pneumonia": "-"}),
+        ("Old left basal ganglia lacunar infarct.", {"infarct": "+h"}),
         ("No numbness, just some weakness in the left hand.", {"numbness": "-", "weakness": "+"}),
     ],
 )

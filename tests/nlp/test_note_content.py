@@ -172,6 +172,7 @@ def test_smoking_and_drinking_with_amounts(
             ("side", "right"), ("site", "shoulder"), ("onset", "since yesterday")}),
         ("A 3.2 x 2.1 cm mass is seen in the liver.", "mass", {
             ("size", "3.2 x 2.1 cm"), ("site", "liver")}),
+        ("A 12 mm nodule, increased from 8 mm before.", "nodule", {("size", "12 mm")}),
         ("Bilateral edema, improving.", "edema", {("side", "Bilateral"), ("course", "improving")}),
         ("The cough began 3 days ago.", "cough", {("onset", "3 days ago")}),
     ],
@@ -226,6 +227,7 @@ def test_family_history_names_the_relative(text: str, expected: dict[str, str]) 
         ("Plan for colonoscopy next week.", {"colonoscopy": "planned"}),
         ("CT scan was negative.", {"CT scan": "done"}),
         ("No prior colonoscopy.", {"colonoscopy": "denied"}),
+        ("Plan: MRI of the abdomen.", {"MRI": "planned"}),
     ],
 )  # fmt: skip
 def test_procedures_are_done_planned_or_not_done(text: str, expected: dict[str, str]) -> None:
