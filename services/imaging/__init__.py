@@ -1,5 +1,6 @@
 """Reads CT for lung nodules.
 
-Consumes `part.imaging`, publishes `finding.imaging`; calls the inference server.
+Consumes `part.imaging`, publishes `finding.imaging` and `finding.critical`; calls the inference
+server.
 Answers `ImagingService.ListModels`.
 """
