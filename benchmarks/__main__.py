@@ -14,6 +14,7 @@ NAMES = [
     "inference_hop",
     "bus",
     "deidentification",
+    "labs",
     "labs_history",
     "notes",
     "search",

@@ -121,7 +121,7 @@ CODED = st.builds(
 
 
 @pytest.mark.requirement("DX-LAB-04")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(JSON | CODED, max_size=5), JSON)
 def test_nothing_crashes_and_nothing_is_dropped(observations: list[Any], subject: Any) -> None:
     content = json.dumps({"subject": subject, "observations": observations}).encode()
