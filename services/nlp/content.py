@@ -101,8 +101,23 @@ def details(
             result[number] = [*its, *amounts.find(text, begin, stop)]
         elif lasting := durations.find(text, found[number].end, stop):
             result[number].append(_lasting(text, found[number].end, lasting.end))
-        result[number].sort(key=lambda each: each.start)
+    _given_up(found, result)
+    for its in result:
+        its.sort(key=lambda each: each.start)
     return result
+
+
+def _given_up(found: Sequence[Found], result: Sequence[list[Detail]]) -> None:
+    """Tell of a habit what a later word of it in the sentence does: 吸烟40年，戒烟5年."""
+    quits: dict[str, Detail] = {}
+    for each, its in zip(reversed(found), reversed(result), strict=True):
+        if each.term is None or not amounts.is_habit(each.term):
+            continue
+        own = next((one for one in its if one.kind is DetailKind.QUIT), None)
+        if own is not None:
+            quits[each.term.en] = own
+        elif each.term.en in quits and its:
+            its.append(quits[each.term.en])
 
 
 def _routes(tokens: Sequence[Token], found: Sequence[Found]) -> Iterator[tuple[int, Detail]]:

@@ -92,7 +92,7 @@ ROUTES: Phrases[Word] = Phrases(_load_routes())
 SEPARATORS = frozenset(",;:。.()")
 LINKS = frozenset(("in", "of", "at", "on", "over", "to", "the", "his", "her", "along", "around"))
 DENIED = frozenset(("无", "未", "不", "没", "no", "not", "without"))
-BEFORE_ZH, BEFORE_EN, BEHIND_MAX = 6, 4, 6
+BEFORE_ZH, BEFORE_EN, BEHIND_MAX = 10, 4, 6
 """Tokens that may stand between a word and its problem."""
 UNIT_ZH = r"(?:分钟|小时|天|日|周|星期|个?月|年)"
 UNIT_EN = r"(?:minute|hour|day|week|month|year)s?"

@@ -140,6 +140,8 @@ def test_value_of_another_and_its_time() -> None:
         ("个人史：吸烟10年，每日10支，饮酒5年，每日白酒2两。", "饮酒", {
             ("duration", "5年"), ("amount", "每日白酒2两")}),
         ("个人史：戒烟5年。", "戒烟", {("quit", "戒烟5年")}),
+        ("个人史：吸烟40年，20支/日，戒烟5年。", "吸烟", {
+            ("duration", "40年"), ("amount", "20支/日"), ("quit", "戒烟5年")}),
         ("个人史：吸烟40年，未戒烟。", "吸烟", {("duration", "40年")}),
         ("个人史：否认吸烟。", "吸烟", set()),
         ("Social History: 30 pack-year smoking history, quit 5 years ago.",
