@@ -131,9 +131,9 @@ def find(readings: Sequence[Reading]) -> list[Contradiction]:
     ]
     notes = [reading.note for reading in readings if reading.note.text]
     found = (
-        *_denied(Sort.ALLERGY, own, Kind.ALLERGY, lambda each: each.term is not None),
+        *_denied(Sort.ALLERGY, own, texts, lambda each: each.kind is Kind.ALLERGY),
         *_all_allergies_denied(own),
-        *_denied(Sort.PROBLEM, own, Kind.PROBLEM, _lasts),
+        *_denied(Sort.PROBLEM, own, texts, _lasts),
         *_sided(own, {note_id: narrow(text) for note_id, text in texts.items()}),
         *_of_the_other_sex(own, notes),
         *_dates(notes),
@@ -174,25 +174,42 @@ def _name(mention: Mention) -> str:
 def _lasts(mention: Mention) -> bool:
     """Tell whether a problem, once there, stays: a chronic disease or a habit."""
     term = mention.term
-    return term is not None and (term.use == "chronic" or term.en in HABITS)
+    if mention.kind is not Kind.PROBLEM or term is None:
+        return False
+    return term.use == "chronic" or term.en in HABITS
 
 
 def _denied(
-    sort: Sort, own: Sequence[Mention], kind: Kind, counts: Callable[[Mention], bool]
+    sort: Sort,
+    own: Sequence[Mention],
+    texts: Mapping[str, str],
+    counts: Callable[[Mention], bool],
 ) -> _Found:
-    """Yield what is denied here and told there, the denial first."""
+    """Yield what is denied here and told there, the denial first.
+
+    Within one sentence they are of two things: "denies smoking, or living with one who smokes".
+    """
     denied: dict[str, Mention] = {}
-    told: dict[str, Mention] = {}
+    told: dict[str, list[Mention]] = {}
     for each in own:
-        if each.kind is not kind or not counts(each) or each.said.resolved:
+        if each.term is None or each.said.resolved or not counts(each):
             continue
         if each.said.certainty is Certainty.NEGATED:
-            denied.setdefault(each.term.en if each.term else "", each)
+            denied.setdefault(each.term.en, each)
         elif each.said.certainty is Certainty.AFFIRMED:
-            told.setdefault(_name(each), each)
+            told.setdefault(_name(each), []).append(each)
     for name, mention in denied.items():
-        if other := told.get(name):
+        others = (each for each in told.get(name, ()) if _apart(texts, mention, each))
+        if other := next(others, None):
             yield sort, (_place(mention), _place(other))
+
+
+def _apart(texts: Mapping[str, str], one: Mention, other: Mention) -> bool:
+    """Tell whether two mentions stand in different sentences."""
+    if one.note_id != other.note_id:
+        return True
+    first, last = sorted((one, other), key=lambda each: each.start)
+    return _EDGE.search(texts[one.note_id], first.end, last.start) is not None
 
 
 def _all_allergies_denied(own: Sequence[Mention]) -> _Found:

@@ -78,6 +78,7 @@ def test_what_excludes_each_other_is_named_with_both_places(
         "患者女，30岁。\n诊断：子宫肌瘤。",
         "患者男，40岁。家族史：母亲患子宫肌瘤。",
         "入院日期：2024-03-05\n出院日期：2024-03-08",
+        "SOCIAL HISTORY: He denies smoking or living with anyone who smokes.",
         "入院日期：2024-02-31\n出院日期：2024-02-01",
         "现病史：高血压病史10年。计划：如出现糖尿病，加用二甲双胍。\n既往史：否认糖尿病。",
     ],
