@@ -27,6 +27,7 @@ from services.reporting.words import Language, listed, say
 SHOWN_MAX = 8
 """Changes that the conclusion names."""
 BEYOND = frozenset({pb.CHANGE_VERDICT_RISE, pb.CHANGE_VERDICT_FALL})
+WITHIN = frozenset({pb.CHANGE_VERDICT_WITHIN})
 ABNORMAL = frozenset({pb.FLAG_LOW, pb.FLAG_HIGH, pb.FLAG_CRITICAL_LOW, pb.FLAG_CRITICAL_HIGH})
 _SPANS = ((1.0, 1 / 60, "minutes"), (72.0, 1.0, "hours"), (1464.0, 24.0, "days"))
 """Up to how many hours, hours in the unit, its name; then months and years."""
@@ -54,8 +55,8 @@ def notes(draft: Draft, result: pb.LabResult) -> list[str]:
     language, found = draft.language, []
     if result.HasField("change"):
         found += _of_change(language, result)
-    if result.HasField("trend"):
-        trend = result.trend
+    trend = result.trend
+    if trend.direction in (pb.TREND_DIRECTION_RISING, pb.TREND_DIRECTION_FALLING):
         found.append(
             say(
                 language,
@@ -118,27 +119,26 @@ def _component(draft: Draft, name: str, value: Json, **facts: object) -> Json:
 
 
 def _of_change(language: Language, result: pb.LabResult) -> list[str]:
-    change, unit = result.change, readable(result.canonical_unit)
-    facts = {
-        "earlier": text(change.earlier_value),
-        "unit": unit,
-        "difference": text(change.difference),
-        "span": span(language, change.hours),
-    }
-    if change.percent:
-        found = [say(language, "change-note", percent=f"{change.percent:+g}", **facts)]
-    else:
-        found = [say(language, "change-note-zero", **facts)]
-    if change.verdict:
-        found.append(
-            say(
-                language,
-                f"change-{change.verdict}",
-                fall=f"{change.fall_limit_percent:g}",
-                rise=f"{change.rise_limit_percent:g}",
-                source=text(change.variation_source),
-            )
+    change = result.change
+    verdict = say(
+        language,
+        f"change-{change.verdict if change.verdict in BEYOND | WITHIN else 0}",
+        fall=f"{change.fall_limit_percent:g}",
+        rise=f"{change.rise_limit_percent:g}",
+        source=text(change.variation_source),
+    )
+    found = [
+        say(
+            language,
+            "change-note" if change.percent else "change-note-zero",
+            earlier=text(change.earlier_value),
+            unit=readable(result.canonical_unit),
+            difference=text(change.difference),
+            percent=f"{change.percent:+g}",
+            span=span(language, change.hours),
+            verdict=verdict,
         )
+    ]
     if change.delta_limit:
         found.append(
             say(
