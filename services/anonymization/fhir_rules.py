@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from services.anonymization import codes, dates, vocabulary
+from services.anonymization import codes, dates, laboratory, vocabulary
 from services.anonymization.known import KnownStrings
 
 Json = Any
@@ -46,6 +46,8 @@ class Rules:
     """Pseudonym of the patient."""
     references: Mapping[str, str]
     """Reference as submitted → id in the analysis zone."""
+    specimens: Mapping[str, str] = field(default_factory=dict)
+    """Reference as submitted → what kind of specimen that is, in words."""
 
 
 def observation(resource: Mapping[str, Json], new_id: str, rules: Rules) -> dict[str, Json]:
@@ -57,6 +59,8 @@ def observation(resource: Mapping[str, Json], new_id: str, rules: Rules) -> dict
     for key, value in resource.items():
         if key in _TIMES or key in _PERIODS or key in _BUILDERS:
             _put(made, key, _element(key, value, rules))
+        elif key == "specimen":
+            _put(made, key, _specimen(value, rules))
         elif key == "hasMember":
             _put(made, key, _members(value, rules))
         elif key == "component" and isinstance(value, list):
@@ -120,6 +124,35 @@ def concept(value: Json, rules: Rules) -> dict[str, Json] | None:
         _put(made, "coding", [kept for each in codings if (kept := _coding(each, rules))])
     _put(made, "text", text_or_none(value.get("text"), rules))
     return made
+
+
+def _code(value: Json, rules: Rules) -> dict[str, Json] | None:
+    """Return what was measured: public codes, and a name that a laboratory may have printed.
+
+    A local code is not taken over, the name it stands for is.
+    """
+    made = concept(value, rules)
+    if made is None or "text" in made:
+        return made
+    codings = [each for each in value.get("coding") or () if isinstance(each, Mapping)]
+    local = [each for each in codings if each.get("system") != LOINC]
+    words = [value.get("text"), *(each.get(key) for key in ("display", "code") for each in local)]
+    _put(made, "text", next((each for each in words if _is_printed(each, rules)), None))
+    return made
+
+
+def _specimen(value: Json, rules: Rules) -> dict[str, str] | None:
+    """Return the kind of a specimen; which one it is stays behind."""
+    if not isinstance(value, Mapping):
+        return None
+    words = (value.get("display"), rules.specimens.get(str(value.get("reference"))))
+    kind = next((each for each in words if _is_printed(each, rules)), None)
+    return {"display": kind} if kind else None
+
+
+def _is_printed(text: Json, rules: Rules) -> bool:
+    """Tell whether a text is a name of an analyte or a specimen, and of nobody."""
+    return isinstance(text, str) and laboratory.is_name(text) and not rules.known.within(text)
 
 
 def _coding(value: Json, rules: Rules) -> dict[str, Json] | None:
@@ -222,7 +255,7 @@ def _put(made: dict[str, Json], key: str, value: Json) -> None:
 Builder = Callable[[Json, Rules], Json]
 _BUILDERS: dict[str, Builder] = {
     "category": concept,
-    "code": concept,
+    "code": _code,
     "valueQuantity": quantity,
     "valueCodeableConcept": concept,
     "valueString": _string,

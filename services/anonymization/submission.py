@@ -12,7 +12,14 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from services.anonymization import clinical, dates, fhir_identity, fhir_notes, fhir_rules
+from services.anonymization import (
+    clinical,
+    dates,
+    fhir_identity,
+    fhir_notes,
+    fhir_rules,
+    laboratory,
+)
 from services.anonymization.documents.taken import UnusableNote
 from services.anonymization.identity import Identity
 from services.anonymization.known import KnownStrings
@@ -50,6 +57,8 @@ class Submission:
     known: KnownStrings
     aliases: Mapping[str, str] = field(default_factory=dict)
     """fullUrl → reference, for references written either way."""
+    specimens: Mapping[str, str] = field(default_factory=dict)
+    """Reference of a Specimen, written either way → its kind in words."""
     restricted: bool = False
     """Whether the order, or anything that is analysed, is labelled R or V."""
 
@@ -99,6 +108,7 @@ def read(content: bytes) -> Submission:
             fhir_identity.strings_of(resource for _, _, resource in named),
         ),
         aliases={url: reference for reference, url, _ in named if url},
+        specimens=laboratory.specimens(named),
         restricted=any(_is_restricted(resource) for _, _, resource in named),
     )
 
@@ -220,7 +230,8 @@ def labs_part(
         return b"", {}
     ids = {reference: f"lab-{number}" for number, (reference, _) in enumerate(chosen, 1)}
     known_as = ids | {url: ids[ref] for url, ref in submission.aliases.items() if ref in ids}
-    rules = fhir_rules.Rules(known, pseudonyms.shift_days, pseudonyms.subject_pseudonym(), known_as)
+    who = pseudonyms.subject_pseudonym()
+    rules = fhir_rules.Rules(known, pseudonyms.shift_days, who, known_as, submission.specimens)
     made = [
         fhir_rules.observation(resource, f"lab-{number}", rules)
         | clinical.marked(_categories(resource))
