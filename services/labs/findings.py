@@ -86,7 +86,7 @@ class Interpreted:
     findings: pb.LabFindings
     notices: Sequence[Notice]
     retracted: Sequence[str]
-    """Ids of results that were changed or taken back and are not critical (any more)."""
+    """Ids of results that were changed or taken back: an earlier value holds no more."""
     keep: Keep
 
 

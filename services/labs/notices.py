@@ -69,12 +69,8 @@ def notices(
 
 
 def retracted(results: Sequence[Result]) -> list[str]:
-    """Return ids of results that were changed or taken back and are not critical (any more)."""
-    return [
-        each.measured.observation_id
-        for each in results
-        if each.measured.status in RETRACTED and not each.critical
-    ]
+    """Return ids of results that were changed or taken back: an earlier value holds no more."""
+    return [each.measured.observation_id for each in results if each.measured.status in RETRACTED]
 
 
 def _notice(

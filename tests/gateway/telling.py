@@ -37,8 +37,11 @@ def identity(setting: Any, **changes: Any) -> ReidentifyResponse:
     )
 
 
-def potassium(value: str = "6.8", result_id: str = "lab-1") -> LabResult:
+def potassium(
+    value: str = "6.8", result_id: str = "lab-1", at: str = "2026-11-15T08:00:00Z"
+) -> LabResult:
     return LabResult(
+        source_display="K (serum)",
         observation_id=result_id,
         loinc_code="2823-3",
         display_en="Potassium",
@@ -47,7 +50,7 @@ def potassium(value: str = "6.8", result_id: str = "lab-1") -> LabResult:
         unit_text="mmol/L",
         canonical_value=value,
         canonical_unit="mmol/L",
-        effective_time="2026-11-15T08:00:00Z",
+        effective_time=at,
     )
 
 

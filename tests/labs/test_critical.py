@@ -192,8 +192,9 @@ def test_without_a_time_of_day_nothing_is_held_back(time: str) -> None:
 
 @pytest.mark.requirement("DX-CRI-07")
 @pytest.mark.parametrize("status", ["corrected", "amended", "cancelled", "entered-in-error"])
-def test_a_result_that_was_corrected_and_is_not_critical_is_taken_back(status: str) -> None:
-    read = panel.read(part(MAN_62, observation(4.1, status=status), observation(4.2, id="o2")))
+@pytest.mark.parametrize("value", [4.1, 7.1])
+def test_the_earlier_value_of_a_corrected_result_is_taken_back(status: str, value: float) -> None:
+    read = panel.read(part(MAN_62, observation(value, status=status), observation(6.9, id="o2")))
     assert retracted(interpret(read.measured, read.subject)) == ["o1"]
 
 

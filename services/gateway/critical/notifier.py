@@ -76,7 +76,8 @@ class Notifier:
             opened.case = case = named(case, who) if not case.stopped else case
             if case.status in STOPPED_FOR_GOOD:
                 return
-            told = _Told(event, case, who, hasher)
+            measured = statements.measurements(event, content, who.days)
+            told = _Told(event, case, who, hasher, measured)
             await self._settle(opened.connection, told, said)
 
     async def lost(self, event: CriticalFound, error: MeshError) -> None:
@@ -127,9 +128,10 @@ class Notifier:
         gone = [each for each in before if each.id not in wanted and each.state != WITHDRAWN]
         back = [each for each in before if each.id in wanted and each.state == WITHDRAWN]
         quiet = {each.id for each in before} - {each.id for each in back}
-        taken_back = told.about_hashes(event.retracted_ids)
-        elsewhere = await critical.about(connection, ref.tenant, taken_back) if taken_back else []
-        gone += [each for each in elsewhere if each.state != WITHDRAWN and each not in gone]
+        taken_back = [told.hashes(each) for each in event.retracted_ids]
+        hashes = {each for pair in taken_back for each in pair if each}
+        elsewhere = await critical.about(connection, ref.tenant, hashes) if hashes else []
+        gone += [e for e in elsewhere if e.state != WITHDRAWN and e.case_id != ref.case_id]
         for each in before:
             await critical.set(connection, each, found_us=told.found_us)
         async with self._store.resources.writing(ref.tenant, connection=connection) as writing:
@@ -157,10 +159,9 @@ class Notifier:
         sent_us = self._store.critical.now_us()
         next_us = self.policies.of(tenant).next_us(sent_us, 0) or NEVER_US
         for notice_id, said in wanted.items():
-            (about,) = told.about_hashes([said.result_id]) or [""]
             notice = Notice(
-                tenant, notice_id, case_id, told.event.part_id, about, OPEN, told.found_us,
-                sent_us, 0, next_us, 0,
+                tenant, notice_id, case_id, told.event.part_id, *told.hashes(said.result_id),
+                OPEN, told.found_us, sent_us, 0, next_us, 0,
             )  # fmt: skip
             await self._store.critical.add(connection, [notice])
             again = {"state": OPEN, "sent_us": sent_us, "read_us": 0, "next_us": next_us}
@@ -178,12 +179,20 @@ class Notifier:
 class _Told:
     """An event with whom it is about."""
 
-    def __init__(self, event: CriticalFound, case: Case, who: Identity, hasher: KeyedHash) -> None:
+    def __init__(
+        self,
+        event: CriticalFound,
+        case: Case,
+        who: Identity,
+        hasher: KeyedHash,
+        measured: Mapping[str, tuple[str, str]],
+    ) -> None:
         self.event = event
         self.case = case
         self.identity = who
         self.found_us = to_us(event.found_time)
         self._hasher = hasher
+        self._measured = measured
 
     def notice_id(self, said: Statement) -> str:
         """Return the id of a notice: another value of the same result is another notice.
@@ -196,15 +205,19 @@ class _Told:
         made = self._hasher("critical-notice", self.event.case.case_id, *what)
         return str(uuid.UUID(made[:32]))
 
-    def about_hashes(self, result_ids: Iterable[str]) -> list[str]:
-        """Return what results are found by in other cases: the patient's, as submitted."""
+    def hashes(self, result_id: str) -> tuple[str, str]:
+        """Return what a result is found by in other cases, empty where it has none.
+
+        The patient's result as it was submitted; what was measured of the patient, and when.
+        """
         patient = str(self.identity.patient.get("id", ""))
-        found: list[str] = []
-        for result_id in result_ids:
-            whole, _, component = result_id.partition("#")
-            if reference := self.identity.references.get(whole):
-                found.append(self._hasher("critical-about", patient, reference, component))
-        return found
+        whole, _, component = result_id.partition("#")
+        about = same = ""
+        if reference := self.identity.references.get(whole):
+            about = self._hasher("critical-about", patient, reference, component)
+        if measured := self._measured.get(result_id):
+            same = self._hasher("critical-same", patient, *measured)
+        return about, same
 
 
 def named(case: Case, who: Identity) -> Case:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from dxmesh.event.v1.case_ref_pb2 import PART_KIND_IMAGING
@@ -66,6 +67,30 @@ def statements(event: CriticalFound, content: bytes, words: Words, days: int) ->
         return _images(event.results, ImagingFindings.FromString(content), words)
     found = {each.observation_id: each for each in LabFindings.FromString(content).results}
     return [_lab(told, _known(found, told), words, days) for told in event.results]
+
+
+def measurements(event: CriticalFound, content: bytes, days: int) -> dict[str, tuple[str, str]]:
+    """Return, by result id, what was measured and when, where a time of day is stated.
+
+    A laboratory that sends a correction may give it another id; its name and its time stay.
+    """
+    if event.kind == PART_KIND_IMAGING:
+        return {}
+    found: dict[str, tuple[str, str]] = {}
+    for each in LabFindings.FromString(content).results:
+        name = each.source_display or each.loinc_code or each.display_en
+        if name and "T" in each.effective_time:
+            found[each.observation_id] = (name, _moment(to_true_date(each.effective_time, days)))
+    return found
+
+
+def _moment(text: str) -> str:
+    """Return a dateTime in UTC, so that the same moment is the same text; else as it came."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return found.astimezone(UTC).isoformat() if found.tzinfo else text
 
 
 def _known(found: dict[str, T], told: CriticalResult) -> T:

@@ -30,6 +30,7 @@ class Notice:
     case_id: str
     part_id: str
     about_hash: str
+    same_hash: str
     state: str
     found_us: int
     sent_us: int
@@ -72,8 +73,9 @@ class CriticalNotices:
     async def about(
         self, connection: AsyncConnection, tenant: str, hashes: Collection[str]
     ) -> list[Notice]:
-        """Lock and return the notices about some results, of whatever case."""
-        return await self._locked(connection, tenant, CRITICAL.c.about_hash.in_(hashes))
+        """Lock and return the notices about some results, by either hash, of whatever case."""
+        which = CRITICAL.c.about_hash.in_(hashes) | CRITICAL.c.same_hash.in_(hashes)
+        return await self._locked(connection, tenant, which)
 
     async def lock(
         self, connection: AsyncConnection, tenant: str, ids: Collection[str]

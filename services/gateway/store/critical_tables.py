@@ -14,6 +14,7 @@ CRITICAL = Table(
     Column("case_id", String(64), nullable=False),
     Column("part_id", String(64), nullable=False),
     Column("about_hash", String(64), nullable=False),
+    Column("same_hash", String(64), nullable=False),
     Column("state", String(16), nullable=False),
     Column("found_us", BigInteger, nullable=False),
     Column("sent_us", BigInteger, nullable=False),
@@ -22,10 +23,12 @@ CRITICAL = Table(
     Column("escalations", Integer, nullable=False),
     Index("gateway_critical_by_case", "tenant", "case_id"),
     Index("gateway_critical_by_about", "tenant", "about_hash"),
+    Index("gateway_critical_by_same", "tenant", "same_hash"),
     Index("gateway_critical_by_due", "state", "next_us"),
 )
 """One row per notice; what it says is in the Communication `id`, sealed as any resource.
 
-`about_hash` is the keyed hash of patient and submitted result, `found_us` the time of the last
+`about_hash` is the keyed hash of patient and submitted result, `same_hash` that of patient,
+what was measured and when (empty where no time of day is stated), `found_us` the time of the last
 event that spoke of it, `read_us` 0 until somebody read it, `next_us` when it is told again.
 """

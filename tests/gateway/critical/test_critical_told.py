@@ -167,6 +167,35 @@ async def test_a_correction_in_a_later_case_withdraws_it(
     assert told["status"] == "entered-in-error"
 
 
+@pytest.mark.requirement("DX-CRI-07")
+@pytest.mark.parametrize(
+    ("at", "withdrawn"),
+    [
+        ("2026-11-15T08:00:00Z", True),
+        ("2026-11-15T16:00:00+08:00", True),
+        ("2026-11-15T08:01:00Z", False),
+        ("2026-11-15", False),
+    ],
+)
+async def test_a_correction_under_another_id_is_known_by_what_was_measured_when(
+    world: Any, setting: Any, telling: Any, at: str, withdrawn: bool
+) -> None:
+    await telling.tell(world, setting)
+    told = await telling.tell(
+        world,
+        setting,
+        ref=setting.case_ref("case-2"),
+        results=[telling.potassium("7.2", "lab-7", at)],
+        told=[telling.high("lab-7")],
+        retracted=("lab-7",),
+    )
+    states = {"6.8" in str(one["payload"]): one["status"] for one in told}
+    assert states == {
+        True: "entered-in-error" if withdrawn else "in-progress",
+        False: "in-progress",
+    }
+
+
 @pytest.mark.requirement("DX-CRI-08")
 @pytest.mark.parametrize("why", ["stopped", "consent"])
 async def test_a_stopped_case_destroys_what_was_told(

@@ -125,8 +125,8 @@ class CriticalFound(_message.Message):
 
     @_builtins.property
     def retracted_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Results of the part that came as corrected, cancelled or entered in error and are not
-        critical now: what was told of them in an earlier case no longer holds.
+        """Results of the part that came as corrected, cancelled or entered in error, critical or
+        not: what was told of them in an earlier case no longer holds.
         """
 
     @_builtins.property

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("case_id", sa.String(64), nullable=False),
         sa.Column("part_id", sa.String(64), nullable=False),
         sa.Column("about_hash", sa.String(64), nullable=False),
+        sa.Column("same_hash", sa.String(64), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("found_us", sa.BigInteger(), nullable=False),
         sa.Column("sent_us", sa.BigInteger(), nullable=False),
@@ -29,4 +30,5 @@ def upgrade() -> None:
     )
     op.create_index("gateway_critical_by_case", table, ["tenant", "case_id"])
     op.create_index("gateway_critical_by_about", table, ["tenant", "about_hash"])
+    op.create_index("gateway_critical_by_same", table, ["tenant", "same_hash"])
     op.create_index("gateway_critical_by_due", table, ["state", "next_us"])
