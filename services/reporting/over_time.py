@@ -22,7 +22,7 @@ from services.reporting.elements import (
     text,
 )
 from services.reporting.lab_names import name_of
-from services.reporting.words import Language, listed, say
+from services.reporting.words import Language, has, listed, say
 
 SHOWN_MAX = 8
 """Changes that the conclusion names."""
@@ -98,7 +98,9 @@ def span(language: Language, hours: float) -> str:
 
 def _earlier(draft: Draft, result: pb.LabResult, each: pb.EarlierResult) -> Json:
     number = decimal_of(each.value)
-    value: Json = {"valueString": text(each.value)}
+    answer = f"ordinal-{each.value}"
+    shown = say(draft.language, answer) if has(answer) else text(each.value)
+    value: Json = {"valueString": shown}
     if number is not None and result.canonical_unit:
         value = {"valueQuantity": quantity(number, result.canonical_unit)}
     if each.flag:
@@ -144,7 +146,7 @@ def _of_change(language: Language, result: pb.LabResult) -> list[str]:
             say(
                 language,
                 "delta-note",
-                limit=text(change.delta_limit),
+                limit=readable(text(change.delta_limit)),
                 span=span(language, change.delta_hours),
                 source=text(change.delta_source),
             )

@@ -102,6 +102,19 @@ def test_earlier_values_are_components_with_their_distance(draft: Callable[..., 
 
 
 @pytest.mark.requirement("DX-LAB-61")
+def test_an_earlier_answer_is_in_the_readers_words(draft: Callable[..., Draft]) -> None:
+    before = [
+        pb.EarlierResult(value="negative", hours_before=50),
+        pb.EarlierResult(value="AB", hours_before=900),
+    ]
+    answer = pb.LabResult(
+        observation_id="lab-3", display_zh="乙肝表面抗原", value_text="阳性", earlier=before
+    )
+    made = named(bundle(draft("zh"), answer), "乙肝表面抗原")
+    assert [each["valueString"] for each in made["component"]] == ["阴性", "AB"]
+
+
+@pytest.mark.requirement("DX-LAB-61")
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_change_delta_check_and_trend_are_said_in_words(
     draft: Callable[..., Draft], language: str
@@ -111,7 +124,7 @@ def test_change_delta_check_and_trend_are_said_in_words(
     notes = [each["text"] for each in named(found, name)["note"]]
     assert len(notes) == 3
     assert all(figure in notes[0] for figure in ("+82", "+86.3", "95", "+15.9", "EFLM"))
-    assert "40 umol/L + 50 %" in notes[1] and "+0.8" in notes[2]
+    assert "40 µmol/L + 50 %" in notes[1] and "+0.8" in notes[2]
     line = next(each for each in conclusion(found).splitlines() if "95" in each)
     assert name in line and "177" in line and "+82" in line
 
