@@ -20,6 +20,8 @@ from services.reporting.lab_names import name_of
 from services.reporting.words import listed, say, why
 
 CRITICAL = frozenset({pb.FLAG_CRITICAL_LOW, pb.FLAG_CRITICAL_HIGH})
+ANALYTE = "urn:dxmesh:analyte"
+"""Code system of the laboratory's own dictionary, for what has no LOINC code."""
 OUTSIDE = frozenset({pb.FLAG_LOW, pb.FLAG_HIGH, pb.FLAG_ABNORMAL})
 
 
@@ -49,6 +51,8 @@ def _observation(draft: Draft, part: Part, result: pb.LabResult) -> Json:
     made["code"] = {"text": name_of(draft, result)}
     if result.loinc_code:
         made["code"]["coding"] = [{"system": codes.LOINC, "code": result.loinc_code}]
+    elif result.analyte_id:
+        made["code"]["coding"] = [{"system": ANALYTE, "code": result.analyte_id}]
     if is_date_time(result.effective_time):
         made["effectiveDateTime"] = result.effective_time
     source = result.observation_id.split("#")[0]
@@ -112,6 +116,7 @@ def _notes(draft: Draft, result: pb.LabResult) -> list[str]:
     if result.HasField("not_interpreted"):
         reason = why(draft.language, result.not_interpreted)
         notes.append(say(draft.language, "not-interpreted-note", why=reason))
+    notes += [why(draft.language, each) for each in result.remarks]
     return notes
 
 

@@ -23,7 +23,7 @@ NOT_OF_A_PART = frozenset({"NOT_A_BUNDLE", "NO_PATIENT", "BAD_RULES", "LANGUAGE_
 at the command line hears it."""
 NEVER_RAISED = (
     *("NotInterpretable", "SeriesRefused", "InstanceSetAside", "UnusableNote", "NotTaken"),
-    "BadRouting",
+    *("BadRouting", "Remark"),
 )
 """Types that only their kinds, or a stated reason, are raised of; `BadRouting` ends a start."""
 

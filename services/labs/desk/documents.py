@@ -36,7 +36,7 @@ def part_of(document: object, stated: Mapping[str, Any]) -> LabPart:
     resources = list(_resources(document))
     observations = [r for r in resources if r.get("resourceType") == "Observation"]
     if not observations:
-        raise InvalidInput("the file holds no Observation", reason="NO_OBSERVATION")
+        raise InvalidInput("the file holds no Observation", reason="NOT_A_LABS_PART")
     found: dict[str, Any] = {}
     for resource in resources:
         if resource.get("resourceType") == "Patient":
