@@ -1,4 +1,4 @@
-"""Values a note states: vital signs, laboratory values, how far a pregnancy is.
+"""Values a note states: vital signs, laboratory values and answers, how far a pregnancy is.
 
 A name of `measurements.tsv`, and right behind it a number with a unit of that analyte. The unit
 chooses the LOINC code. A number that cannot be meant, or whose unit is of something else
@@ -44,6 +44,13 @@ PRESSURE = re.compile(
     r"(?P<comparator>)(?P<value>[0-9]{2,3})[ ]?/[ ]?(?P<high>[0-9]{2,3})(?![0-9/])"
     rf"(?:[ ]?{UNIT})?"
 )
+ORDINAL = re.compile(
+    r"(?:定性|检测|检查|抗原|抗体|试验|结果|培养|示|为|呈|均|是|was|were|is|came back"
+    r"|returned|tested|[ \t:]){0,5}+(?P<comparator>)(?P<value>弱?阳性|阴性|\([+-]{1,4}\)|[1-4][ ]?\+|\+{1,4}|±"
+    r"|(?:weakly |strongly )?positive|negative|trace)(?P<high>)(?P<unit>)(?![A-Za-z])",
+    re.IGNORECASE,
+)
+ANSWERED = frozenset(("阳", "阴", "+", "-", "±", "positive", "negative", "trace"))
 BARE_END = re.compile(r"[ ]?(?:[,;。.、()↑↓\n]|$|and\b|on\b|with\b|at\b|but\b)")
 """What may follow a number without a unit."""
 GESTATION = re.compile(
@@ -122,7 +129,7 @@ FIRST_OF = {name: rows[0] for name, rows in ANALYTES.items()}
 
 def find(text: str, tokens: Sequence[Token], section: Section) -> list[Value]:
     """Return the values in the sentence made of `tokens`, in order, none overlapping."""
-    if not any(token.key.isdigit() for token in tokens):
+    if not any(token.key.isdigit() or token.key in ANSWERED for token in tokens):
         return []
     start = tokens[0].start
     flat = narrow(text[start : tokens[-1].end])
@@ -137,7 +144,8 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Value]:
             continue
         end = value.end
         length = tokens[match.last - 1].end - value.start
-        (result if value.unit or length > SHORT else short).append(value)
+        is_sure = value.unit or length > SHORT or not value.value[:1].isdigit()
+        (result if is_sure else short).append(value)
     # "K 5.9" is a value among others, "P 2" alone is none.
     result += short if result or section in MEASURED else []
     result += _pregnancy(text, flat, start)
@@ -154,6 +162,8 @@ def _behind(text: str, flat: str, tokens: Sequence[Token], match: Match[str]) ->
     offset = tokens[0].start
     first, last = tokens[match.first].start, tokens[match.last - 1].end
     rows = ANALYTES[match.value]
+    if rows[0].kind == "ordinal":
+        return _answered(text, flat, rows[0], first, last, offset)
     gap = BETWEEN.match(flat, last - offset)
     place = gap.end() if gap else last - offset
     found = (PRESSURE if rows[0].kind == "pressure" else VALUE).match(flat, place)
@@ -187,6 +197,17 @@ def _behind(text: str, flat: str, tokens: Sequence[Token], match: Match[str]) ->
         found["comparator"] or "",
         text[offset + found.start("unit") : offset + found.end("unit")] if unit else "",
     )
+
+
+def _answered(
+    text: str, flat: str, analyte: Analyte, first: int, last: int, offset: int
+) -> Value | None:
+    """Return the answer in words or signs behind a name."""
+    found = ORDINAL.match(flat, last - offset)
+    if found is None:
+        return None
+    begin, end = offset + found.start("value"), offset + found.end("value")
+    return Value(first, end, analyte.en, analyte.zh, analyte.loinc, text[begin:end])
 
 
 def _fitting(rows: Sequence[Analyte], value: str, unit: str) -> list[Analyte]:

@@ -89,6 +89,22 @@ def test_laboratory_value_has_the_code_that_fits_its_unit(
 
 
 @pytest.mark.parametrize(
+    ("text", "name", "answer"),
+    [
+        ("尿蛋白3+，尿潜血（++）。", "Urine protein", "3+"),
+        ("尿蛋白3+，尿潜血（++）。", "Urine occult blood", "（++）"),
+        ("乙肝表面抗原阳性，HIV抗体阴性。", "Hepatitis B surface antigen", "阳性"),
+        ("Rapid strep was positive.", "Streptococcal antigen", "positive"),
+        ("Blood cultures negative.", "Blood culture", "negative"),
+    ],
+)
+def test_answer_in_words_or_signs_is_a_value_without_a_code(
+    text: str, name: str, answer: str
+) -> None:
+    assert values(text)[name] == ("", answer, "")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "静滴10%氯化钾10ml。",
