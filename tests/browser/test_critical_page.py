@@ -82,6 +82,12 @@ def test_the_page_of_a_report_begins_with_it(site: Any, open_page: Callable[...,
     page.wait_for_selector("#review")
     assert page.evaluate("document.querySelector('main > section').id") == "critical"
     shoot(page, "critical_report_en")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    options = {"runOnly": ["wcag2a", "wcag2aa", "wcag22aa"]}
+    for path in (f"/cases/{site.setting.CASE_ID}", "/worklist"):
+        page.goto(path)
+        assert axe.run(page, options=options).violations_count == 0
+    page.goto(f"/cases/{site.setting.CASE_ID}")
     page.fill("#comment", "kept")
     page.locator("#saved time").wait_for()
     page.click(".acknowledge")
