@@ -46,8 +46,8 @@ PRESSURE = re.compile(
 )
 ORDINAL = re.compile(
     r"(?:定性|检测|检查|抗原|抗体|试验|结果|培养|示|为|呈|均|是|was|were|is|came back"
-    r"|returned|tested|[ \t:]){0,5}+(?P<comparator>)(?P<value>弱?阳性|阴性|\([+-]{1,4}\)|[1-4][ ]?\+|\+{1,4}|±"
-    r"|(?:weakly |strongly )?positive|negative|trace)(?P<high>)(?P<unit>)(?![A-Za-z])",
+    r"|returned|tested|[ \t:]){0,5}+(?P<value>弱?阳性|阴性|\([+-]{1,4}\)|[1-4][ ]?\+|\+{1,4}|±"
+    r"|(?:weakly |strongly )?positive|negative|trace)(?![A-Za-z])",
     re.IGNORECASE,
 )
 ANSWERED = frozenset(("阳", "阴", "+", "-", "±", "positive", "negative", "trace"))
