@@ -98,6 +98,16 @@ JSON = st.recursive(
                     "age",
                     "appliesTo",
                     "effectivePeriod",
+                    "valueRange",
+                    "valueRatio",
+                    "valueString",
+                    "numerator",
+                    "denominator",
+                    "comparator",
+                    "specimen",
+                    "contained",
+                    "text",
+                    "display",
                 ]
             ),
             inner,
@@ -115,8 +125,10 @@ CODED = st.builds(
     },
     st.sampled_from(sorted(CODES)),
     JSON,
-    st.sampled_from(["mmol/L", "g/L", "%", "U/L", "10*9/L", "", "mg/dL"]),
-    st.dictionaries(st.sampled_from(["referenceRange", "component", "status", "id"]), JSON),
+    st.sampled_from(["mmol/L", "g/L", "%", "U/L", "10*9/L", "", "mg/dL", "{titer}"]),
+    st.dictionaries(
+        st.sampled_from(["referenceRange", "component", "status", "id", "specimen", "code"]), JSON
+    ),
 )
 
 
