@@ -105,6 +105,7 @@ def test_family_history_may_say_what_the_patient_has() -> None:
         ("Presented with post ictal fatigue.", {"fatigue": "+"}),
         ("She recalls that when her husband died her headaches became worse.", {"headaches": "+"}),
         ("Less likely pyelonephritis given a clean urine.", {"pyelonephritis": "?"}),
+        ("Denies fever today, chills or nausea.", {"fever": "-", "chills": "-", "nausea": "-"}),
         ("Doubt pneumonia given clear lungs.", {"pneumonia": "-"}),
         ("Old left basal ganglia lacunar infarct.", {"infarct": "+h"}),
         ("No numbness, just some weakness in the left hand.", {"numbness": "-", "weakness": "+"}),
