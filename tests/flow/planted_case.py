@@ -15,6 +15,13 @@ from tests.flow.planted_fhir import Filler, choices
 from tests.flow.planting import Plants
 
 SUBJECT = "Patient/planted-patient"
+SIGNS = (
+    ("vital-signs", "8867-4"),
+    ("exam", "8280-0"),
+    ("survey", "9269-2"),
+    ("social-history", "72166-2"),
+)
+"""Categories that go to the labs part, each with a LOINC code."""
 TOKENS, PERSON = (10, 14), (11, 17)
 """Slices with a token in every attribute, and with the person in every attribute."""
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
@@ -116,7 +123,24 @@ def _observations(filler: Filler) -> list[Json]:
         wanted = ("id", "status", "category", "code", "valueQuantity", "referenceRange")
         kept = {name: sample[name] for name in wanted if name in sample}
         made.append(filler.resource("Observation", sample_value(), **kept))
-    return made
+    return [*made, *(_sign(filler, made[0]["code"], *each) for each in SIGNS)]
+
+
+def _sign(filler: Filler, concept: Json, category: str, code: str) -> Json:
+    """Return what no laboratory made and scores read, with tokens in all else it says."""
+    system = "http://terminology.hl7.org/CodeSystem/observation-category"
+    coded = {**concept, "coding": [{"system": "http://loinc.org", "code": code}]}
+    value = {"value": 60, "unit": "/min", "system": "http://unitsofmeasure.org", "code": "/min"}
+    return filler.resource(
+        "Observation",
+        sample_value(),
+        id=f"planted-{category}",
+        status="final",
+        category=[{"coding": [{"system": system, "code": category}]}],
+        code=coded,
+        valueQuantity=value,
+        component=[{"code": coded, "valueQuantity": value}],
+    )
 
 
 def sample_value() -> int:
