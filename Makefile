@@ -137,7 +137,7 @@ train-nodules: .venv/ready
 	@OMP_NUM_THREADS=1 .venv/bin/python -m training.nodules.ct --data "$(TRAINING_DATA)"
 	@.venv/bin/python -m training.nodules.page
 
-# About 45 minutes of one core.
+# About 85 minutes of one core.
 FRACTURES_WORK ?= .venv-training/fractures
 train-fractures:
 	@$(call need_python)

@@ -15,8 +15,10 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn import functional
 
-EARLY = 5
-"""Blocks that stay as ImageNet made them: down to 1/8 of the side, 40 channels."""
+EARLY = 3
+"""Blocks that stay as ImageNet made them: down to 1/4 of the side, 24 channels."""
+FINE = 5
+"""Blocks before this one end at 1/8, 40 channels; they are trained in the last stage alone."""
 MIDDLE = 11
 """Blocks before this one end at 1/16, 112 channels."""
 LATE = 13
@@ -101,8 +103,8 @@ class Contrast(nn.Module):
         )
 
 
-def pretrained() -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
-    """Return the early part (contrast, stem, 1/8), the middle (1/16) and the late one (1/32)."""
+def pretrained() -> tuple[nn.Sequential, nn.Sequential, nn.Sequential, nn.Sequential]:
+    """Return the early part (contrast, stem, 1/4), those to 1/8, to 1/16 and to 1/32."""
     path = EfficientnetLite0ModelFile.get_model_file_path()
     whole = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
     stem = Folded(whole._conv_stem, whole._bn0, True)
@@ -114,6 +116,7 @@ def pretrained() -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
     blocks = [Block(block) for block in whole._blocks[:LATE]]
     return (
         nn.Sequential(Contrast(), stem, *blocks[:EARLY]),
-        nn.Sequential(*blocks[EARLY:MIDDLE]),
+        nn.Sequential(*blocks[EARLY:FINE]),
+        nn.Sequential(*blocks[FINE:MIDDLE]),
         nn.Sequential(*blocks[MIDDLE:LATE]),
     )

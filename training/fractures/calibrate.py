@@ -57,7 +57,7 @@ def raw(network: Shipped, radiographs: Radiographs, rows: Ints) -> Raw:
 def fit(said: Raw, usual: Raw, radiographs: Radiographs, rows: Ints) -> Calibration:
     """Return the calibration from what was said of validation rows and of usual images."""
     fractured = radiographs.column("fractured")[rows]
-    first = said.whole[:, :1]
+    first = np.stack([said.whole[:, 0], [_logit(peaks.max()) for peaks in said.peaks]], 1)
     metal = said.whole[:, WHOLE.index("hardware")][:, None]
     peak, hit = _candidates(said, radiographs, rows)
     result = Calibration(
@@ -75,17 +75,21 @@ def fit(said: Raw, usual: Raw, radiographs: Radiographs, rows: Ints) -> Calibrat
 
 
 def _candidates(said: Raw, radiographs: Radiographs, rows: Ints) -> tuple[Floats, Ints]:
-    """Return peak's and image's logit of every box, and whether it hits a fracture."""
+    """Return peak's logit of every box, (k, 1), and whether it hits a fracture."""
     truth = [radiographs.boxes[row] for row in rows]
     columns, hits = [], []
     for which, peaks in enumerate(said.peaks):
         _, hit = boxes.matches([said.boxes[which]], [peaks], [truth[which]])[0]
         peaks = np.sort(peaks)[::-1]
         clear = peaks > 0.01
-        logit = np.log(np.clip(peaks, FAINTEST, 1) / np.clip(1 - peaks, FAINTEST, 1))
-        columns.append(np.stack([logit, np.full(len(peaks), said.whole[which, 0])], 1)[clear])
+        columns.append(_logit(peaks[clear])[:, None])
         hits.append(hit[clear])
     return np.concatenate(columns), np.concatenate(hits).astype(np.int64)
+
+
+def _logit(chance: Floats) -> Floats:
+    clear = np.clip(chance, FAINTEST, 1 - FAINTEST)
+    return np.asarray(np.log(clear / (1 - clear)))
 
 
 def logistic(x: Floats, labels: Ints, penalty: float = 1e-3) -> Floats:

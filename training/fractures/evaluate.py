@@ -24,11 +24,13 @@ from training.fractures.network import build
 from training.fractures.shipped import Calibration, Shipped
 from training.fractures.train import WORK
 
-MIRRORED = True
+TWICE = True
 USUAL = 160
 """Development images that say what is usual."""
 
-SENSITIVITY = 0.9
+SENSITIVITY = 0.85
+"""Of fractured validation images at the image's operating point."""
+
 FALSE_BOXES = 0.3
 """False boxes per validation image at the boxes' operating point."""
 
@@ -37,7 +39,7 @@ def make(radiographs: Radiographs, parts: Split, work: Path, folder: Path) -> No
     """Calibrate the trained network on the validation part and export it."""
     early, later = build()
     later.load_state_dict(torch.load(work / "weights.pt"))
-    network = Shipped(early, later.eval(), Calibration(), MIRRORED).eval()
+    network = Shipped(early, later.eval(), Calibration(), TWICE).eval()
     said = calibrate.raw(network, radiographs, parts.validation)
     chosen = np.random.default_rng(measure.SEED).permutation(parts.development)[:USUAL]
     usual = calibrate.raw(
@@ -45,7 +47,7 @@ def make(radiographs: Radiographs, parts: Split, work: Path, folder: Path) -> No
     )
     fitted = calibrate.fit(said, usual, radiographs, parts.validation)
     print("calibration", fitted.fractured, fitted.box, fitted.hardware, flush=True)
-    export.write(Shipped(early, later, fitted, MIRRORED), folder)
+    export.write(Shipped(early, later, fitted, TWICE), folder)
 
 
 def score(folder: Path, radiographs: Radiographs, parts: Split, rows: Ints) -> measure.Scored:

@@ -36,9 +36,9 @@ class Outcome(NamedTuple):
 class Later(nn.Module):
     """What is trained: everything after the early blocks."""
 
-    def __init__(self, middle: nn.Module, late: nn.Module) -> None:
+    def __init__(self, fine: nn.Module, middle: nn.Module, late: nn.Module) -> None:
         super().__init__()
-        self.middle, self.late = middle, late
+        self.fine, self.middle, self.late = fine, middle, late
         self.from_early = nn.Conv2d(40, WIDTH, 3, padding=1)
         self.from_middle = nn.Conv2d(112, WIDTH, 1)
         self.from_late = nn.Conv2d(192, WIDTH, 1)
@@ -53,14 +53,19 @@ class Later(nn.Module):
         nn.init.constant_(self.reach[-1].bias, 0.6)
 
     def forward(self, early: Tensor) -> Outcome:
-        """Return raw outputs for features of 1/8 of the side, (n, 40, h, w)."""
-        middle = self.middle(early)
-        return self.decide(early, middle, self.late(middle))
+        """Return raw outputs for features of 1/4 of the side, (n, 24, h, w)."""
+        return self.decide(*self.features(early))
 
-    def decide(self, early: Tensor, middle: Tensor, late: Tensor) -> Outcome:
+    def features(self, early: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return features of 1/8, 1/16 and 1/32 of the side."""
+        fine = self.fine(early)
+        middle = self.middle(fine)
+        return fine, middle, self.late(middle)
+
+    def decide(self, fine: Tensor, middle: Tensor, late: Tensor) -> Outcome:
         """Return raw outputs for features of 1/8, 1/16 and 1/32 of the side."""
         up = self.from_middle(middle) + _double(self.from_late(late))
-        cells = self.tower(self.from_early(early) + _double(up))
+        cells = self.tower(self.from_early(fine) + _double(up))
         heat, reach = self.heat(cells), self.reach(cells)
         pooled = [late.mean((2, 3)), late.amax((2, 3)), cells.amax((2, 3))]
         whole = self.whole(self.drop(functional.relu(self.hidden(torch.cat(pooled, 1)))))
@@ -82,10 +87,10 @@ def _double(x: Tensor) -> Tensor:
 
 def build() -> tuple[nn.Module, Later]:
     """Return the early part, which stays as it is, and the part to train."""
-    early, middle, late = pretrained()
+    early, fine, middle, late = pretrained()
     for weight in early.parameters():
         weight.requires_grad_(False)
-    return early.eval(), Later(middle, late)
+    return early.eval(), Later(fine, middle, late)
 
 
 def middles(reach: Tensor) -> Tensor:

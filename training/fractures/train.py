@@ -29,14 +29,19 @@ from training.fractures.network import build
 
 SEED = 20261126
 BATCH = 8
-STAGES = ((0.72, 500), (0.86, 260), (0.86, 1240))
+STAGES = ((0.72, 500), (0.86, 260), (0.86, 1240), (0.86, 1500))
 """Scale of the canvas and steps at it."""
 
-CHANGED, PLANNED = 897, 250
-"""The shipped run was changed after the first of these steps. Until then its last stage was
-planned as long as the second says, and boxes grew when training turned them."""
+DEEP = 2000
+"""From this step on the blocks from 1/4 to 1/8 of the side are trained too."""
 
-HIGHEST = (None, 1.0, 0.7)
+CHANGED = 897
+"""Until this step of the shipped run boxes grew when training turned them."""
+
+PLANNED = 250
+"""Steps of the third stage as it was planned until `CHANGED`."""
+
+HIGHEST = (None, 1.0, 0.7, 0.6)
 LOWEST = 0.02
 """Learning rate at the beginning of each stage, as a share; None: it stays level."""
 
@@ -69,7 +74,7 @@ class Early:
         )
 
     def __call__(self, canvases: list[augment.Canvas]) -> torch.Tensor:
-        """Return features of 1/8 of the side, (n, 40, h, w)."""
+        """Return features of 1/4 of the side, (n, 24, h, w)."""
         grey = np.stack(canvases)[:, None]
         features = torch.from_numpy(self._session.run(None, {"grey": grey})[0])
         return features.contiguous(memory_format=torch.channels_last)
@@ -127,20 +132,30 @@ class Run:
         self.work, self.front, self.step = work, Early(early, work), 0
         self.later = later.to(memory_format=torch.channels_last).train()
         self.averaged = copy.deepcopy(self.later).eval()
-        pretrained = [*later.middle.parameters(), *later.late.parameters()]
-        known = {id(weight) for weight in pretrained}
-        new = [weight for weight in later.parameters() if id(weight) not in known]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": pretrained, "lr": RATE_PRETRAINED}, {"params": new, "lr": RATE}],
-            weight_decay=0.03,
-        )
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate_at)
+        self.prepare()
         self.generator = np.random.default_rng(SEED)
         self.draw = Draw(radiographs, rows, self.generator)
         self.before_s, self.stopped = 0.0, False
 
+    def prepare(self) -> None:
+        """Make the optimizer of what is trained from this step on."""
+        later, deep = self.later, self.step >= DEEP
+        later.fine.requires_grad_(deep)
+        pretrained = [*later.middle.parameters(), *later.late.parameters()]
+        pretrained += later.fine.parameters() if deep else []
+        known = {id(weight) for weight in pretrained} | {id(w) for w in later.fine.parameters()}
+        new = [weight for weight in later.parameters() if id(weight) not in known]
+        rates = ((RATE_PRETRAINED, pretrained), (RATE, new))
+        groups = [{"params": p, "lr": rate, "initial_lr": rate} for rate, p in rates]
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.03)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, rate_at, last_epoch=self.step - 1
+        )
+
     def learn(self, scale: float) -> list[float]:
         """Take one step; return the parts of its loss."""
+        if self.step == DEEP:
+            self.prepare()
         canvases, boxes, flags = self.draw(scale, loose=self.step < CHANGED)
         loss, parts = losses.total(self.later(self.front(canvases)), boxes, flags)
         self.optimizer.zero_grad()
@@ -181,6 +196,8 @@ class Run:
             return
         kept = torch.load(path, weights_only=False)
         self.step, self.before_s = kept["step"], kept["cpu_s"]
+        if self.step > DEEP:
+            self.prepare()
         self.later.load_state_dict(kept["later"])
         self.averaged.load_state_dict(kept["averaged"])
         self.optimizer.load_state_dict(kept["optimizer"])
@@ -193,7 +210,8 @@ class Run:
 def rate_at(step: int) -> float:
     """Return the learning rate as a share of its highest.
 
-    A short rise, level through the first stage, half a cosine down through each later one.
+    A short rise, level through the first stage, half a cosine down through each later one;
+    a short rise again where the optimizer begins anew.
     """
     ends = np.cumsum([count for _, count in STAGES])
     stage = int(np.searchsorted(ends, step, side="right"))
@@ -203,9 +221,9 @@ def rate_at(step: int) -> float:
     if highest is None:
         return min(1.0, (step + 1) / 100)
     first = int(ends[stage]) - count
-    last = stage == len(STAGES) - 1
-    done = (step - first) / (PLANNED if last and step <= CHANGED else count)
-    return LOWEST + (highest - LOWEST) / 2 * (1 + math.cos(math.pi * done))
+    done = (step - first) / (PLANNED if stage == 2 and step <= CHANGED else count)
+    rise = min(1.0, (step - DEEP + 1) / 50) if step >= DEEP else 1.0
+    return rise * (LOWEST + (highest - LOWEST) / 2 * (1 + math.cos(math.pi * done)))
 
 
 def fit(run: Run, until: int) -> None:
