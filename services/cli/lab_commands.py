@@ -7,6 +7,8 @@ on stdin and one answer on stdout. Nothing leaves this machine and nothing is st
 from __future__ import annotations
 
 import os
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +18,14 @@ import typer
 from rich.text import Text
 
 from services.cli import aside
-from services.cli.answers import USAGE, CliError, put_json, put_line
+from services.cli.answers import USAGE, CliError, err, put_json, put_line
+from services.cli.results import HEADERS, HL7V2, MARK, SUFFIXES
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Tenant = Annotated[
     str, typer.Option(help="Tenant whose tables in DX_LABS_*_DIR are used; none by default.")
 ]
-DESK = "services.labs.desk"
+DESK, RECEIVING = "services.labs.desk", "services.ingest.desk"
 FILE_BYTES_MAX = 32 << 20
 TABLES = {
     "mappings": "DX_LABS_MAPPINGS_DIR",
@@ -43,7 +46,7 @@ app = typer.Typer(no_args_is_help=True, help="Laboratory results, interpreted he
 
 @app.command()
 def interpret(
-    file: Annotated[Path, typer.Argument(help="FHIR JSON: Bundle, report or Observations.")],
+    file: Annotated[Path, typer.Argument(help="FHIR JSON, HL7 v2 (.hl7) or CSV (.csv).")],
     tenant: Tenant = "",
     sex: Annotated[str, typer.Option(help="male or female; else as the Patient says.")] = "",
     age: Annotated[float | None, typer.Option(help="Years; else by the Patient.", min=0)] = None,
@@ -62,7 +65,7 @@ def interpret(
         stated |= {"pregnant": True, "gestation_weeks": int(pregnant_weeks)}
     request = {
         "do": "interpret",
-        "documents": [_text(file)],
+        "documents": _documents(file),
         "subject": stated,
         "now": datetime.now(UTC).isoformat(),
         **_tables(tenant),
@@ -71,24 +74,21 @@ def interpret(
     if as_json:
         put_json(answer)
         return
-    for result in answer.get("results", []):
-        _show(result, name)
-    for score in answer.get("scores", []):
-        if score.get("value"):
-            unit = "" if score.get("unit") == "1" else score.get("unit", "")
-            put_line(Text(f"= {score[f'display_{name}']}: {score['value']} {unit}".rstrip()))
-    for risk in answer.get("risks", []):
-        put_line(Text(f"! {risk[f'text_{name}']}", "red" if "URGENT" in risk["priority"] else ""))
+    for number, part in enumerate(answer.get("parts", [answer])):
+        if number:
+            put_line(Text())
+        _show_part(part, name)
 
 
 @app.command()
 def unmapped(
-    files: Annotated[list[Path], typer.Argument(help="FHIR JSON: Bundles, Observations.")],
+    files: Annotated[list[Path], typer.Argument(help="FHIR JSON, HL7 v2 (.hl7) or CSV (.csv).")],
     tenant: Tenant = "",
     as_json: Json = False,
 ) -> None:
     """Print the rows that a tenant's table of codes lacks, to be filled in: loinc or analyte."""
-    request = {"do": "unmapped", "documents": [_text(each) for each in files], **_tables(tenant)}
+    documents = [document for each in files for document in _documents(each)]
+    request = {"do": "unmapped", "documents": documents, **_tables(tenant)}
     answer = aside.ask(DESK, request, extra="labs", code=USAGE)
     if as_json:
         put_json(answer)
@@ -97,6 +97,17 @@ def unmapped(
     typer.echo("\t".join(columns))
     for row in answer["rows"]:
         typer.echo("\t".join(" ".join(str(row[column]).split()) for column in columns))
+
+
+def _show_part(part: Mapping[str, Any], name: str) -> None:
+    for result in part.get("results", []):
+        _show(result, name)
+    for score in part.get("scores", []):
+        if score.get("value"):
+            unit = "" if score.get("unit") == "1" else score.get("unit", "")
+            put_line(Text(f"= {score[f'display_{name}']}: {score['value']} {unit}".rstrip()))
+    for risk in part.get("risks", []):
+        put_line(Text(f"! {risk[f'text_{name}']}", "red" if "URGENT" in risk["priority"] else ""))
 
 
 def _show(result: Mapping[str, Any], name: str) -> None:
@@ -132,15 +143,31 @@ def _tables(tenant: str) -> dict[str, str]:
     return found
 
 
-def _text(path: Path) -> str:
+def _documents(path: Path) -> list[str]:
+    """Return the FHIR documents of a file; HL7 v2 and CSV are made FHIR, one a message or patient.
+
+    Raises
+    ------
+    CliError
+        It is not there, too large, or nothing that is read.
+    """
     try:
         with path.open("rb") as source:
             content = source.read(FILE_BYTES_MAX + 1)
-        if len(content) > FILE_BYTES_MAX:
-            raise CliError(f"{path} has more than {FILE_BYTES_MAX} bytes; give a part of it", USAGE)
-        return content.decode("utf-8-sig")
     except OSError as error:
         raise CliError(f"{path} cannot be read: {error.strerror}", USAGE) from error
+    if len(content) > FILE_BYTES_MAX:
+        raise CliError(f"{path} has more than {FILE_BYTES_MAX} bytes; give a part of it", USAGE)
+    kind = SUFFIXES.get(path.suffix.lower(), "")
+    if kind or content.lstrip(MARK)[:3] in HEADERS:
+        asked = {"content": b64encode(content).decode(), "media_type": kind or HL7V2}
+        answer = aside.ask(RECEIVING, asked, extra="ingest", code=USAGE)
+        for problem, times in Counter(answer["problems"]).items():
+            many = f" ({times} times)" if times > 1 else ""
+            err.print(Text(f"{path.name}: {problem}{many}", style="yellow"))
+        return [str(each) for each in answer["documents"]]
+    try:
+        return [content.decode("utf-8-sig")]
     except UnicodeDecodeError as error:
         raise CliError(f"{path} is not FHIR JSON in UTF-8", USAGE) from error
 

@@ -9,6 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import aside, lab_commands
+from services.cli.answers import CliError
+from services.ingest import desk as receiving
+from services.kernel.errors import MeshError
 from services.labs import desk
 from tests.cli.test_commands import run
 
@@ -36,8 +39,12 @@ def file(tmp_path: Path) -> Path:
 def here(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     """Answer in this process: the process of its own is run once, below."""
 
-    def ask(_: str, request: dict[str, object], **__: object) -> dict[str, object]:
-        return desk.answer(json.loads(json.dumps(request)))
+    def ask(module: str, request: dict[str, object], **_: object) -> dict[str, object]:
+        own = receiving if module == "services.ingest.desk" else desk
+        try:
+            return own.answer(json.loads(json.dumps(request)))
+        except MeshError as error:
+            raise CliError(error.message, 2) from error
 
     monkeypatch.setattr(aside, "ask", ask)
     return CliRunner()
@@ -70,3 +77,42 @@ def test_the_tenants_tables_are_read(
     filled = here.invoke(lab_commands.app, ["unmapped", str(file), "--tenant", "north"])
     assert len(filled.output.splitlines()) == 1
     assert here.invoke(lab_commands.app, ["unmapped", str(file), "--tenant", "../x"]).exit_code
+
+
+HL7 = "\r".join(
+    (
+        r"MSH|^~\&|LIS|HOSP|DX|DX|20261125080000+0800||ORU^R01^ORU_R01|C1|P|2.5.1"
+        "|||||CHN|UNICODE UTF-8",
+        "PID|1||P1^^^HOSP^MR||演示^患者||19640101|M",
+        "OBR|1|||BIO^生化|||20261125070000+0800||||||||SER^血清^HL70487|||||||||F",
+        "OBX|1|NM|K^血钾^L||6.8|mmol/L|3.5-5.3|HH|||F|||20261125070000+0800",
+        "OBX|2|SN|TNI^高敏肌钙蛋白I^L||>^50000|ng/L|0-26||||F|||20261125070000+0800",
+        "OBX|3|NM|GLU^葡萄糖^L||5.8|mmol/L|||||F|||20261125070000+0800",
+        "SPM|1|||SER^血清^HL70487",
+    )
+)
+
+
+def test_hl7_messages_are_read_with_their_specimen(here: CliRunner, tmp_path: Path) -> None:
+    path = tmp_path / "a.hl7"
+    path.write_text(HL7, "utf-8")
+    shown = here.invoke(lab_commands.app, ["interpret", str(path), "--json"])
+    assert shown.exit_code == 0, shown.output
+    results = json.loads(shown.stdout[shown.stdout.index("{") :])["results"]
+    assert [(r["analyte_id"], r.get("flag", "")) for r in results] == [
+        ("k", "FLAG_CRITICAL_HIGH"),
+        ("hs-troponin-i", "FLAG_HIGH"),
+        ("glucose", "FLAG_NORMAL"),
+    ]
+    assert results[1]["comparator"] == ">" and results[2]["specimen"] == "血清"
+
+
+def test_csv_is_read_a_patient_at_a_time(here: CliRunner, tmp_path: Path) -> None:
+    path = tmp_path / "b.csv"
+    rows = ["patient_id,name,value,unit,time"]
+    rows += [f"P{n},血钾,{6 + n},mmol/L,2026-11-25 08:00" for n in (1, 2)]
+    path.write_text("\n".join(rows), "utf-8")
+    shown = here.invoke(lab_commands.app, ["interpret", str(path)])
+    assert shown.exit_code == 0 and shown.output.count("HH Potassium") == 2
+    path.write_text("nothing", "utf-8")
+    assert here.invoke(lab_commands.app, ["interpret", str(path)]).exit_code

@@ -25,8 +25,9 @@ Json = dict[str, Any]
 def answer(request: Mapping[str, Any]) -> Json:
     """Answer `{"do": "interpret" | "unmapped", …}`.
 
-    `documents` are FHIR JSON texts; `mappings`, `ranges` and `limits` the texts of a tenant's
-    tables; `subject` what is stated of the person; `now` when the results were received.
+    `documents` are FHIR JSON texts, several are answered as `parts`; `mappings`, `ranges` and
+    `limits` the texts of a tenant's tables; `subject` what is stated of the person; `now` when
+    the results were received.
 
     Raises
     ------
@@ -42,12 +43,16 @@ def answer(request: Mapping[str, Any]) -> Json:
             each for part in parts for each in interpret(part.measured, part.subject, site=site)
         ]
         return {"columns": [*COLUMNS, "nearest", "results"], "rows": unmapped(results)}
-    if request.get("do") != "interpret" or len(parts) != 1:
+    if request.get("do") != "interpret" or not parts:
         raise InvalidInput("the request names nothing to do")
     limits = text_of(request.get("limits"))
     table = critical.before(critical.load(tables.parse(limits))) if limits else critical.DEFAULTS
-    found = findings(parts[0], table, site=site, now=_moment(text_of(request.get("now"))))
-    return MessageToDict(found, preserving_proto_field_name=True)
+    now = _moment(text_of(request.get("now")))
+    found = [
+        MessageToDict(findings(part, table, site=site, now=now), preserving_proto_field_name=True)
+        for part in parts
+    ]
+    return found[0] if len(found) == 1 else {"parts": found}
 
 
 def unmapped(results: Sequence[Result]) -> list[Json]:

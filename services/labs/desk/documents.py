@@ -37,6 +37,8 @@ def part_of(document: object, stated: Mapping[str, Any]) -> LabPart:
     observations = [r for r in resources if r.get("resourceType") == "Observation"]
     if not observations:
         raise InvalidInput("the file holds no Observation", reason="NOT_A_LABS_PART")
+    specimens = dict(_specimens(document, resources))
+    observations = [_with_specimen(each, specimens) for each in observations]
     found: dict[str, Any] = {}
     for resource in resources:
         if resource.get("resourceType") == "Patient":
@@ -59,6 +61,40 @@ def _resources(document: object) -> Iterator[Mapping[str, Any]]:
         yield resource
         if resource.get("resourceType") == "DiagnosticReport":
             yield from map(mapping_of, list_of(resource.get("contained")))
+
+
+def _specimens(document: object, resources: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield what specimens are called, by each reference that may point to them."""
+    entries = list_of(mapping_of(document).get("entry"))
+    urls = {
+        id(entry["resource"]): text_of(entry.get("fullUrl"))
+        for entry in map(mapping_of, entries)
+        if isinstance(entry.get("resource"), Mapping)
+    }
+    for each in resources:
+        if each.get("resourceType") != "Specimen":
+            continue
+        concept = mapping_of(each.get("type"))
+        codings = [mapping_of(coding) for coding in list_of(concept.get("coding"))]
+        names = [text_of(concept.get("text")), *(text_of(c.get("display")) for c in codings)]
+        names += [text_of(c.get("code")) for c in codings]
+        name = next((name for name in names if name), "")
+        for reference in (f"Specimen/{text_of(each.get('id'))}", urls.get(id(each), "")):
+            if name and reference:
+                yield reference, name
+
+
+def _with_specimen(
+    observation: Mapping[str, Any], specimens: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """Return an Observation that says what its specimen is called, where the Bundle does."""
+    stated = mapping_of(observation.get("specimen"))
+    name = specimens.get(text_of(stated.get("reference")))
+    if not name or stated.get("display"):
+        return observation
+    made = dict(observation)
+    made["specimen"] = {"display": name}
+    return made
 
 
 def _person(patient: Mapping[str, Any], observations: list[Mapping[str, Any]]) -> dict[str, Any]:
