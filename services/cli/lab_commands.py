@@ -160,7 +160,9 @@ def _documents(path: Path) -> list[str]:
         raise CliError(f"{path} has more than {FILE_BYTES_MAX} bytes; give a part of it", USAGE)
     kind = SUFFIXES.get(path.suffix.lower(), "")
     if kind or content.lstrip(MARK)[:3] in HEADERS:
-        asked = {"content": b64encode(content).decode(), "media_type": kind or HL7V2}
+        now = datetime.now(UTC).isoformat()
+        coded = b64encode(content).decode()
+        asked = {"content": coded, "media_type": kind or HL7V2, "now": now}
         answer = aside.ask(RECEIVING, asked, extra="ingest", code=USAGE)
         for problem, times in Counter(answer["problems"]).items():
             many = f" ({times} times)" if times > 1 else ""

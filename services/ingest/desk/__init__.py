@@ -23,7 +23,7 @@ ENTRIES_MAX = 20_000
 def answer(request: Any) -> dict[str, Any]:
     """Return the Bundles of a file, one a message or a patient, and what was not taken.
 
-    `content` is base64, `media_type` application/hl7-v2 or text/csv.
+    `content` is base64, `media_type` application/hl7-v2 or text/csv, `now` an ISO 8601 time.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def answer(request: Any) -> dict[str, Any]:
         content = b64decode(str(asked.get("content", "")), validate=True)
     except (ValueError, binascii.Error) as error:
         raise InvalidInput("the content is not base64") from error
-    kind, now = asked.get("media_type"), datetime.now(UTC)
+    kind, now = asked.get("media_type"), _moment(str(asked.get("now", "")))
     if kind == HL7V2:
         return _of_messages(content, now)
     if kind == CSV:
@@ -67,6 +67,14 @@ def _of_rows(content: bytes, now: datetime) -> dict[str, Any]:
         found.append(made.bundle.decode())
         problems += [f"{p.reason}: {p.message}" for p in made.problems]
     return _told(found, problems)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput("now is not an ISO 8601 time") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _told(found: list[str], problems: list[str]) -> dict[str, Any]:
