@@ -23,7 +23,8 @@ MESSAGE = "\r".join(
         "OBR|1|P1|F1|CHEM^生化^L|S||20260305080000|||||||||||||||20260305093000|||F",
         "OBX|1|NM|2823-3^Potassium^LN||6.80|mmol/L^^UCUM|3.5-5.3|HH|||F|||20260305080500",
         "OBX|2|NM|2160-0^Creatinine^LN||84|umol/L^^UCUM|57-97|N|||F|||20260305080500",
-        "OBX|3|ED|X^Chart^L||^AP^PDF^Base64^QUJD||||||F",
+        "OBX|3|NM|ALT^谷丙转氨酶^L||85|U/L|9-50|↑|||F|||20260305080500",
+        "OBX|4|ED|X^Chart^L||^AP^PDF^Base64^QUJD||||||F",
         "",
     )
 )
@@ -84,6 +85,10 @@ def test_a_message_over_mllp_becomes_a_report(running: Running, tmp_path: Path) 
     potassium = by_code["2823-3"]
     assert potassium["valueQuantity"]["value"] == 6.8
     assert potassium["interpretation"][0]["coding"][0]["code"] == "HH"
+    enzyme = by_code["1742-6"]  # it came by its Chinese name and a local code
+    assert enzyme["interpretation"][0]["coding"][0]["code"] == "H"
+    assert "VALUE_TYPE_NOT_READ" in json.dumps(report), "set aside, and said so"
+    assert "VALUE_TYPE_NOT_READ" in json.dumps(running.ehr.get(f"/fhir/Task/{case_id}"))
     patient = running.ehr.get(f"/fhir/{report['subject']['reference']}")
     assert patient["identifier"][0] == patient["identifier"][0] | {
         "system": MRN[0],
