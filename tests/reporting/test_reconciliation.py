@@ -86,6 +86,7 @@ def test_a_statement_about_a_result_agrees_or_does_not(
     [
         "现病史：外院查血钾3.0mmol/L。",
         "既往史：血钾正常。",
+        "PAST MEDICAL HISTORY:\nPotassium normal.",
         "诊疗计划：监测血钾，目标血钾正常。",
         "现病史：3天前血红蛋白90g/L。",
         "辅助检查：血钾3.5-5.5mmol/L。",

@@ -134,6 +134,13 @@ def test_too_little_evidence_is_told_and_not_suggested() -> None:
     assert all(each.points + 10 > 0 and each.points < POINTS_MIN for each in outcome.insufficient)
 
 
+def test_points_without_a_core_feature_suggest_nothing() -> None:
+    around = ["vital:heart-rate = 120", "note:Immobilization", "history:Lung cancer"]
+    assert found(ENGINE.weigh(known(around)), CONDITIONS["pulmonary-embolism"]) is None
+    with_core = ENGINE.weigh(known([*around, "note:Dyspnea"]))
+    assert found(with_core, CONDITIONS["pulmonary-embolism"]) is not None
+
+
 def support() -> list[tuple[str, str]]:
     """Return (condition, key) of every feature of one plain key that speaks for a condition."""
     return [
