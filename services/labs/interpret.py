@@ -59,7 +59,7 @@ class Site:
 DEFAULT_SITE = Site()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
 class Result:
     """One item of the part, interpreted as far as it can be."""
 

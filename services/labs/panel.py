@@ -56,7 +56,7 @@ class Subject:
         return self.age_years is not None and self.age_years >= 18
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
 class Quantity:
     """A number as it came, with its unit as text and as code."""
 
@@ -77,7 +77,7 @@ class Quantity:
         return finite and abs(self.number.adjusted()) <= EXPONENT_MAX
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
 class Measured:
     """One result: an Observation's own value, or one of its components."""
 

@@ -34,7 +34,7 @@ class Kind(Enum):
     TEXT = "text"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
 class Value:
     """A value that was understood."""
 

@@ -22,7 +22,7 @@ TAKEN_BACK = frozenset({"entered-in-error", "cancelled"})
 CORRECTED = frozenset({"corrected", "amended"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
 class Row:
     """A result; the unit is the canonical one of the analyte when it was kept."""
 

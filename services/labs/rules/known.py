@@ -43,7 +43,7 @@ class Score(Protocol):
         """What it was computed from."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
 class Known:
     """One value of a name."""
 

@@ -49,7 +49,7 @@ class Quality:
     name_zh: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
 class Fact:
     """A value of an input, in the unit it is shown in."""
 
@@ -137,7 +137,7 @@ class Definition:
     """The inputs it cannot do without that neither laboratory nor person tell."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
 class Input:
     """One value a score used; `observation_id` is empty for what was stated by hand."""
 
