@@ -31,6 +31,8 @@ PATIENT_TIMES = frozenset(
     }
 )
 """Elements that hold a time of the patient's care: these were shifted."""
+WORDS = frozenset({"conclusion", "valueString"})
+"""Elements in words: of a report's conclusion, and of what an Observation says."""
 MESH_TIMES = frozenset({"Provenance", "Task"})
 """Resource types whose times are the mesh's own throughout."""
 
@@ -42,6 +44,9 @@ SOURCES = "urn:dxmesh:source"
 UNRESOLVED: dict[str, Json] = {}
 
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(T.*)?", re.DOTALL)
+_WRITTEN_DAY = re.compile(
+    r"(?<![\d.-])((?:19|20)\d{2})(?:(-)(\d{2})(-)(\d{2})|(年)(\d{1,2})(月)(\d{1,2})(?=日))(?![\d-])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,8 @@ class _Restorer:
         if isinstance(value, str):
             if name in PATIENT_TIMES and kind not in MESH_TIMES:
                 return to_true_date(value, self._identity.days)
+            if name in WORDS and kind in ("DiagnosticReport", "Observation"):
+                return in_words(value, self._identity.days)
             return self._uid(value)
         return value
 
@@ -173,6 +180,24 @@ def to_true_date(text: str, days: int) -> str:
     except (ValueError, OverflowError):
         return text
     return moved.isoformat() + (found[2] or "")
+
+
+def in_words(text: str, days: int) -> str:
+    """Return a sentence with each full date in it moved by whole days.
+
+    Every date that the analysis zone can write of a patient's care came shifted.
+    """
+    return _WRITTEN_DAY.sub(lambda found: _moved(found, days), text)
+
+
+def _moved(found: re.Match[str], days: int) -> str:
+    year, between, month, behind, day = (each for each in found.groups() if each is not None)
+    try:
+        true = date(int(year), int(month), int(day)) + timedelta(days=days)
+    except (ValueError, OverflowError):
+        return found[0]
+    width = 2 if between == "-" else 1
+    return f"{true.year:04}{between}{true.month:0{width}}{behind}{true.day:0{width}}"
 
 
 def _reference(resource: Mapping[str, Json]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.restore import Identity, restore, to_true_date
+from services.gateway.restore import Identity, in_words, restore, to_true_date
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput
 
@@ -121,3 +121,30 @@ def test_what_is_no_date_comes_back_as_it_was(text: str, days: int) -> None:
 @pytest.mark.parametrize("text", ["2026", "2026-11", "2026-13-40", "9999-12-31"])
 def test_partial_and_impossible_dates_are_left_alone(text: str) -> None:
     assert to_true_date(text, 30) == text
+
+
+@pytest.mark.requirement("DX-GW-20")
+@pytest.mark.parametrize(
+    ("written", "true"),
+    [
+        ("Present illness, 2026-10-11: Cough.", "Present illness, 2026-10-22: Cough."),
+        ("主诉：2026年10月25日起咳嗽。", "主诉：2026年11月5日起咳嗽。"),
+        ("2026-10-31、2026-12-31", "2026-11-11、2027-01-11"),
+        ("Kost GJ, JAMA 1990;263:704", "Kost GJ, JAMA 1990;263:704"),
+        (
+            "1.2.2026-10-11 and 2026-13-40 and 2026年10月",
+            "1.2.2026-10-11 and 2026-13-40 and 2026年10月",
+        ),
+    ],
+)
+def test_date_in_a_sentence_is_the_true_one(written: str, true: str) -> None:
+    assert in_words(written, 11) == true
+
+
+@pytest.mark.requirement("DX-GW-20")
+def test_what_is_said_has_true_dates_and_what_is_cited_stays(setting: Any) -> None:
+    bundle = setting.sample_report("en")
+    report = bundle["entry"][0]["resource"]
+    report["conclusion"] += "\nsince 2026-10-11"
+    restored = restore(bundle, identity(setting, bundle))["entry"][0]["resource"]
+    assert restored["conclusion"].endswith("since 2026-10-22")

@@ -86,7 +86,7 @@ def test_suggestion_shows_for_and_against_and_marks_its_places_in_the_note(
 @pytest.mark.requirement("DX-WEB-17")
 def test_suggestions_stand_before_rules_and_behind_critical_results(example: Reading) -> None:
     kinds = [each.kind for each in example.findings]
-    order = ["imaging", "laboratory", "suggestion", "risk", "notes"]
+    order = ["imaging", "laboratory", "suggestion", "conflict", "risk", "notes"]
     assert [order.index(kind) for kind in kinds] == sorted(order.index(kind) for kind in kinds)
 
 

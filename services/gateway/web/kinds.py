@@ -12,8 +12,12 @@ Json = Mapping[str, Any]
 
 ACTIONABLE_1 = "RID49480"
 """RadLex: ACR actionable finding category 1."""
-ORDER = ("imaging", "laboratory", "suggestion", "risk", "notes")
-STATEMENTS = {"urn:dxmesh:risk": "risk", "urn:dxmesh:suggestion": "suggestion"}
+ORDER = ("imaging", "laboratory", "suggestion", "conflict", "risk", "notes")
+STATEMENTS = {
+    "urn:dxmesh:suggestion": "suggestion",
+    "urn:dxmesh:reconciliation": "conflict",
+    "urn:dxmesh:risk": "risk",
+}
 """Code systems of what rules say, and which kind of finding each is."""
 
 
@@ -44,7 +48,7 @@ def title_of(resource: Json) -> str:
     if kind == "laboratory":
         return f"{name} {quantity(resource.get('valueQuantity', {}))}".strip()
     value = resource.get("valueCodeableConcept", {}).get("text") or resource.get("valueString")
-    if kind == "notes":
+    if kind in ("notes", "suggestion"):
         return name
     return str(value or name)
 

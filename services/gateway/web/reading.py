@@ -63,7 +63,7 @@ class Finding:
     number: int
     """From 1, in the order of the page."""
     kind: str
-    """imaging, laboratory, suggestion, risk or notes."""
+    """One of `kinds.ORDER`."""
     title: str
     text: str
     facts: list[tuple[str, str]]
@@ -100,6 +100,11 @@ class Reading:
     notes: list[Note]
     missing: list[str]
     models: list[tuple[str, str]]
+
+    @property
+    def rows(self) -> frozenset[str]:
+        """Ids of the results and scores that have a row on the page."""
+        return frozenset(each.id for each in (*self.results, *self.scores))
 
     @property
     def urgent(self) -> list[str]:
