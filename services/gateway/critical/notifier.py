@@ -35,7 +35,7 @@ from services.gateway.web.words import Words
 from services.kernel import fhir, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.crypto import KeyedHash
-from services.kernel.errors import KeyDestroyed, MeshError
+from services.kernel.errors import KeyDestroyed, MeshError, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,12 @@ class Notifier:
         except KeyDestroyed:
             log.info("a case was stopped before its critical results were told")
             return
-        who = identity(await self._peers.reidentify(tenant, case_id))
+        try:
+            who = identity(await self._peers.reidentify(tenant, case_id))
+        except (NotFound, KeyDestroyed):
+            if (await self._store.cases.get(tenant, case_id)).stopped:
+                return  # identity went first
+            raise
         words = Words(language_tag(event.case.language))
         said = await asyncio.to_thread(statements.statements, event, content, words, who.days)
         async with self._store.cases.change(tenant, case_id) as opened:
