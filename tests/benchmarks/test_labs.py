@@ -14,9 +14,9 @@ from services.labs.findings import findings
 @pytest.mark.requirement("DX-BEN-01")
 async def test_each_side_is_measured_through_a_server_of_its_own() -> None:
     found = await labs.measure(rounds=1, calls=2)
-    assert set(found.ms) == {labs.CODED, labs.NAMED, labs.GRPC}
+    assert set(found.ms) == {labs.ALONE, labs.CODED, labs.NAMED, labs.GRPC}
     assert all(min(values) > 0 for values in found.ms.values())
-    assert len(labs.rows(found)) == 7 and "40" in str(labs.verdict(found))
+    assert len(labs.rows(found)) == 8 and "40" in str(labs.verdict(found))
 
 
 def test_both_panels_are_the_same_results() -> None:

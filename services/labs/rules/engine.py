@@ -158,8 +158,10 @@ def _of_unknown_age(rule: Rule, risk: Risk) -> Risk:
 def _ask(rule: Rule, facts: Facts, every: Mapping[str, Sequence[Known]]) -> Risk | None:
     if rule.when.holds(facts):
         return _risk(rule, facts)
+    if len(rule.needs) != 1:
+        return None
     measured = [name for name in rule.names if name in every]
-    if len(rule.needs) == 1 and len(measured) == 1 and len(every[measured[0]]) > 1:
+    if len(measured) == 1 and len(every[measured[0]]) > 1:
         return _of_one_value(rule, facts, measured[0], every[measured[0]])
     return None
 
