@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.gateway.web.drawing import BAR_WIDTH, LINE_HEIGHT, LINE_WIDTH, bar, line
@@ -20,7 +20,7 @@ NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 
 
 @pytest.fixture(scope="module")
-def example() -> Reading:
+def report() -> Reading:
     return read(fhir.parse(EXAMPLE.read_bytes()))
 
 
@@ -41,8 +41,8 @@ def test_a_number_without_dimension_shows_no_unit(unit: str, shown: str) -> None
 
 
 @pytest.mark.requirement("DX-WEB-17")
-def test_critical_result_stands_first_with_its_range_and_earlier_values(example: Reading) -> None:
-    first = example.results[0]
+def test_critical_result_stands_first_with_its_range_and_earlier_values(report: Reading) -> None:
+    first = report.results[0]
     assert (first.name, first.flag) == ("Potassium", "HH")
     assert first.bar is not None and first.bar.place > first.bar.end
     assert first.source
@@ -52,9 +52,9 @@ def test_critical_result_stands_first_with_its_range_and_earlier_values(example:
 
 
 @pytest.mark.requirement("DX-WEB-17")
-def test_score_unfolds_its_inputs_with_their_rows(example: Reading) -> None:
-    score = next(each for each in example.scores if each.inputs)
-    rows = {result.id for result in example.results}
+def test_score_unfolds_its_inputs_with_their_rows(report: Reading) -> None:
+    score = next(each for each in report.scores if each.inputs)
+    rows = {result.id for result in report.results}
     creatinine = next(each for each in score.inputs if each.result_id)
     assert creatinine.result_id in rows
     assert creatinine.name and creatinine.value
@@ -62,9 +62,9 @@ def test_score_unfolds_its_inputs_with_their_rows(example: Reading) -> None:
 
 
 @pytest.mark.requirement("DX-WEB-17")
-def test_rule_shows_the_results_it_rests_on(example: Reading) -> None:
-    risk = finding(example, "risk", "severe hyperkalaemia")
-    rows = {result.id for result in example.results}
+def test_rule_shows_the_results_it_rests_on(report: Reading) -> None:
+    risk = finding(report, "risk", "severe hyperkalaemia")
+    rows = {result.id for result in report.results}
     assert risk.notes and risk.source
     assert [each.kind for each in risk.evidence] == ["rests"]
     assert risk.evidence[0].results[0][0] in rows
@@ -73,19 +73,19 @@ def test_rule_shows_the_results_it_rests_on(example: Reading) -> None:
 
 @pytest.mark.requirement("DX-WEB-17")
 def test_suggestion_shows_for_and_against_and_marks_its_places_in_the_note(
-    example: Reading,
+    report: Reading,
 ) -> None:
-    found = finding(example, "suggestion", "Lung cancer")
+    found = finding(report, "suggestion", "Lung cancer")
     numbered = [each.number for each in found.evidence if each.number]
     assert {each.kind for each in found.evidence} & {"supports", "red-flag"}
-    marked = {n for note in example.notes for s in note.segments for n in s.sentences}
+    marked = {n for note in report.notes for s in note.segments for n in s.sentences}
     assert numbered and set(numbered) <= marked
-    assert min(numbered) > len(example.sentences)
+    assert min(numbered) > len(report.sentences)
 
 
 @pytest.mark.requirement("DX-WEB-17")
-def test_suggestions_stand_before_rules_and_behind_critical_results(example: Reading) -> None:
-    kinds = [each.kind for each in example.findings]
+def test_suggestions_stand_before_rules_and_behind_critical_results(report: Reading) -> None:
+    kinds = [each.kind for each in report.findings]
     order = ["imaging", "laboratory", "suggestion", "conflict", "risk", "notes"]
     assert [order.index(kind) for kind in kinds] == sorted(order.index(kind) for kind in kinds)
 
@@ -113,6 +113,7 @@ def test_value_is_drawn_in_the_unit_of_its_range() -> None:
 
 
 @given(NUMBERS, st.none() | NUMBERS, st.none() | NUMBERS)
+@example(5.0, -5e-324, 0.0)
 def test_bar_holds_its_value_and_says_on_which_side_of_the_range(
     value: float, low: float | None, high: float | None
 ) -> None:

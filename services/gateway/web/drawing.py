@@ -46,8 +46,8 @@ def bar(value: float, low: float | None, high: float | None) -> Bar | None:
     if low is not None and high is not None:
         if high <= low:
             return None
-        start, end, per_unit, origin = _THIRD, 2 * _THIRD, _THIRD / (high - low), low
-        place = start + (value - origin) * per_unit
+        start, end = _THIRD, 2 * _THIRD
+        place = start + (value - low) / (high - low) * _THIRD
     else:
         limit = high if high is not None else low
         if limit is None or limit <= 0:
