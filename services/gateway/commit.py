@@ -16,9 +16,9 @@ from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 from services.gateway import attachments, signing
 from services.gateway.access.accounts import Accounts
 from services.gateway.call import Peers
-from services.gateway.confidential import confidential
 from services.gateway.dicomweb.made import MadeObjects
 from services.gateway.fhir import submission
+from services.gateway.fhir.confidential import confidential
 from services.gateway.fhir.submission import concept_text, describe
 from services.gateway.progress import Case, Step, known, to_instant, to_us, with_step
 from services.gateway.restore import Identity, restore

@@ -16,14 +16,13 @@ from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
 from dxmesh.event.v1.critical_found_pb2 import CriticalFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway import confidential
 from services.gateway.call import Peers
 from services.gateway.commit import STOPPED_FOR_GOOD, identity
 from services.gateway.critical import communication, statements
 from services.gateway.critical.communication import KIND
 from services.gateway.critical.policy import Policies
 from services.gateway.critical.statements import Statement
-from services.gateway.fhir import submission
+from services.gateway.fhir import confidential, submission
 from services.gateway.fhir.search import match
 from services.gateway.progress import Case, known, language_tag, to_instant, to_us
 from services.gateway.restore import Identity

@@ -73,20 +73,7 @@ async def show(
     locked = bool(case.signed_version) and not amending
     if locked:
         reading = await _signed(call, reading)
-    reviews = await call.store.reports.reviews(call.tenant, case.case_id)
-    signed = [review for review in reviews if review.signed_us]
-    last = max(signed, key=lambda review: review.signed_us, default=None)
-    draft = await call.store.reports.draft(call.tenant, case.case_id, call.principal.name)
-    draft = draft or (last.content if last else {})
-    review = ReviewState(
-        locked,
-        version,
-        last.content if locked and last else draft,
-        last,
-        case.held_version,
-        case.signed_us(version),
-        problem,
-    )
+    review = await _state(call, case, version, locked, problem)
     viewable = await has_images(call, case.case_id)
     return pages.render(
         call.request,
@@ -98,11 +85,28 @@ async def show(
         told=told,
         reading=reading,
         review=review,
-        signed_at=to_instant(last.signed_us) if last else "",
+        signed_at=to_instant(review.last.signed_us) if review.last else "",
         keys=(*KEYS, *VIEWER_KEYS) if viewable else KEYS,
         viewable=viewable,
         document=not await sight.withholds_document(call, case),
         write=await call.store.ehr_writes.get(call.tenant, case.case_id),
+    )
+
+
+async def _state(call: Call, case: Case, version: int, locked: bool, problem: str) -> ReviewState:
+    reviews = await call.store.reports.reviews(call.tenant, case.case_id)
+    signed = [review for review in reviews if review.signed_us]
+    last = max(signed, key=lambda review: review.signed_us, default=None)
+    draft = await call.store.reports.draft(call.tenant, case.case_id, call.principal.name)
+    draft = draft or (last.content if last else {})
+    return ReviewState(
+        locked,
+        version,
+        last.content if locked and last else draft,
+        last,
+        case.held_version,
+        case.signed_us(version),
+        problem,
     )
 
 
