@@ -83,7 +83,8 @@ def test_what_a_table_lacks_is_listed_once_ready_to_fill_in() -> None:
 
 @pytest.mark.requirement("DX-LDU-08")
 @pytest.mark.parametrize(
-    ("document", "reason"), [("{}", "NOT_A_LABS_PART"), ("[]", "NOT_A_LABS_PART"), ("x", "NOT_JSON")]
+    ("document", "reason"),
+    [("{}", "NOT_A_LABS_PART"), ("[]", "NOT_A_LABS_PART"), ("x", "NOT_JSON")],
 )
 def test_what_holds_no_result_is_refused(document: str, reason: str) -> None:
     with pytest.raises(InvalidInput) as refused:
