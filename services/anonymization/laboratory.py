@@ -50,7 +50,9 @@ def specimens(named: Iterable[tuple[str, str, Mapping[str, Any]]]) -> dict[str, 
         kind = resource.get("type")
         if resource.get("resourceType") != "Specimen" or not isinstance(kind, Mapping):
             continue
-        codings = [each for each in kind.get("coding") or () if isinstance(each, Mapping)]
+        found = kind.get("coding")
+        nodes = found if isinstance(found, list) else []
+        codings = [each for each in nodes if isinstance(each, Mapping)]
         words = [kind.get("text"), *(each.get(k) for k in ("display", "code") for each in codings)]
         shown = next((each for each in words if isinstance(each, str) and is_name(each)), "")
         found |= {each: shown for each in (reference, url) if each and shown}
