@@ -50,8 +50,8 @@ def specimens(named: Iterable[tuple[str, str, Mapping[str, Any]]]) -> dict[str, 
         kind = resource.get("type")
         if resource.get("resourceType") != "Specimen" or not isinstance(kind, Mapping):
             continue
-        found = kind.get("coding")
-        nodes = found if isinstance(found, list) else []
+        told = kind.get("coding")
+        nodes = told if isinstance(told, list) else []
         codings = [each for each in nodes if isinstance(each, Mapping)]
         words = [kind.get("text"), *(each.get(k) for k in ("display", "code") for each in codings)]
         shown = next((each for each in words if isinstance(each, str) and is_name(each)), "")
