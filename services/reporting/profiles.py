@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from services.reporting import codes
 from services.reporting.elements import EXTENSION, Json
-from services.reporting.notes import ENTITIES
+from services.reporting.note_elements import ENTITIES
 from services.reporting.suggestions.observations import INSUFFICIENT
 from services.reporting.suggestions.observations import SYSTEM as SUGGESTIONS
 
 NOT_DETECTED, PRESENT = "260415000", "52101004"
 RISKS = "urn:dxmesh:risk"
 RECONCILIATION = "urn:dxmesh:reconciliation"
+_NOTED = {"summary": "note-summary", "measurement": "stated-value"}
 _BY_TYPE = {
     "DiagnosticReport": "report-unreviewed",
     "Media": "key-image",
@@ -46,8 +47,7 @@ def _of_observation(observation: Json) -> str:
         is_answer = value == PRESENT or "dataAbsentReason" in observation
         return "series-answer" if is_answer else "finding"
     if any(coding["system"] == ENTITIES for coding in codings):
-        summary = any(coding["code"] == "summary" for coding in codings)
-        return "note-summary" if summary else "mention"
+        return _NOTED.get(codings[0]["code"], "mention")
     if any(coding["system"] == RISKS for coding in codings):
         return "risk"
     if any(coding["system"] == SUGGESTIONS for coding in codings):
