@@ -40,7 +40,7 @@ def read(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Show sections, mentions with what is said of them, and the summary of a note."""
+    """Show sections, mentions with what is said of them, stated values, and the summary."""
     if language not in ("", "en", "zh"):
         raise CliError("the language is en or zh", USAGE)
     text = _text(file)
@@ -53,16 +53,29 @@ def read(
         place = f"{section['start']}-{section['end']}"
         indent = "  " if section["within"] else ""
         put_line(Text(f"{indent}{section['section']}: {heading} [{place}] {section['language']}"))
-    put_rows(("mention", "what", "said", "section", "place"), [_row(m) for m in answer["mentions"]])
+    mentions = [*answer["mentions"], *answer["procedures"]]
+    put_rows(("mention", "what", "said", "section", "place"), [_row(m) for m in mentions])
+    if answer["measurements"]:
+        values = [_value(each) for each in answer["measurements"]]
+        put_rows(("stated value", "what", "LOINC", "said", "section", "place"), values)
     for sentence in answer["summary"]:
         put_line(Text(sentence["text"]))
 
 
 def _row(mention: Mapping[str, Any]) -> list[str]:
     said = [mention["certainty"], *(f for f in FLAGS if mention[f])]
+    said += [f"{each['kind']}: {' '.join(each['text'].split())}" for each in mention["details"]]
     place = f"{mention['start']}-{mention['end']}"
     written = " ".join((mention["text"] + " " + mention["dose"]).split())
     return [written, mention["kind"], ", ".join(said), mention["section"], place]
+
+
+def _value(stated: Mapping[str, Any]) -> list[str]:
+    said = [flag for flag in ("other_person", "historical") if stated[flag]]
+    said += [stated["time"]] if stated["time"] else []
+    place = f"{stated['start']}-{stated['end']}"
+    written = " ".join(stated["text"].split())
+    return [written, stated["en"], stated["loinc"], ", ".join(said), stated["section"], place]
 
 
 def _text(path: Path) -> str:

@@ -30,9 +30,14 @@ def test_lines_for_a_person_hold_what_is_said(
     mention = {"text": "cough", "kind": "problem", "certainty": "negated", "section": "plan"}
     flags = dict.fromkeys(note_commands.FLAGS, False) | {"resolved": True}
     section = {"section": "plan", "heading": "P", "within": False, "language": "en"}
+    mild = {"kind": "severity", "text": "mild"}
+    stated = {"text": "BP 120/80", "en": "Blood pressure", "loinc": "85354-9", "time": "today"}
+    stated |= {"other_person": False, "historical": True, "section": "plan", "start": 6, "end": 15}
     answer = {
         "sections": [section | {"start": 0, "end": 5}],
-        "mentions": [mention | flags | {"start": 0, "end": 5, "dose": ""}],
+        "mentions": [mention | flags | {"start": 0, "end": 5, "dose": "", "details": [mild]}],
+        "procedures": [],
+        "measurements": [stated],
         "summary": [{"text": "Nothing planned."}],
     }
     monkeypatch.setattr(aside, "ask", lambda *_, **__: answer)
@@ -40,7 +45,9 @@ def test_lines_for_a_person_hold_what_is_said(
     path.write_text("cough", "utf-8")
     note_commands.read(path, "", as_json=False)
     shown = capsys.readouterr().out
-    assert "negated, resolved" in shown
+    assert "negated, resolved, severity: mild" in " ".join(shown.split())
+    assert "BP 120/80" in shown
+    assert "historical, today" in shown
     assert "Nothing planned." in shown
 
 
