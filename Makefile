@@ -98,6 +98,8 @@ settings: .tox/test/ready
 	@$(TOOLS) docs/make_profiles.py
 	@$(TOOLS) docs/make_rules.py
 	@$(TOOLS) docs/make_scores.py
+	@$(TOOLS) docs/make_suggestions.py
+	@$(TOOLS) docs/make_unit_table.py
 	@$(TOOLS) charts/make_schema.py
 
 soak: .tox/test/ready .venv-triton/tried
