@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dxmesh.anonymization.v1 import anonymization_service_pb2_grpc as rpc_pb
 
-from services.anonymization import files
+from services.anonymization import files, local_codes
 from services.anonymization.peers import GrpcConsent
 from services.anonymization.service import AnonymizationService
 from services.anonymization.settings import Settings
@@ -21,6 +21,7 @@ async def build(mesh: process.Process[Settings]) -> None:
     """Open both zones and the database, then take cases and answer calls."""
     files.silence_pydicom()
     settings = mesh.settings
+    listed = local_codes.read(settings.code_mappings_dir)
     intake, analysis = blobs.open_identity(settings), blobs.open_analysis(settings)
     engine = open_engine(settings.database_url)
     mesh.on_stop(engine.dispose)
@@ -38,7 +39,8 @@ async def build(mesh: process.Process[Settings]) -> None:
         NAME,
         callers=("gateway",),
     )
-    worker = AnonymizationWorker(mesh.bus, intake, analysis, store, consent, intake.vault.hasher)
+    hasher = intake.vault.hasher
+    worker = AnonymizationWorker(mesh.bus, intake, analysis, store, consent, hasher, listed)
     await worker.start(settings.concurrency)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from services.anonymization import codes, dates, laboratory, vocabulary
+from services.anonymization import codes, dates, laboratory, local_codes, vocabulary
 from services.anonymization.known import KnownStrings
 
 Json = Any
@@ -48,6 +48,8 @@ class Rules:
     """Reference as submitted → id in the analysis zone."""
     specimens: Mapping[str, str] = field(default_factory=dict)
     """Reference as submitted → what kind of specimen that is, in words."""
+    listed: local_codes.Pairs = local_codes.NONE
+    """Local codes of the tenant's laboratory that may say what was measured."""
 
 
 def observation(resource: Mapping[str, Json], new_id: str, rules: Rules) -> dict[str, Json]:
@@ -129,16 +131,34 @@ def concept(value: Json, rules: Rules) -> dict[str, Json] | None:
 def _code(value: Json, rules: Rules) -> dict[str, Json] | None:
     """Return what was measured: public codes, and a name that a laboratory may have printed.
 
-    A local code is not taken over, the name it stands for is.
+    A local code is taken over when the tenant's table lists it; else the name it stands for is.
     """
     made = concept(value, rules)
-    if made is None or "text" in made:
-        return made
-    codings = [each for each in value.get("coding") or () if isinstance(each, Mapping)]
+    if made is None:
+        return None
+    found = value.get("coding")
+    nodes = found if isinstance(found, list) else []
+    codings = [each for each in nodes if isinstance(each, Mapping)]
     local = [each for each in codings if each.get("system") != LOINC]
+    if listed := [kept for each in local if (kept := _listed(each, rules))]:
+        made["coding"] = [*made.get("coding", ()), *listed]
+    if "text" in made:
+        return made
     words = [value.get("text"), *(each.get(key) for key in ("display", "code") for each in local)]
     _put(made, "text", next((each for each in words if _is_printed(each, rules)), None))
     return made
+
+
+def _listed(coding: Mapping[str, Json], rules: Rules) -> dict[str, str] | None:
+    """Return a coding that the tenant's table lists, as the table has it and without a display."""
+    system, code = coding.get("system", ""), coding.get("code")
+    if not isinstance(system, str) or not isinstance(code, str):
+        return None
+    if (system, code) not in rules.listed or rules.known.within(code):
+        return None
+    if _coding(coding, rules) is not None:  # a public code, which is there already
+        return None
+    return {"system": system, "code": code} if system else {"code": code}
 
 
 def _specimen(value: Json, rules: Rules) -> dict[str, str] | None:

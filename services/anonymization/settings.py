@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.kernel.settings import IdentitySettings
 
@@ -22,3 +23,6 @@ class Settings(IdentitySettings):
 
     concurrency: int = 2
     """Cases de-identified at once."""
+
+    code_mappings_dir: Path | None = None
+    """Folder with `<tenant>.tsv`, as the labs service has it: local codes listed there may stay."""

@@ -18,7 +18,9 @@ from services.anonymization import (
     fhir_identity,
     fhir_notes,
     fhir_rules,
+    gestation,
     laboratory,
+    local_codes,
 )
 from services.anonymization.documents.taken import UnusableNote
 from services.anonymization.identity import Identity
@@ -174,7 +176,7 @@ def subject(submission: Submission, at: str) -> dict[str, Json]:
 
     `at` is the day the age is for, YYYY-MM-DD, unless the order says one. An adult's age
     is whole years, a child's has one decimal, nobody is over 90. A newborn's days are told
-    too: limits of what is critical are theirs alone.
+    too: limits of what is critical are theirs alone; of a pregnancy its weeks, for the ranges.
     """
     gender = submission.patient.get("gender")
     ordered = submission.service_request.get("authoredOn")
@@ -192,6 +194,9 @@ def subject(submission: Submission, at: str) -> dict[str, Json]:
     whole = isinstance(birth, str) and len(birth) >= 10  # of a month alone the days are a guess
     if whole and years is not None and (days := round(years * dates.DAYS_A_YEAR)) <= NEWBORN_DAYS:
         person["age_days"] = days
+    told = [r for _, r in submission.observations if gestation.CODES & _codes(r.get("code"))]
+    if person["pregnant"] and (weeks := gestation.weeks_at(told, day)) is not None:
+        person["gestation_weeks"] = weeks
     return person
 
 
@@ -215,10 +220,12 @@ def labs_part(
     known: KnownStrings,
     pseudonyms: Pseudonyms,
     person: Mapping[str, Json],
+    listed: local_codes.Pairs = local_codes.NONE,
 ) -> tuple[bytes, dict[str, str]]:
     """Return the labs document, and id → reference as submitted; empty bytes when no results.
 
-    Vital signs and the like go along, as inputs of scores; see `clinical`.
+    Vital signs and the like go along, as inputs of scores; see `clinical`. `listed`: local codes
+    of the tenant's laboratory that may stay.
     """
     chosen = [
         (reference, resource)
@@ -231,7 +238,8 @@ def labs_part(
     ids = {reference: f"lab-{number}" for number, (reference, _) in enumerate(chosen, 1)}
     known_as = ids | {url: ids[ref] for url, ref in submission.aliases.items() if ref in ids}
     who = pseudonyms.subject_pseudonym()
-    rules = fhir_rules.Rules(known, pseudonyms.shift_days, who, known_as, submission.specimens)
+    days, kinds = pseudonyms.shift_days, submission.specimens
+    rules = fhir_rules.Rules(known, days, who, known_as, kinds, listed)
     made = [
         fhir_rules.observation(resource, f"lab-{number}", rules)
         | clinical.marked(_categories(resource))

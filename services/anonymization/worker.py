@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from dxmesh.consent.v1.consent_service_pb2 import CheckConsentRequest, CheckConsentResponse
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
@@ -22,7 +22,7 @@ from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeInstance, IntakeManifest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from services.anonymization import archive, files, submission
+from services.anonymization import archive, files, local_codes, submission
 from services.anonymization.denial import ConsentPeer, denied
 from services.anonymization.disposition import InstanceSetAside
 from services.anonymization.files import UnreadableInstance
@@ -69,6 +69,7 @@ class AnonymizationWorker:
         store: Identities,
         consent: ConsentPeer,
         hasher_for: HasherFor,
+        listed: Mapping[str, local_codes.Pairs] | None = None,
     ) -> None:
         self._bus = bus
         self._intake = intake
@@ -76,6 +77,7 @@ class AnonymizationWorker:
         self._store = store
         self._consent = consent
         self._hasher_for = hasher_for
+        self._listed = listed or {}
 
     async def start(self, concurrency: int) -> None:
         """Begin to take cases, and to hear of those that are stopped."""
@@ -265,7 +267,8 @@ class AnonymizationWorker:
         person = submission.subject(read, day)
         for error in read.unusable:
             work.leave_out(PART_KIND_NLP, error)
-        labs = await asyncio.to_thread(submission.labs_part, read, known, pseudonyms, person)
+        codes = self._listed.get(work.tenant, local_codes.NONE)
+        labs = await asyncio.to_thread(submission.labs_part, read, known, pseudonyms, person, codes)
         notes = await asyncio.to_thread(submission.notes_part, read, known, pseudonyms, person)
         written = (("labs-1", PART_KIND_LABS, labs), ("nlp-1", PART_KIND_NLP, notes))
         for part_id, kind, (document, references) in written:
