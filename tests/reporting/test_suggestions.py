@@ -202,6 +202,38 @@ def test_every_statement_rests_on_a_fact_and_red_flags_come_first(keys: set[str]
         assert firsts == sorted(firsts, reverse=True)
 
 
+@pytest.mark.requirement("DX-SUG-04")
+@pytest.mark.parametrize(
+    ("first", "facts"),
+    [
+        (
+            "upper-gastrointestinal-bleeding",
+            [
+                *("note:Melena", "note:Atrial fibrillation", "note:Palpitations"),
+                *("note:Syncope", "vital:sbp = 88", "vital:heart-rate = 118"),
+            ],
+        ),
+        (
+            "diabetic-ketoacidosis",
+            ["risk:dka", "lab:na = 129 low", "note:Confusion", "note:Vomiting", "note:Nausea"],
+        ),
+        (
+            "thrombotic-thrombocytopenic-purpura",
+            [
+                "risk:tma-possible",
+                "lab:plt = 9 low",
+                "note:Jaundice",
+                "note:Fever",
+                "note:Dysarthria",
+            ],
+        ),
+    ],
+)
+def test_what_kills_first_is_named_first(first: str, facts: list[str]) -> None:
+    names = [each.condition.id for each in ENGINE.weigh(known(facts)).suggested]
+    assert names[0] == first
+
+
 @pytest.mark.requirement("DX-SUG-05")
 def test_no_words_of_a_condition_make_a_diagnosis() -> None:
     for condition in ENGINE.conditions:

@@ -57,7 +57,14 @@ def sentence(language: Language, weighed: Weighed) -> str:
 
 
 def _items(language: Language, evidence: Sequence[Evidence]) -> str:
-    words = dict.fromkeys(shown(language, each, fact) for each in evidence for fact in each.facts)
+    comma = listed(language, ["", ""])
+    words = dict.fromkeys(
+        word
+        for each in evidence
+        for fact in each.facts
+        for said in [shown(language, each, fact)]
+        for word in (said.split(comma) if fact.key.startswith("risk:") else [said])
+    )  # a rule's fact lists the results it rests on; each is named once
     return listed(language, list(words)[:ITEMS_MAX])
 
 
