@@ -137,10 +137,7 @@ def rows(result: dict[str, Any]) -> list[str]:
         "",
         "| side | ms a sentence | to medSpaCy |",
         "|---|---|---|",
-        *(
-            f"| {name} | {spread(ms)} | {ratio(ms, peer)} |"
-            for name, ms in figures.items()
-        ),
+        *(f"| {name} | {spread(ms)} | {ratio(ms, peer)} |" for name, ms in figures.items()),
         "",
         "| notes read | memory, MiB |",
         "|---|---|",

@@ -82,9 +82,7 @@ def _lacks(draft: Draft, gap: pb.ScoreGap) -> str:
     return say(draft.language, "with-facts", words=name, facts=facts)
 
 
-def _input(
-    draft: Draft, each: pb.ScoreInput, names: dict[str, str], made: dict[str, Json]
-) -> Json:
+def _input(draft: Draft, each: pb.ScoreInput, names: dict[str, str], made: dict[str, Json]) -> Json:
     named = {key: say(draft.language, f"input-{key}") for key in ("age", "sex")}
     stated = text(each.display_zh if draft.language == "zh" else each.display_en)
     name = named.get(each.name) or stated or names.get(each.observation_id) or each.name

@@ -171,6 +171,41 @@ def test_analysis_is_told_sex_and_age_and_nothing_else() -> None:
     assert person("unknown", "robot") == {"sex": "unknown", "age_years": None, "pregnant": None}
 
 
+def weeks(code: str, value: Any, unit: str, made: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "effectiveDateTime": made,
+        "valueQuantity": {"value": value, "code": unit},
+    }
+
+
+@pytest.mark.requirement("DX-ID-04")
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([weeks("18185-9", 30, "wk", "2024-03-05")], 30),
+        ([weeks("18185-9", 30, "wk", "2024-02-06")], 34),
+        ([weeks("18185-9", 213, "d", "2024-03-05T08:00:00Z")], 30),
+        ([weeks("49051-6", 12, "wk", "2024-01-05"), weeks("11884-4", 22, "wk", "2024-03-01")], 22),
+        ([weeks("18185-9", 30, "wk", "2023-03-05")], None),
+        ([weeks("18185-9", 30, "wk", "2024-03-06")], None),
+        ([weeks("18185-9", 30, "mm", "2024-03-05")], None),
+        ([weeks("718-7", 30, "wk", "2024-03-05")], None),
+    ],
+)
+def test_weeks_of_a_pregnancy_are_those_of_the_day(
+    told: list[dict[str, Any]], expected: int | None
+) -> None:
+    status = {
+        "resourceType": "Observation",
+        "code": {"coding": [{"code": "82810-3"}]},
+        "valueCodeableConcept": {"coding": [{"code": "77386006"}]},
+    }
+    assert person("1994-03-15", observations=(status, *told)).get("gestation_weeks") == expected
+    assert "gestation_weeks" not in person("1994-03-15", observations=tuple(told))
+
+
 def test_pregnancy_is_read_from_its_own_observation() -> None:
     status = {
         "resourceType": "Observation",
