@@ -35,7 +35,7 @@ from services.anonymization import submission as cases
 from services.anonymization.instance import Deidentifier
 from services.anonymization.pseudonyms import Pseudonyms
 from services.cli import bundle, content
-from services.gateway import signing
+from services.gateway import attachments
 from services.gateway.dicomweb import made as hospital
 from services.gateway.pdf import render_bundle
 from services.gateway.restore import Identity, restore
@@ -129,14 +129,14 @@ async def run(paths: Sequence[Path], language: str, ask: one_process_imaging.Her
         restored = restore(composed, parts.identity)
         binaries = reading.image_binaries(composed)
         for name, png in images.pictures.items():
-            resource = signing.binary(binaries[name], "image/png", png)
+            resource = attachments.binary(binaries[name], "image/png", png)
             restored["entry"].append({"resource": resource})
         received = case.received_time.ToDatetime(UTC)
         done.objects = [
             hospital.restored(each, parts.identity, received) for each in images.objects
         ]
         done.pdf = render_bundle(restored)
-        done.report = signing.with_pdf(restored, keys.case_id, done.pdf)
+        done.report = attachments.with_pdf(restored, keys.case_id, done.pdf)
     return done
 
 

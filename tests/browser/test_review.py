@@ -94,9 +94,13 @@ CUT_OFF = """() => {
     !e.closest(".visually-hidden, svg") && e.getBoundingClientRect().right > width + 1);
   const range = document.createRange();
   const broken = [...document.querySelectorAll(".results tbody th")].filter((th) => {
-    const longest = th.textContent.split(/[ -]/).sort((a, b) => b.length - a.length)[0];
-    range.setStart(th.firstChild, th.textContent.indexOf(longest));
-    range.setEnd(th.firstChild, th.textContent.indexOf(longest) + longest.length);
+    const walker = document.createTreeWalker(th, NodeFilter.SHOW_TEXT);
+    let text = walker.nextNode();
+    while (text && !text.textContent.trim()) text = walker.nextNode();
+    if (!text) return false;
+    const longest = text.textContent.split(/[ -]/).sort((a, b) => b.length - a.length)[0];
+    range.setStart(text, text.textContent.indexOf(longest));
+    range.setEnd(text, text.textContent.indexOf(longest) + longest.length);
     return range.getClientRects().length > 1;
   });
   return [...outside, ...broken].map((e) => e.textContent.trim().slice(0, 60));
@@ -162,12 +166,13 @@ def test_a_sentence_shows_its_source(site: Any, open_page: Callable[..., Any], h
     give(site)
     page = open_page()
     open_case(site, page)
-    sentence = page.locator(".sentence").first
+    sentence = page.locator(".summary .sentence").first
     sentence.click() if how == "click" else sentence.focus()
     chosen = page.locator("mark.chosen")
-    assert chosen.count() == 1
-    assert chosen.inner_text() in page.inner_text(".note-text")
-    assert chosen.get_attribute("data-sentences") == "1"
+    assert chosen.count() >= 1  # other statements may rest on parts of it
+    for mark in chosen.all():
+        assert mark.inner_text() in page.inner_text(".note-text")
+        assert "1" in mark.get_attribute("data-sentences").split()
 
 
 def test_signing_without_a_verdict_says_so_and_keeps_the_review(

@@ -218,6 +218,9 @@ TRIES: dict[str, list[Try]] = {
         ),
     ],
     "$submit": [],
+    "$acknowledge": [
+        lambda http, kind, name: http.post(f"/fhir/Communication/{name}/$acknowledge"),
+    ],
     "$status": [lambda http, kind, name: http.get(f"/fhir/Subscription/{name}/$status")],
     "get-ws-binding-token": [
         lambda http, kind, name: http.get(f"/fhir/Subscription/{name}/$get-ws-binding-token"),
@@ -227,7 +230,7 @@ TRIES: dict[str, list[Try]] = {
 ALIASES = {
     "conditional-create": "create", "search-system": "search-type", "everything": "$everything",
     "document": "$document", "validate": "$validate", "export": "$export", "status": "$status",
-    "events": "$events", "submit": "$submit",
+    "events": "$events", "submit": "$submit", "acknowledge": "$acknowledge",
 }  # fmt: skip
 
 

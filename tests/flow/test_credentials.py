@@ -49,7 +49,8 @@ def may(role: Role, entry: Entry) -> bool:
         return role is (Role.AUDITOR if entry.path == "/ops/audit" else Role.OPERATOR)
     if entry.path.startswith("/dicom-web") and entry.method == "GET":
         return role in (Role.EHR, Role.PHYSICIAN)
-    if entry.path.startswith(("/dicom-web", "/smart")) or entry.path == "/fhir/$submit":
+    of_submitters = ("/fhir/$submit", "/fhir/Task/{id}/$original")
+    if entry.path.startswith(("/dicom-web", "/smart")) or entry.path in of_submitters:
         return role is Role.EHR
     if entry.path.startswith("/fhir"):
         asks = entry.method == "GET" or entry.path in ROOTS or "$" in entry.path

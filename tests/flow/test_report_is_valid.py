@@ -45,9 +45,13 @@ def test_each_model_has_a_device_and_a_provenance_that_can_be_read(
 ) -> None:
     resources = [entry["resource"] for entry in bundle["entry"]]
     devices = {each["device"]["reference"] for each in resources if "device" in each}
-    assert len(devices) == 3  # the network, the laboratory rules, the rules for notes
+    # The network, the laboratory rules, the rules for notes, and those of suggestions.
+    assert len(devices) == 4
     for reference in devices:
         device = running.ehr.get(f"/fhir/{reference}")
         assert device["version"][0]["value"]
         provenance = running.ehr.get(f"/fhir/Provenance?agent={reference}")["entry"][0]["resource"]
-        assert provenance["entity"][0]["what"]["identifier"]["system"] == "urn:dxmesh:sha256"
+        systems = {each["what"]["identifier"]["system"] for each in provenance["entity"]}
+        # Suggestions are made of what the other parts found: they have no input of their own.
+        is_joint = device["deviceName"][0]["name"] == "dxmesh-suggestion-rules"
+        assert systems == {"urn:dxmesh:model-card"} | (set() if is_joint else {"urn:dxmesh:sha256"})

@@ -18,7 +18,9 @@ from services.reporting import tables
 
 STATED = re.compile(r'reason="([A-Z][A-Z0-9_]+)"')
 ANALYSED_BY = ("anonymization", "imaging", "labs", "nlp")
-NOT_OF_A_PART = frozenset({"NOT_A_BUNDLE", "NO_PATIENT", "BAD_RULES", "LANGUAGE_UNKNOWN"})
+NOT_OF_A_PART = frozenset(
+    {"NOT_A_BUNDLE", "NO_PATIENT", "BAD_RULES", "LANGUAGE_UNKNOWN", "NO_CODE_MAPPINGS"}
+)
 """Reasons of no part: ingest refuses the case before, the service does not start, or a person
 at the command line hears it."""
 NEVER_RAISED = (

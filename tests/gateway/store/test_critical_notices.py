@@ -14,7 +14,8 @@ from services.gateway.store.critical import NEVER_US, OPEN, READ, Notice
 def notice(number: int = 1, **changes: Any) -> Notice:
     values: dict[str, Any] = {
         "tenant": "north", "id": f"n-{number}", "case_id": "c", "part_id": "labs-1",
-        "about_hash": f"h-{number}", "same_hash": "", "state": OPEN, "found_us": 1, "sent_us": 1, "read_us": 0,
+        "about_hash": f"h-{number}", "same_hash": "", "state": OPEN, "found_us": 1,
+        "sent_us": 1, "read_us": 0,
         "next_us": 5, "escalations": 0,
     }  # fmt: skip
     return Notice(**(values | changes))
