@@ -1,6 +1,6 @@
 """Codes that a tenant's laboratory made itself and that may stay: `<tenant>.tsv`.
 
-The same tables that tell the labs service what a local code is (docs/guides/laboratory.md). Of
+The same tables that tell the labs service what a local code is (docs/labs.md). Of
 them system and code are read, nothing else. A code that is not listed may be a record number in
 disguise and goes; one that is listed says which test was done and nothing of anybody.
 """

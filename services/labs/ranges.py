@@ -2,7 +2,7 @@
 
 Own ranges are FHIR `Observation.referenceRange` entries; of several, the one that fits the
 person's age and sex, and none when that leaves a choice. A tenant's table and the built-in one
-have rows by specimen, sex, age and trimester; see `docs/guides/laboratory.md`.
+have rows by specimen, sex, age and trimester; see `docs/labs.md`.
 """
 
 from __future__ import annotations
