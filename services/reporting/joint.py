@@ -14,7 +14,8 @@ from services.reporting.draft import Draft, Kind, Outcome, Part, Topic
 from services.reporting.reconcile import images, medicines, record, results
 from services.reporting.reconcile import observations as comparisons
 from services.reporting.suggestions import catalogue, observations
-from services.reporting.suggestions.facts import Known, facts_of
+from services.reporting.suggestions.facts import facts_of
+from services.reporting.suggestions.known import Known
 
 PART_ID = "together"
 RULES = "dxmesh-suggestion-rules"

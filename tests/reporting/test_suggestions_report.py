@@ -14,7 +14,8 @@ from services.reporting import assemble, joint
 from services.reporting.compose import compose
 from services.reporting.draft import Draft, Topic
 from services.reporting.suggestions import catalogue
-from services.reporting.suggestions.facts import Known, facts_of
+from services.reporting.suggestions.facts import facts_of
+from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Outcome
 from tests.reporting.told import HH, H, N, case, coded, haemorrhage, in_english, result, scan
 
@@ -151,7 +152,9 @@ def test_sex_age_and_pregnancy_limit_what_is_suggested() -> None:
     assert "ectopic-pregnancy" not in suggestions(case("患者，男，28岁。" + pain))
     pressure = "血压168/112mmHg，头痛，视物模糊，蛋白尿。"
     assert "preeclampsia" in suggestions(case("患者，女，28岁。妊娠34周。" + pressure))
+    assert "preeclampsia" in suggestions(case("患者，女，28岁。G1P0，孕34周。" + pressure))
     assert "preeclampsia" not in suggestions(case("患者，女，28岁。" + pressure))
+    assert "preeclampsia" not in suggestions(case("患者，男，28岁。孕34周。" + pressure))
 
 
 @pytest.mark.requirement("DX-SUG-07")

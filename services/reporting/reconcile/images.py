@@ -14,7 +14,8 @@ from services.reporting import imaging_words, stated
 from services.reporting.draft import Draft
 from services.reporting.elements import text
 from services.reporting.reconcile.model import Compared, Severity, Sort
-from services.reporting.suggestions.facts import KINDS, LANGUAGES, Known, finding_words
+from services.reporting.suggestions.facts import KINDS, LANGUAGES, finding_words
+from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Span
 from services.reporting.words import Language, say
 

@@ -16,7 +16,8 @@ from services.reporting.draft import Draft, Part
 from services.reporting.elements import text
 from services.reporting.reconcile.model import Compared, Severity, Sort
 from services.reporting.suggestions import catalogue, features
-from services.reporting.suggestions.facts import LANGUAGES, Known
+from services.reporting.suggestions.facts import LANGUAGES
+from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Fact, Facts, Feature, Span
 from services.reporting.words import Language, listed, say
 

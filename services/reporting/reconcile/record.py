@@ -9,7 +9,7 @@ from dxmesh.nlp.v1 import note_findings_pb2 as notes
 from services.reporting.draft import Draft
 from services.reporting.elements import text
 from services.reporting.reconcile.model import Compared, Severity, Sort
-from services.reporting.suggestions.facts import Known
+from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Span
 
 _HIGH = frozenset((notes.CONTRADICTION_KIND_SIDE, notes.CONTRADICTION_KIND_ALLERGY))

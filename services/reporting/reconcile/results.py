@@ -15,7 +15,8 @@ from services.reporting.draft import Draft
 from services.reporting.elements import is_date_time, when
 from services.reporting.reconcile.model import Compared, Severity, Sort
 from services.reporting.stated import Claim
-from services.reporting.suggestions.facts import LANGUAGES, Known, result_words
+from services.reporting.suggestions.facts import LANGUAGES, result_words
+from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Span
 from services.reporting.words import say
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 
 from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 from dxmesh.labs.v1 import lab_findings_pb2 as labs
@@ -17,8 +17,10 @@ from dxmesh.nlp.v1 import note_findings_pb2 as notes
 from services.reporting import imaging_observations as images
 from services.reporting import imaging_words, stated
 from services.reporting.analytes import ANALYTES, VITALS, analyte_of
-from services.reporting.draft import Draft, Part
+from services.reporting.draft import Part
 from services.reporting.elements import readable, text
+from services.reporting.suggestions import pregnancy
+from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Fact, Facts, Span
 from services.reporting.words import Language, listed, say, term
 
@@ -48,19 +50,6 @@ HEAD_CHARS = 600
 """Age and sex are read from the beginning of a note alone: further on somebody else's may stand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Which Observations the Bundle has; a place that it lacks is never named."""
-
-    draft: Draft
-    observations: frozenset[str]
-
-    def places(self, part: Part, *local: str) -> tuple[str, ...]:
-        """Return the ids of those Observations of a part that are there."""
-        made = (self.draft.id(part.part_id, each) for each in local)
-        return tuple(dict.fromkeys(each for each in made if each in self.observations))
-
-
 def facts_of(known: Known) -> Facts:
     """Return everything that the completed parts of a draft say."""
     facts = Facts()
@@ -72,6 +61,7 @@ def facts_of(known: Known) -> Facts:
                 _of_labs(known, part, part.findings, facts)
             case pb.ImagingFindings():
                 _of_images(known, part, part.findings, facts)
+    pregnancy.told(known, facts)
     return facts
 
 
@@ -194,7 +184,12 @@ def _result(known: Known, part: Part, key: str, result: labs.LabResult) -> Fact:
             said |= {"positive"}
     zh, en = (result_words(result, language) for language in LANGUAGES)
     places = known.places(part, result.observation_id)
-    return Fact(key, zh, en, number, frozenset(said), places)
+    made = Fact(key, zh, en, number, frozenset(said), places)
+    if number is not None:
+        return made
+    strict = result.comparator in ("<", ">")
+    least, most = _float(result.canonical_low), _float(result.canonical_high)
+    return replace(made, least=least, most=most, strict=strict)
 
 
 def result_words(result: labs.LabResult, language: Language) -> str:

@@ -51,6 +51,11 @@ class Fact:
     spans: tuple[Span, ...] = ()
     stated: tuple[str, str] = ("", "")
     """Of a rule: its statement, Chinese and English, for where it opposes; else empty."""
+    least: float | None = None
+    most: float | None = None
+    """Where the number is not known: its ends ("> 8.0", "3-5"); None: open."""
+    strict: bool = False
+    """The ends themselves are left out: "> 8.0", not "≥ 8.0"."""
 
 
 @dataclass(slots=True)
@@ -93,7 +98,7 @@ class Atom:
         if self.state:
             return self.state in fact.said
         if fact.number is None:
-            return False
+            return self._is_certain(fact)
         match self.operator:
             case "<":
                 return fact.number < self.limit
@@ -103,6 +108,17 @@ class Atom:
                 return fact.number > self.limit
             case _:
                 return fact.number >= self.limit
+
+    def _is_certain(self, fact: Fact) -> bool:
+        """Tell whether every number between a fact's ends answers with yes."""
+        up = self.operator in (">", ">=")
+        end = fact.least if up else fact.most
+        if end is None:
+            return False
+        reached = fact.strict or self.operator in (">=", "<=")
+        if end == self.limit:
+            return reached
+        return end > self.limit if up else end < self.limit
 
 
 @dataclass(frozen=True, slots=True)
