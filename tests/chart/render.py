@@ -77,7 +77,12 @@ EVERYTHING: Document = {
             "nodeSelector": {"cpu": "fast"},
             "routingConfigMap": "routing",
         },
-        "labs": {"criticalLimitsConfigMap": "limits", "settings": {"concurrency": 8}},
+        "labs": {
+            "criticalLimitsConfigMap": "limits",
+            "rangesConfigMap": "ranges",
+            "codeMappingsConfigMap": "codes",
+            "settings": {"concurrency": 8},
+        },
     },
 }
 """Every option that adds something to the output."""

@@ -78,6 +78,12 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- if and (eq .name "labs") .service.criticalLimitsConfigMap }}
 - {name: DX_LABS_CRITICAL_LIMITS_DIR, value: /etc/dxmesh/critical-limits}
 {{- end }}
+{{- if and (eq .name "labs") .service.rangesConfigMap }}
+- {name: DX_LABS_RANGES_DIR, value: /etc/dxmesh/ranges}
+{{- end }}
+{{- if and (has .name (list "labs" "anonymization")) $values.services.labs.codeMappingsConfigMap }}
+- {name: DX_{{ upper .name }}_{{ ternary "MAPPINGS" "CODE_MAPPINGS" (eq .name "labs") }}_DIR, value: /etc/dxmesh/code-mappings}
+{{- end }}
 {{- if eq .name "imaging" }}
 - {name: DX_IMAGING_MODEL_REPOSITORY, value: /models}
 {{- if .service.routingConfigMap }}
@@ -172,6 +178,12 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- if and (eq .name "labs") .service.criticalLimitsConfigMap }}
 - {name: critical-limits, mountPath: /etc/dxmesh/critical-limits, readOnly: true}
 {{- end }}
+{{- if and (eq .name "labs") .service.rangesConfigMap }}
+- {name: ranges, mountPath: /etc/dxmesh/ranges, readOnly: true}
+{{- end }}
+{{- if and (has .name (list "labs" "anonymization")) $values.services.labs.codeMappingsConfigMap }}
+- {name: code-mappings, mountPath: /etc/dxmesh/code-mappings, readOnly: true}
+{{- end }}
 {{- if eq .name "imaging" }}
 - {name: models, mountPath: /models, readOnly: true}
 {{- if .service.routingConfigMap }}
@@ -237,6 +249,16 @@ name, service (its values) and fact (its entry in files/mesh.yaml).
 {{- if eq .name "labs" }}
 {{- with .service.criticalLimitsConfigMap }}
 - name: critical-limits
+  configMap: {name: {{ . }}}
+{{- end }}
+{{- with .service.rangesConfigMap }}
+- name: ranges
+  configMap: {name: {{ . }}}
+{{- end }}
+{{- end }}
+{{- if has .name (list "labs" "anonymization") }}
+{{- with $values.services.labs.codeMappingsConfigMap }}
+- name: code-mappings
   configMap: {name: {{ . }}}
 {{- end }}
 {{- end }}
