@@ -10,6 +10,9 @@ from functools import cache
 from threading import Lock, Thread
 from typing import Any
 
+DIGITS = 14
+"""Of a scale. Of the last ones of a float the order decides in which pint multiplies, and that
+differs from process to process."""
 _reading = Lock()
 """The registry fills caches while it reads; parts are interpreted on several threads."""
 
@@ -29,7 +32,7 @@ def read(ucum: str) -> tuple[float, tuple[tuple[str, float], ...]]:
         registry, unreadable = _registry()
         try:
             root = (1.0 * registry.from_ucum(ucum)).to_root_units()
-            scale, dimension = float(root.magnitude), dict(root.dimensionality)
+            scale, dimension = float(f"{root.magnitude:.{DIGITS}g}"), dict(root.dimensionality)
         except unreadable as error:
             raise NotUcum("not UCUM") from error
     return scale, tuple(sorted((name, float(power)) for name, power in dimension.items()))

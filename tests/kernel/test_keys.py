@@ -90,8 +90,13 @@ print(asyncio.run(keys()))
 """
     command = [sys.executable, "-c", script, (tmp_path / "blobs").as_uri()]
     runs = [
-        await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE) for _ in range(3)
+        await asyncio.create_subprocess_exec(
+            *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(3)
     ]
-    keys = {(await run.communicate())[0] for run in runs}
+    said = [await run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], b"\n".join(err for _, err in said)
+    keys = {out for out, _ in said}
     assert len(keys) == 1
     assert keys.pop().count(b"'") == 40
