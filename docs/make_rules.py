@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from services.labs.rules import engine, expression, schema
-from services.labs.rules.model import Node, Rule, Topic, When
+from services.labs.rules.model import Node, Rule, Source, Topic, When
 
 PAGE = Path(__file__).with_name("labs-rules.md")
 HEAD = """# Rules of disease risks
@@ -113,9 +113,14 @@ def _rule(rule: Rule) -> list[str]:
     for name, others in (("contradicts", rule.contradicts), ("covers", rule.covers)):
         if others:
             lines.append(f"- {name}: {', '.join(f'`{other}`' for other in others)}")
-    cited = [f"[{s.text}]({s.link})" if s.link else s.text for s in rule.sources]
+    cited = [_cited(each) for each in rule.sources]
     lines.append(f"- source: {'; '.join(cited)}")
     return lines
+
+
+def _cited(source: Source) -> str:
+    text = f"[{source.text}]({source.link})" if source.link else source.text
+    return f"{text} ({f'opened: {source.opened}' if source.opened else 'not opened'})"
 
 
 def _when(when: When) -> str:

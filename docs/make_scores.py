@@ -117,7 +117,8 @@ def _score(of: Definition) -> str:
     elif of.listed:
         stated = " or ".join(f"`{c.name} {c.operator} {c.limit:g}`" for c in of.listed)
         lines.append(f"- listed when {stated}")
-    lines.append(f"- source: [{of.source}]({of.link})")
+    opened = f"opened: {of.opened}" if of.opened else "not opened"
+    lines.append(f"- source: [{of.source}]({of.link}) ({opened})")
     return "\n".join(lines) + "\n"
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from services.kernel.errors import InvalidInput, Violation
+from services.labs.analytes import ANALYTES
 from services.labs.interpret import Result
 from services.labs.panel import Subject
 from services.labs.rules import heading, schema, together
@@ -191,16 +192,19 @@ def _risk(rule: Rule, facts: Facts) -> Risk | None:
         return None
     order = [name for name in rule.names if name in supporting]
     ids = dict.fromkeys(each for name in order for each in facts.evidence(name))
+    values = rule.value
+    if len(values) > 1:  # of several, {value} shows one that the conditions which hold speak of
+        values = tuple(sorted(values, key=lambda name: name not in supporting))
     return Risk(
         risk_id=rule.risk_id,
         topic=rule.topic,
         kind=rule.kind,
         priority=rule.priority,
         strength=rule.strength,
-        text_en=_filled(rule.text_en, rule, facts, "en"),
-        text_zh=_filled(rule.text_zh, rule, facts, "zh"),
-        next_en=_filled(rule.next_en, rule, facts, "en"),
-        next_zh=_filled(rule.next_zh, rule, facts, "zh"),
+        text_en=_filled(rule.text_en, values, facts, "en"),
+        text_zh=_filled(rule.text_zh, values, facts, "zh"),
+        next_en=_filled(rule.next_en, values, facts, "en"),
+        next_zh=_filled(rule.next_zh, values, facts, "zh"),
         evidence_ids=tuple(ids),
         source="; ".join(source.text for source in rule.sources),
         source_url=next((source.link for source in rule.sources if source.link), ""),
@@ -218,15 +222,15 @@ def _against(rule: Rule, facts: Facts) -> tuple[Counterpoint, ...]:
             ids = dict.fromkeys(i for n in sorted(each.when.names) for i in facts.evidence(n))
             shown.append(
                 Counterpoint(
-                    _filled(each.en, rule, facts, "en"),
-                    _filled(each.zh, rule, facts, "zh"),
+                    _filled(each.en, rule.value, facts, "en"),
+                    _filled(each.zh, rule.value, facts, "zh"),
                     tuple(ids),
                 )
             )
     return (*shown, *caveats)
 
 
-def _filled(text: str, rule: Rule, facts: Facts, language: str) -> str:
+def _filled(text: str, values: Sequence[str], facts: Facts, language: str) -> str:
     if "{" not in text:
         return text
 
@@ -235,7 +239,10 @@ def _filled(text: str, rule: Rule, facts: Facts, language: str) -> str:
         if name == "gas":
             gas = facts.gas
             return (gas.text_zh if language == "zh" else gas.text_en) if gas else ""
-        names = rule.value if name == "value" else (name,)
+        names = values if name in ("value", "unit") else (name,)
+        if name == "unit":
+            known = next((each for each in names if facts.shown(each)), "")
+            return ANALYTES[known].unit.ucum if known in ANALYTES else ""
         return next((s for each in names if (s := facts.shown(each))), _UNKNOWN[language])
 
     return _PLACEHOLDER.sub(value, text)

@@ -11,7 +11,7 @@ from services.labs.blood_gas_gaps import Gas, Reading
 from services.labs.interpret import Result
 from services.labs.panel import Subject
 from services.labs.reasons import NoRange
-from services.labs.rules.known import BOUNDED_MAX, HIGH, LOW, bounds_of
+from services.labs.rules.known import BOUNDED_MAX, FAR, HIGH, LOW, NEAR_ZERO, bounds_of
 from services.labs.rules.known import Known as Known
 from services.labs.rules.known import Score as Score
 from services.labs.rules.model import Derived
@@ -261,7 +261,7 @@ def _over_time(function: str, values: Sequence[Known]) -> float | None:
         return None
     last, before, number = values[-1], values[-2], values[-1].number
     if function == "earlier":
-        return before.number
+        return before.number if before.bounds is None else _below(before.bounds)
     if function == "hours":
         return _hours(before.time, last.time)
     days = 2 if function == "rise_48h" else 7
@@ -273,6 +273,11 @@ def _over_time(function: str, values: Sequence[Known]) -> float | None:
     if not window:
         return None
     return number - min(window) if function == "rise_48h" else min(window)
+
+
+def _below(bounds: tuple[float, float]) -> float | None:
+    """Return the end of an earlier value below a limit (`<5`): what came after rose by no less."""
+    return bounds[1] if bounds[0] <= NEAR_ZERO and bounds[1] < FAR else None
 
 
 def _hours(start: datetime | None, end: datetime | None) -> float:

@@ -92,7 +92,9 @@ def sources_of(check: Check, table: Json) -> dict[str, Source]:
         if not isinstance(each, Mapping) or not each.get("text"):
             check.say(f"sources.{name}", "is { text = …, link = … }")
             continue
-        made[name] = Source(str(each["text"]), str(each.get("link", "")))
+        if strange := sorted(each.keys() - {"text", "link", "opened"}):
+            check.say(f"sources.{name}", f"{strange[0]} is no field of a source")
+        made[name] = Source(*(str(each.get(key, "")) for key in ("text", "link", "opened")))
     return made
 
 

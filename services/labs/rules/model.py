@@ -30,6 +30,8 @@ class Source:
 
     text: str
     link: str
+    opened: str = ""
+    """Which part of it was read, and when; empty: cited from knowledge, not opened."""
 
 
 @dataclass(frozen=True, slots=True)

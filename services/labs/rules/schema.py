@@ -219,7 +219,7 @@ def _placeholders(check: Check, entry: Json, context: _Context) -> None:
             continue
         for part in text.split("{")[1:]:
             name, closed, _ = part.partition("}")
-            if not closed or (name not in ("value", "gas") and not context.knows(name)):
+            if not closed or (name not in ("value", "unit", "gas") and not context.knows(name)):
                 check.say(key, f"{{{name}}} is nothing that can be shown")
     for one, other in (("en", "zh"), ("next_en", "next_zh")):
         if bool(entry.get(one)) != bool(entry.get(other)):

@@ -62,7 +62,7 @@ def _load() -> dict[str, Definition]:
 def _definition(topic: str, module: ModuleType, entry: Mapping[str, Any]) -> Definition:
     known = {"id", "formula", "en", "zh", "inputs", "optional", "one_of", "units", "unit", "scale"}
     known |= {"digits", "fresh_h", "ages", "in_pregnancy", "bands", "meaning", "listed", "loinc"}
-    known |= {"source", "link", "note_en", "note_zh", "limits"}
+    known |= {"source", "link", "note_en", "note_zh", "limits", "opened"}
     if unknown := entry.keys() - known:
         raise ValueError(f"{entry['id']}: unknown keys {sorted(unknown)}")
     ages = entry.get("ages", ADULT)
@@ -90,6 +90,7 @@ def _definition(topic: str, module: ModuleType, entry: Mapping[str, Any]) -> Def
         entry["link"],
         entry.get("note_en", ""),
         entry.get("note_zh", ""),
+        entry.get("opened", ""),
         frozenset(q.name for q in needed if q.kind.of_laboratory),
         frozenset(q.name for q in needed if not q.kind.of_laboratory and q.kind is not Kind.PERSON),
     )

@@ -131,6 +131,8 @@ class Definition:
     link: str
     note_en: str
     note_zh: str
+    opened: str
+    """Which part of the source was read, and when; empty: cited from knowledge, not opened."""
     of_laboratory: frozenset[str]
     """The inputs it cannot do without that a laboratory delivers."""
     of_others: frozenset[str]
