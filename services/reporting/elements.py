@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from services.kernel.fhir import Number
+from services.kernel.ucum import readable
 
 Json = dict[str, Any]
 
@@ -26,9 +27,6 @@ INLINE_LABEL = (
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _COMPARED = re.compile(r"(<=|<|>=|>)\s*(\S+)")
 _DATE_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?")
-_ANNOTATION = re.compile(r"\{([^{}]*)\}")
-_MICRO = re.compile(r"\bu(?=(?:mol|g|kat|L|U|IU|m)\b)")
-_POWER = re.compile(r"\b10\*(-?[0-9]+)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -70,24 +68,16 @@ def quantity(value: Decimal, ucum: str, unit: str = "") -> Json:
     return {"value": value, **named, "system": UCUM, "code": ucum}
 
 
-def readable(ucum: str) -> str:
-    """Return a UCUM unit as people write it: `umol/L` as µmol/L, `10*9/L` as ×10^9/L, no braces.
-
-    Empty for `1`, the unit of a plain number, which nobody writes.
-    """
-    if ucum == "1":
-        return ""
-    plain = _ANNOTATION.sub(lambda found: found[1].replace("_", " "), ucum)
-    return _POWER.sub(r"×10^\1", _MICRO.sub("µ", plain))
-
-
 def decimal_of(text: str) -> Number | None:
     """Return a FHIR decimal digit for digit, or None when the text is not one."""
     return Number(text) if _DECIMAL.fullmatch(text) else None
 
 
 def quantity_as_written(value: str, unit: str, ucum: str = "") -> Json | None:
-    """Return a Quantity of a value such as `6.80` or `<0.01`; None when it is no number."""
+    """Return a Quantity of a value such as `6.80` or `<0.01`; None when it is no number.
+
+    The unit is written for a reader; the UCUM code, where it is known, is its code.
+    """
     compared = _COMPARED.fullmatch(value)
     number = decimal_of(compared[2] if compared else value)
     if number is None:
@@ -95,8 +85,8 @@ def quantity_as_written(value: str, unit: str, ucum: str = "") -> Json | None:
     made: Json = {"value": number}
     if compared:
         made["comparator"] = compared[1]
-    if text(unit):
-        made["unit"] = text(unit)
+    if shown := readable(text(unit)):
+        made["unit"] = shown
     if ucum:
         made |= {"system": UCUM, "code": ucum}
     return made

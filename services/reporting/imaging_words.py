@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 
+from services.kernel.ucum import readable
 from services.reporting import tables
-from services.reporting.elements import readable, rounded
+from services.reporting.elements import rounded
 from services.reporting.words import Language, has, listed, say, stated, term
 
 FINDINGS, IMPRESSION, RECOMMENDATION, REMARK = "findings", "impression", "recommendation", "remark"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
+from services.kernel.ucum import readable
 from services.reporting import codes, over_time, risks, scores
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import (
@@ -39,8 +40,8 @@ def compose(draft: Draft, part: Part, found: pb.LabFindings) -> Topic:
 
 
 def shown(result: pb.LabResult) -> str:
-    """Return value and unit as they came."""
-    return text(f"{result.value_text} {result.unit_text}")
+    """Return the value as it came, with its unit as people write it."""
+    return text(f"{result.value_text} {readable(text(result.unit_text))}")
 
 
 def _observation(draft: Draft, part: Part, result: pb.LabResult) -> Json:

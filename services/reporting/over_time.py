@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
+from services.kernel.ucum import readable
 from services.reporting import codes
 from services.reporting.draft import Draft
 from services.reporting.elements import (
@@ -17,7 +18,6 @@ from services.reporting.elements import (
     decimal_of,
     extension,
     quantity,
-    readable,
     rounded,
     text,
 )

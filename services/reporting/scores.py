@@ -5,6 +5,7 @@ from __future__ import annotations
 from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
+from services.kernel.ucum import readable
 from services.reporting import codes
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import (
@@ -13,7 +14,6 @@ from services.reporting.elements import (
     extension,
     quantity,
     quantity_as_written,
-    readable,
     text,
 )
 from services.reporting.lab_names import name_of

@@ -12,9 +12,10 @@ import orjson
 import pytest
 
 from services.kernel import fhir
+from services.kernel.ucum import readable
 from services.reporting.compose import compose
 from services.reporting.draft import Draft
-from services.reporting.elements import quantity, readable
+from services.reporting.elements import quantity
 from services.reporting.words import Language
 
 DATA = Path(__file__).parent / "data"

@@ -14,11 +14,12 @@ from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 from dxmesh.labs.v1 import lab_findings_pb2 as labs
 from dxmesh.nlp.v1 import note_findings_pb2 as notes
 
+from services.kernel.ucum import readable
 from services.reporting import imaging_observations as images
 from services.reporting import imaging_words, stated
 from services.reporting.analytes import ANALYTES, VITALS, analyte_of
 from services.reporting.draft import Part
-from services.reporting.elements import readable, text
+from services.reporting.elements import text
 from services.reporting.suggestions import pregnancy
 from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Fact, Facts, Span
@@ -196,7 +197,7 @@ def result_words(result: labs.LabResult, language: Language) -> str:
     """Return a result as people write it: name, value as it came, flag."""
     own = result.display_zh if language == "zh" else result.display_en
     name = text(own) or text(result.source_display) or result.loinc_code
-    value = text(f"{result.value_text} {result.unit_text}")
+    value = text(f"{result.value_text} {readable(text(result.unit_text))}")
     flag = say(language, f"flag-{result.flag}") if result.flag > labs.FLAG_NORMAL else ""
     return say(language, "lab-item", name=name, value=value, flag=flag)
 
