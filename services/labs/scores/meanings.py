@@ -8,6 +8,10 @@ from services.labs.scores.model import Value
 
 PCO2_MARGIN_MMHG = 2.0
 ROOM_AIR_PERCENT = 21.0
+GAP_HIGH_MMOL_L = 16.0
+"""12 +/- 4 (Kraut 2007): up to here the band of the anion gap is not raised."""
+DELTA_MIXED = 0.8
+"""As in the stepwise reading of a blood gas (`blood_gas_gaps`)."""
 
 
 def gfr_category(egfr: float, values: Sequence[Value] = ()) -> tuple[str, str]:
@@ -73,8 +77,8 @@ def winters_category(value: float, values: Sequence[Value]) -> tuple[str, str]:
         return "", ""
     if pco2 < value - PCO2_MARGIN_MMHG:
         return (
-            "pCO2 below the expected: respiratory alkalosis as well",
-            "pCO2低于预计值：合并呼吸性碱中毒",
+            "pCO2 below the expected: respiratory alkalosis, as well or (with a high pH) alone",
+            "pCO2低于预计值：合并呼吸性碱中毒，pH升高时可为单纯呼吸性碱中毒",
         )
     if pco2 > value + PCO2_MARGIN_MMHG:
         return (
@@ -94,3 +98,29 @@ def a_a_gradient_category(value: float, values: Sequence[Value]) -> tuple[str, s
     if value > (age + 10.0) / 4.0:
         return "above the value expected for the age", "高于该年龄预计值"
     return "not above the value expected for the age", "未超过该年龄预计值"
+
+
+def delta_category(value: float, values: Sequence[Value]) -> tuple[str, str]:
+    """Return what the delta ratio means; `values` are sodium, chloride and bicarbonate.
+
+    It divides two small differences, so it means something only when the gap is raised.
+
+    Source: Rastegar A 2007.
+    """
+    sodium, chloride, bicarbonate = (each or 0.0 for each in values[:3])
+    gap = sodium - chloride - bicarbonate
+    if gap <= GAP_HIGH_MMOL_L:
+        return (
+            f"does not apply: the anion gap is not raised ({gap:.0f} mmol/L)",
+            f"不适用：阴离子间隙未升高（{gap:.0f} mmol/L）",
+        )
+    if value < 0.4:
+        return "below 0.4: hyperchloraemic acidosis", "低于0.4：高氯性代谢性酸中毒"
+    if value < DELTA_MIXED:
+        return "0.4 to below 0.8: mixed with hyperchloraemic acidosis", "0.4-0.8：合并高氯性酸中毒"
+    if value <= 2.0:
+        return "0.8 to 2: high anion gap acidosis", "0.8-2：高阴离子间隙代谢性酸中毒"
+    return (
+        "above 2: metabolic alkalosis or chronic hypercapnia as well",
+        "高于2：合并代谢性碱中毒或慢性高碳酸血症",
+    )
