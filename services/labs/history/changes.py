@@ -117,8 +117,8 @@ DELTAS: Mapping[str, Delta] = _deltas()
 
 
 def change(analyte: str, earlier: str, now: Decimal, hours: float) -> Change:
-    """Return the change from an earlier value, both in the canonical unit."""
-    before = Decimal(earlier)
+    """Return the change from an earlier value (of a dilution 1:80), both in the canonical unit."""
+    before = Decimal(earlier.removeprefix("1:"))
     difference = now - before
     percent = 100.0 * float(difference / abs(before)) if before else 0.0
     known = VARIATION.get(analyte) if before > 0 else None

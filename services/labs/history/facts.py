@@ -168,7 +168,7 @@ def _known(each: Earlier) -> Known:
     row = each.row
     numeric = bool(row.unit)
     return Known(
-        float(row.value) if numeric else (float(row.grade) or None),
+        float(row.number) if numeric else (float(row.grade) or None),
         row.value,
         (),
         state=STATES.get(row.flag, "") if numeric else row.value,

@@ -95,11 +95,11 @@ def _one(row: Row, before: Sequence[Earlier]) -> OverTime:
     if not row.unit:
         return OverTime(row, tuple(before))
     newest = before[0]
-    values = [(-each.hours_before, float(each.row.value)) for each in reversed(before)]
-    values.append((0.0, float(row.value)))
+    values = [(-each.hours_before, float(each.row.number)) for each in reversed(before)]
+    values.append((0.0, float(row.number)))
     return OverTime(
         row,
         tuple(before),
-        change(row.analyte, newest.row.value, Decimal(row.value), newest.hours_before),
+        change(row.analyte, newest.row.value, Decimal(row.number), newest.hours_before),
         trend(values, VARIATION.get(row.analyte)) if len(values) > 2 else None,
     )

@@ -49,6 +49,11 @@ class Row:
     corrected: bool = False
 
     @property
+    def number(self) -> str:
+        """The value as decimal text; of a dilution what it was diluted to, 80 of 1:80."""
+        return self.value.removeprefix("1:")
+
+    @property
     def of_day(self) -> bool:
         """Whether only the day is known."""
         return "T" not in self.effective
