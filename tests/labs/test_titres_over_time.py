@@ -1,4 +1,4 @@
-"""Dilutions beside earlier ones: 1:80, then 1:640."""
+"""Values that are no plain number beside earlier ones: 1:80, then 1:640; an answer twice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from services.labs import panel
 from services.labs.findings import interpreted
 from services.labs.history.past import Past
-from tests.labs.history_cases import document, observation, of, rows_of
+from tests.labs.history_cases import CREATININE, document, observation, of, rows_of
 
 ANA = "5048-4"
 
@@ -24,3 +24,11 @@ def test_a_titre_is_compared_with_earlier_ones_of_its_part_and_of_before() -> No
     last = of(found, str(now[1]["id"]))
     assert [each.value for each in last.earlier] == ["1:320", "1:80"]
     assert (last.change.earlier_value, last.change.percent) == ("1:320", 100.0)
+
+
+@pytest.mark.requirement("DX-LAB-61")
+def test_a_quantity_that_came_twice_as_an_answer_breaks_nothing() -> None:
+    now = observation(CREATININE, "阳性", 0.0)
+    past = Past(rows_of(observation(CREATININE, "阳性", -48.0)))
+    found = interpreted(panel.read(document(now)), past=past).findings
+    assert found.results[0].not_interpreted.reason == "VALUE_NOT_NUMERIC"

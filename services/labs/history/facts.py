@@ -97,7 +97,7 @@ def into_scores(over: OverTimes, analyte: str = "creatinine") -> list[Fact]:
     return [
         Fact(float(each.row.value), each.row.value, unit, "", each.row.effective, _time(each))
         for each in (found.earlier if found else ())
-        if not each.here
+        if not each.here and each.row.unit  # of a creatinine that came as an answer, no number
     ]
 
 
@@ -118,7 +118,7 @@ def figures(over: OverTimes, subject: Subject) -> list[Figure]:
     if group and group.earlier and group.earlier[0].row.value != group.row.value:
         made.append(_figure("group-changed", 1, [group]))
     creatinine = newest.get("creatinine")
-    if creatinine:
+    if creatinine and creatinine.row.unit:
         made += _of_kidney(creatinine, subject)
     return [each for each in made if each.value]
 
