@@ -26,8 +26,14 @@ ITEMS_MAX = 6
 
 
 def compose(draft: Draft, part: Part, outcome: Outcome, topic: Topic) -> None:
-    """Add the suggestions, best first, or that too little speaks for any."""
+    """Add the suggestions, best first, or that too little speaks for any.
+
+    Those with a red flag are named before everything else, for a reader who has seconds.
+    """
     kept = outcome.suggested[:KEPT_MAX]
+    if pressing := [_name(draft.language, each) for each in kept[:SHOWN_MAX] if each.red_flags]:
+        items = listed(draft.language, pressing)
+        topic.alerts.append(say(draft.language, "suggestion-alert", items=items))
     for rank, weighed in enumerate(kept, 1):
         topic.add(_observation(draft, part, weighed, rank))
     for weighed in kept[:SHOWN_MAX]:
@@ -47,13 +53,17 @@ def sentence(language: Language, weighed: Weighed) -> str:
     """Return a suggestion in one sentence: what to consider, why, what opposes it, what next."""
     condition = weighed.condition
     facts = {
-        "name": condition.zh if language == "zh" else condition.en,
+        "name": _name(language, weighed),
         "supports": _items(language, weighed.supports),
         "opposes": _items(language, weighed.opposes),
         "next": condition.next[0 if language == "zh" else 1],
     }
     key = "suggestion-sentence" if weighed.opposes else "suggestion-unopposed"
     return say(language, key, **facts)
+
+
+def _name(language: Language, weighed: Weighed) -> str:
+    return weighed.condition.zh if language == "zh" else weighed.condition.en
 
 
 def _items(language: Language, evidence: Sequence[Evidence]) -> str:
@@ -77,11 +87,10 @@ def shown(language: Language, evidence: Evidence, fact: Fact) -> str:
 
 def _observation(draft: Draft, part: Part, weighed: Weighed, rank: int) -> Json:
     condition, language = weighed.condition, draft.language
-    name = condition.zh if language == "zh" else condition.en
     made = draft.observation(part, condition.id, "category-exam", review=True)
     made["code"] = {
         "coding": [{"system": SYSTEM, "code": condition.id}],
-        "text": say(language, "suggestion-name", name=name),
+        "text": say(language, "suggestion-name", name=_name(language, weighed)),
     }
     made["valueString"] = sentence(language, weighed)
     made["method"] = {"text": text("; ".join(each.text for each in condition.sources))}
@@ -172,7 +181,7 @@ def _insufficient(draft: Draft, part: Part, nearest: Sequence[Weighed]) -> Json:
         say(
             language,
             "suggestion-nearest-item",
-            name=each.condition.zh if language == "zh" else each.condition.en,
+            name=_name(language, each),
             supports=_items(language, each.supports),
         )
         for each in nearest
