@@ -19,7 +19,17 @@ _MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 """Byte-order marks and what they mean."""
-_CODECS = {"gb2312": "gb18030", "gbk": "gb18030", "gb18030": "gb18030", "utf-8": "utf-8"}
+_CODECS = {
+    **dict.fromkeys(("gb2312", "gbk", "gb18030", "x-gbk", "cp936"), "gb18030"),
+    **dict.fromkeys(("utf-8", "utf8"), "utf-8"),
+    **dict.fromkeys(("us-ascii", "ascii"), "ascii"),
+    **{name: name for name in ("utf-16", "utf-16le", "utf-16be")},
+    **dict.fromkeys(("big5", "big5-hkscs"), "big5hkscs"),
+    **{f"iso-8859-{n}": f"iso8859-{n}" for n in range(1, 17) if n != 12},
+    **{f"windows-{n}": f"cp{n}" for n in range(1250, 1259)},
+}
+"""Names of character sets that are read, lower case. Python knows more, and some of those are no
+character sets, fail in ways of their own, or take quadratic time."""
 
 
 def decoded(content: bytes, parameters: str) -> str:
@@ -37,11 +47,12 @@ def decoded(content: bytes, parameters: str) -> str:
     candidates = [codec for mark, codec in _MARKS if content.startswith(mark)]
     if not candidates:
         name = stated[1] if stated else declared[1].decode() if declared else ""
-        candidates = [_CODECS.get(name.lower(), name)] if name else ["utf-8", "gb18030"]
+        known = [_CODECS[name.lower()]] if name.lower() in _CODECS else []
+        candidates = known if name else ["utf-8", "gb18030"]
     for codec in candidates:
         try:
             text = content.decode(codec)
-        except (UnicodeDecodeError, LookupError):
+        except UnicodeDecodeError:
             continue
         if _is_plausible(text):
             return text.lstrip("\ufeff")

@@ -19,6 +19,10 @@ _BINARY = re.compile(r"(?<!\\)\\bin\d")
 _STEP = re.compile(
     r"\\[\\{}]|\\(?:deleted|striked?|v)(0?)(?![a-z0-9])|\\striked[01](?![0-9])|\\plain(?![a-z])|[{}]"
 )
+DEPTH_MAX = 1000
+"""Groups within groups; text processors stay far below."""
+_PICTURE = re.compile(rb"(?<![0-9A-Fa-f\r\n])[0-9A-Fa-f\r\n]{2000,}+")
+"""Bytes of a picture or an object, written as figures: no text, and most of such a file."""
 _RAW = re.compile(rb"[\x80-\xff]+")
 _BYTES = re.compile(r"((?:\\'[0-9a-fA-F]{2})++)([@-\[\]-z|~])?")
 
@@ -35,7 +39,7 @@ def plain(content: bytes) -> str:
 
     read: Callable[..., str] = striprtf.rtf_to_text
 
-    source = _RAW.sub(_as_escapes, content).decode("ascii")
+    source = _RAW.sub(_as_escapes, _PICTURE.sub(b" ", content)).decode("ascii")
     if _BINARY.search(source):
         raise UnusableNote("a note holds raw bytes in its text", reason="NOTE_UNDECODABLE")
     whole = _BYTES.sub(_with_trail, "".join(_said(source)))
@@ -71,6 +75,10 @@ def _said(source: str) -> Iterator[str]:
             yield word
             if word == "{":
                 outer.append(hidden)
+                if len(outer) > DEPTH_MAX:
+                    raise UnusableNote(
+                        f"a note is nested deeper than {DEPTH_MAX}", reason="NOTE_UNDECODABLE"
+                    )
             elif outer:
                 hidden = outer.pop()
         elif word[1] in "\\{}":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from typing import Any
 
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
@@ -36,7 +35,8 @@ _STATUS |= {each: each for each in ("final", "preliminary", "corrected", "amende
 _FLAGS = {"高": "H", "偏高": "H", "低": "L", "偏低": "L", "正常": "N", "异常": "A"}
 _FLAGS |= {"阳性": "POS", "阴性": "NEG"}
 _DAY = re.compile(
-    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?"
+    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2}))?)?",
+    re.ASCII,
 )
 
 
@@ -227,8 +227,7 @@ def _moment(text: str, zone: str) -> str:
 def _value(text: str, unit: Json) -> Json:
     if not text:
         return {"dataAbsentReason": {"coding": [{"system": ABSENT, "code": "unknown"}]}}
-    plain = unicodedata.normalize("NFKC", text)  # full-width figures and signs
-    if found := values.quantity(plain, unit):
+    if found := values.quantity(text, unit):
         return {"valueQuantity": found}
     return {"valueString": text[: values.TEXT_CHARS_MAX]}
 

@@ -52,9 +52,14 @@ class Told:
 
 
 def build(header: Header, verdict: str, told: Sequence[Told], own_id: str, now: datetime) -> bytes:
-    """Return the answer to a message with this header, in its own delimiters and characters."""
-    signs = header.signs
-    code = ("C" if header.wants_accept else "A") + verdict
+    """Return the answer to a message with this header, in its own delimiters and characters.
+
+    Empty when the sender wants none of this verdict.
+    """
+    signs, mode = header.signs, header.answered_as(kept=verdict == ACCEPTED)
+    if not mode:
+        return b""
+    code = mode + verdict
     first = told[0] if told and verdict != ACCEPTED else None
     said = escaped(f"{first.reason}: {first.message}", signs) if first else ""
     lines = [

@@ -86,15 +86,25 @@ def decode(content: bytes, stated: str, fallback: str, asides: Asides) -> Decode
     return Decoded(_cleaned(_text(content, codec), asides), codec)
 
 
+def is_wide(content: bytes) -> bool:
+    """Tell whether a message is in UTF-16, marked or not."""
+    return content.startswith((*_WIDE_BOMS, "MSH".encode("utf-16-le"), "MSH".encode("utf-16-be")))
+
+
+def wide() -> NotTaken:
+    """Return why a message in UTF-16 is not taken."""
+    return NotTaken(
+        "the message is in UTF-16, which is not read; send UTF-8 and UNICODE UTF-8 in MSH-18",
+        reason="CHARSET_NOT_READ",
+        code=NOT_IN_TABLE,
+        place=CHARSET,
+    )
+
+
 def _without_mark(content: bytes) -> tuple[bytes, str]:
     content = content.lstrip(b" \r\n\t")
     if content.startswith(_WIDE_BOMS):
-        raise NotTaken(
-            "the message is in UTF-16, which is not read; send UTF-8 and UNICODE UTF-8 in MSH-18",
-            reason="CHARSET_NOT_READ",
-            code=NOT_IN_TABLE,
-            place=CHARSET,
-        )
+        raise wide()
     for mark, codec in _BOMS:
         if content.startswith(mark):
             return content[len(mark) :].lstrip(b" \r\n\t"), codec

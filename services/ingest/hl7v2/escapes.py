@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-_FORMAT = re.compile(r"\.(br|sp|ce|sk|in|ti|fi|nf)\s*([+-]?\d{0,3})")
+_FORMAT = re.compile(r"\.(br|sp|ce|sk|in|ti|fi|nf)\s*([+-]?\d{0,3})", re.IGNORECASE | re.ASCII)
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 LINES_MAX = 40
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @lru_cache(maxsize=64)
@@ -43,16 +44,21 @@ def unescape(
             return ""
         if inner[:1] == "X" and _HEX.fullmatch(inner[1:]):
             try:
-                return bytes.fromhex(inner[1:]).decode(codec)
+                return _printed(bytes.fromhex(inner[1:]).decode(codec))
             except UnicodeDecodeError:
                 unknown()
                 return match[0]
         if found := _FORMAT.fullmatch(inner):
-            return _formatted(found[1], found[2])
+            return _formatted(found[1].lower(), found[2])
         unknown()
         return match[0]
 
     return _pattern(escape).sub(replaced, text)
+
+
+def _printed(text: str) -> str:
+    """Return a text without control characters: bytes in an escape bring none back."""
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _formatted(command: str, number: str) -> str:

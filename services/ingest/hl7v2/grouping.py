@@ -66,6 +66,9 @@ def grouped(message: Message) -> Parts:
             message.asides.add(segment.place, "SEGMENT_NOT_READ", text)
     for group in found.groups:
         group.results = observation.standing(group.results)
+        if not group.results:
+            text = "an order without results was left out, with its notes"
+            message.asides.add(group.obr.place, "ORDER_WITHOUT_RESULTS", text)
     return found
 
 

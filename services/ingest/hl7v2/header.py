@@ -48,10 +48,18 @@ class Header:
     codec: str = "ascii"
     """In which the header was read: its control id is echoed in the same bytes."""
 
-    @property
-    def wants_accept(self) -> bool:
-        """Whether an accept acknowledgment (CA, CE, CR) is wanted, and no application one."""
-        return self.accept_when in ("AL", "ER", "SU") and self.answer_when in ("", "NE")
+    def answered_as(self, *, kept: bool) -> str:
+        """Return what a sender wants to be told: A (application), C (accept), empty: nothing.
+
+        Where both are wanted it is the application acknowledgment, as it says more.
+        Source: HL7 v2.9 2.9.2 (without MSH-15 and MSH-16 always A), table 0155.
+        """
+        if not (self.accept_when or self.answer_when):
+            return "A"
+        told = {"": False, "NE": False, "ER": not kept, "SU": kept}
+        if told.get(self.answer_when, True):
+            return "A"
+        return "C" if told.get(self.accept_when, True) else ""
 
 
 def of(content: bytes) -> Header:

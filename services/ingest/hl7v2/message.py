@@ -64,6 +64,8 @@ def check(header: Header, content: bytes) -> None:
     ------
     NotTaken
     """
+    if not header.kind and charset.is_wide(content):
+        raise charset.wide()
     if not header.kind and not content.lstrip(b"\xef\xbb\xbf\x84\x31\x95\x33 \r\n\t")[:3] == b"MSH":
         raise NotTaken("the content does not begin with MSH", reason="NOT_HL7", code=SEQUENCE)
     _check_kind(header.kind, header.event, header.version)

@@ -7,13 +7,15 @@ DTM[dateTime].
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, date, datetime
 
 _MOMENT = re.compile(
-    r"(\d{4})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(\.\d{1,4})?)?)?)?)?)?([+-]\d{4})?"
+    r"(\d{4})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(?:(\d{2})(\.\d{1,4})?)?)?)?)?)?([+-]\d{4})?",
+    re.ASCII,
 )
-_OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})")
-_CLOCK = re.compile(r"(\d{2})(?:(\d{2})(?:(\d{2})(\.\d{1,4})?)?)?(?:[+-]\d{4})?")
+_OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
+_CLOCK = re.compile(r"(\d{2})(?:(\d{2})(?:(\d{2})(\.\d{1,4})?)?)?(?:[+-]\d{4})?", re.ASCII)
 
 
 def zone_of(text: str) -> str:
@@ -28,7 +30,7 @@ def moment(text: str, zone: str) -> str:
     A clock time without a zone has `zone` (±HH:MM); an hour alone is a minute 00, as FHIR has no
     hours. ISO 8601 is taken too: some senders write it.
     """
-    text = text.strip()
+    text = unicodedata.normalize("NFKC", text).strip()
     if "-" in text[4:5]:
         return _iso(text, zone)
     found = _MOMENT.fullmatch(text)

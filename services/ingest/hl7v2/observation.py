@@ -88,7 +88,7 @@ def observation(result: Result, around: Surroundings, subject: Json) -> Json:
     )
     unit = values.unit(obx, site)
     made |= _value(result, Reading(obx, site, around.zone, unit), code)
-    if found := reference_range(obx.part(7).whole(), unit):
+    if found := reference_range(obx.whole(7), unit):
         made["referenceRange"] = [found]
     if analysed := moments.moment(obx.text(19), around.zone):
         made["extension"] = [{"url": ANALYSED, "valueDateTime": analysed}]

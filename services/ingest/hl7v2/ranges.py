@@ -9,16 +9,17 @@ Source: v2-to-FHIR OBX[Observation] row 7; HL7 v2.9 7.4.2.7.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 from services.ingest.hl7v2.values import number
 
 Json = dict[str, Any]
 
-_FIGURE = r"([+-]?\d{1,20}(?:\.\d{1,20})?)"
-_BETWEEN = re.compile(rf"{_FIGURE}\s*(?:-{{1,2}}|–|—|~|～|to|至)\s*{_FIGURE}", re.IGNORECASE)
-_BELOW = re.compile(rf"(?:<|<=|≤|＜)\s*{_FIGURE}")
-_ABOVE = re.compile(rf"(?:>|>=|≥|＞)\s*{_FIGURE}")
+_FIGURE = r"([+-]?[0-9]{1,20}(?:\.[0-9]{1,20})?)"
+_BETWEEN = re.compile(rf"{_FIGURE}\s*(?:-{{1,2}}|–|—|−|~|〜|to|至)\s*{_FIGURE}", re.IGNORECASE)
+_BELOW = re.compile(rf"(?:<|<=|≤|≦|⩽|up to)\s*{_FIGURE}", re.IGNORECASE)
+_ABOVE = re.compile(rf"(?:>|>=|≥|≧|⩾)\s*{_FIGURE}")
 TEXT_CHARS_MAX = 1000
 
 
@@ -28,7 +29,7 @@ def reference_range(text: str, unit: Json) -> Json:
     if not plain:
         return {}
     made: Json = {"text": plain[:TEXT_CHARS_MAX]}
-    bare = plain.strip("[]()（） ")
+    bare = _bare(plain, unit)
     if found := _BETWEEN.fullmatch(bare):
         return limits(found[1], found[2], unit) | made
     if found := _BELOW.fullmatch(bare):
@@ -36,6 +37,16 @@ def reference_range(text: str, unit: Json) -> Json:
     if found := _ABOVE.fullmatch(bare):
         return limits(found[1], "", unit) | made
     return made
+
+
+def _bare(printed: str, unit: Json) -> str:
+    """Return a range without brackets and without the result's own unit behind it."""
+    plain = unicodedata.normalize("NFKC", printed).strip("[]() ")
+    for own in {unit.get("unit", ""), unit.get("code", "")} - {""}:
+        spelt = unicodedata.normalize("NFKC", own)
+        if plain.casefold().endswith(spelt.casefold()) and not spelt[0].isdigit():
+            return plain[: -len(spelt)].strip("[]() ")
+    return plain
 
 
 def limits(low: str, high: str, unit: Json) -> Json:

@@ -136,6 +136,10 @@ class Segment:
         found = [Part(each, self.message, self.at(number)) for each in split]
         return [each for each in found if each]
 
+    def whole(self, number: int) -> str:
+        """Return a field that does not repeat as one text, whatever delimiters are in it."""
+        return Part(self.raw_of(number), self.message, self.at(number)).whole()
+
     def part(self, number: int) -> Part:
         """Return a field's first repetition, empty when there is none."""
         raw = self.raw_of(number).split(self.message.signs.repetition, 1)[0]

@@ -10,6 +10,7 @@ CWE[Quantity]; HL7 v2.9 2A.3.44 (NM), 2A.3.70 (SN).
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ UCUM = TABLES["systems"]["UCUM"]
 TEXTS = frozenset(("ST", "TX", "FT"))
 """Types of which repetitions are lines of one text."""
 TEXT_CHARS_MAX = 100_000
-_NUMBER = re.compile(r"([+-]?)(\d{1,40})?(?:\.(\d{0,40}))?")
+_NUMBER = re.compile(r"([+-]?)(\d{1,40})?(?:\.(\d{0,40}))?", re.ASCII)
 _POWER = re.compile(r"[x×*✕]?\s*10", re.IGNORECASE)
 _EXPONENT = re.compile(r"\d{1,2}\s*/.{1,20}")
 _COMPARED = re.compile(r"(<=|>=|<|>|≤|≥)\s*([+-]?[\d.]{1,40})")
@@ -71,7 +72,7 @@ def unit(segment: Segment, site: Site, field: int = 6) -> Json:
 
 def number(text: str) -> Number | None:
     """Return a number as FHIR writes it (`5.` is 5, `.5` is 0.5); None when it is none."""
-    found = _NUMBER.fullmatch(text.strip())
+    found = _NUMBER.fullmatch(unicodedata.normalize("NFKC", text).strip())
     if not found or not (found[2] or found[3]):
         return None
     whole = (found[2] or "0").lstrip("0") or "0"
@@ -103,7 +104,11 @@ def _numeric(part: Part, reading: Reading) -> Json:
 
 
 def quantity(text: str, unit: Json) -> Json:
-    """Return a Quantity of a number, with a comparator before it or not; empty: it is none."""
+    """Return a Quantity of a number, with a comparator before it or not; empty: it is none.
+
+    Full-width figures and signs are those of ASCII.
+    """
+    text = unicodedata.normalize("NFKC", text).strip()
     compared = _COMPARED.fullmatch(text)
     figure = number(compared[2] if compared else text)
     if figure is None:

@@ -1,7 +1,8 @@
 """Blocks of MLLP from a stream: nothing is held beyond a limit, nobody waits for ever.
 
 A block is <VT> content <FS><CR>. What stands between blocks is skipped up to a limit: some
-senders put line ends there.
+senders put line ends there. A header that begins after a <VT> within a block begins it anew: a
+sender that gave up half-way sends the whole again.
 
 Source: HL7 Transport Specification: MLLP, Release 1, 2.
 """
@@ -9,11 +10,13 @@ Source: HL7 Transport Specification: MLLP, Release 1, 2.
 from __future__ import annotations
 
 import asyncio
+import re
 
 from services.kernel.errors import TooLarge
 
 START, END = b"\x0b", b"\x1c\r"
 PIECE = 64 << 10
+_ANEW = re.compile(rb"\x0b(?=(?:\xef\xbb\xbf|\x84\x31\x95\x33)?MSH[^A-Za-z0-9])")
 BETWEEN_BYTES_MAX = 4096
 
 
@@ -73,7 +76,7 @@ class Blocks:
             if at >= 0 and at <= self._bytes_max:
                 content = bytes(self._held[:at])
                 del self._held[: at + len(END)]
-                return content
+                return _ANEW.split(content)[-1]
             if len(self._held) > self._bytes_max:
                 raise TooLarge(
                     f"the message is over {self._bytes_max} bytes; send it in parts",

@@ -109,7 +109,8 @@ class Listener:
             try:
                 content = await blocks.next(settings.mllp_idle_s)
             except TooLarge as error:
-                await _write(writer, self._receiver.too_large(blocks.beginning, error))
+                if answer := self._receiver.too_large(blocks.beginning, error):
+                    await _write(writer, answer)
                 await _linger(reader, writer)
                 return
             if content is None:

@@ -27,11 +27,13 @@ from services.ingest.hl7v2.refusal import (
 from services.ingest.hl7v2.senders import Sender, Senders
 from services.ingest.results import Results
 from services.kernel import telemetry
-from services.kernel.errors import MeshError, TooLarge
+from services.kernel.errors import Forbidden, InvalidInput, MeshError, TooLarge
 
 log = logging.getLogger(__name__)
 
 MSH, PID = Place("MSH"), Place("PID", 1, 3)
+_OF_THE_MESSAGE = frozenset((InvalidInput.grpc_status, TooLarge.grpc_status, Forbidden.grpc_status))
+"""Statuses that stay as long as the message does."""
 _PLACES = {
     "CONTROL_ID_REUSED": (Place("MSH", 1, 10), DUPLICATE_KEY),
     "MESSAGE_TOO_LARGE": (MSH, TOO_LONG),
@@ -126,8 +128,8 @@ class Receiver:
         return found
 
     def _refusal(self, header: Header, error: MeshError) -> bytes:
-        """Return AE where the same message can be taken later, else AR."""
-        passing = error.retry_after_s is not None or error.grpc_status == "UNAVAILABLE"
+        """Return AR where the message must change, else AE: a fault of ours is none of its."""
+        passing = error.retry_after_s is not None or error.grpc_status not in _OF_THE_MESSAGE
         log.warning("a message was not taken: %s", error.reason)
         telemetry.failure("ingest.mllp", error.reason)
         place, code = _PLACES.get(error.reason, (MSH, INTERNAL))
