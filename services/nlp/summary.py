@@ -79,7 +79,8 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
 
 def _section(chart: Chart, section: Section, language: str) -> Iterator[Sentence]:
     mentions = [mention for mention in chart.mentions if _belongs(mention, section)]
-    for time, told in chart.events(mentions):
+    by_time = section is Section.PRESENT_HISTORY
+    for time, told in chart.events(mentions) if by_time else [(None, mentions)]:
         for certainty in CERTAINTIES:
             chosen = [mention for mention in told if mention.said.certainty is certainty]
             if not chosen:

@@ -135,3 +135,10 @@ def test_long_list_is_cut_with_its_length() -> None:
 
 def test_braces_in_a_note_mean_nothing() -> None:
     assert lines("Chief complaint: {items} {text}") == ["Chief complaint: {items} {text}."]
+
+
+def test_allergy_and_medicine_told_in_the_present_illness_have_no_time_of_their_own() -> None:
+    found = lines("现病史：3天前发热，对青霉素过敏。", language="zh", note_language="zh")
+    assert found == ["现病史，3天前：发热。", "过敏：青霉素。"]
+    found = lines("HPI: Two weeks ago she had a fever. She is allergic to Bactrim - rash.")
+    assert "Allergies: Co-trimoxazole (Skin rash)." in found
