@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from services.gateway.pdf.together import _sides
 from services.gateway.web.drawing import BAR_WIDTH, LINE_HEIGHT, LINE_WIDTH, bar, line
+from services.gateway.web.evidence import evidence_of
 from services.gateway.web.laboratory import laboratory
 from services.gateway.web.reading import Finding, Reading, read
 from services.kernel import fhir
@@ -141,3 +143,52 @@ def test_line_stays_in_its_box_and_runs_with_time(
     assert across == sorted(across)
     assert all(0 <= x <= LINE_WIDTH + 1e-6 for x in across)
     assert all(-1e-6 <= y <= LINE_HEIGHT + 1e-6 for _, y in drawn.points)
+
+
+def _feature(kind: str, said: str) -> dict[str, Any]:
+    code = {"coding": [{"system": "urn:dxmesh:observation-component", "code": kind}]}
+    return {"code": code, "valueString": said}
+
+
+def test_what_several_features_rest_on_is_shown_once() -> None:
+    parts = [
+        _feature("red-flag", "Potassium 6.8 mmol/L"),
+        _feature("supports", "Potassium 6.8 mmol/L"),
+        _feature("supports", "Fatigue"),
+        _feature("opposes", "Fatigue"),
+    ]
+    found = [(each.kind, each.text) for each, _ in evidence_of({"component": parts}, {}, 1)]
+    assert found == [
+        ("red-flag", "Potassium 6.8 mmol/L"),
+        ("supports", "Fatigue"),
+        ("opposes", "Fatigue"),
+    ]
+    assert _sides({"component": parts}) == {
+        "red": ["Potassium 6.8 mmol/L"],
+        "supports": ["Fatigue"],
+        "opposes": ["Fatigue"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("value_unit", "range_unit", "shown"),
+    [
+        ("μmol/L", "µmol/L", "57–111"),
+        ("IU/L", "U/L", "57–111 U/L"),
+        ("", "1", "57–111"),
+        ("mg/dL", "µmol/L", "57–111 µmol/L"),
+    ],
+)
+def test_a_range_repeats_no_unit_of_its_value(value_unit: str, range_unit: str, shown: str) -> None:
+    limits = {
+        "low": {"value": 57, "unit": range_unit},
+        "high": {"value": 111, "unit": range_unit},
+    }
+    result = {
+        "id": "r",
+        "category": LABORATORY,
+        "valueQuantity": {"value": 80, "unit": value_unit},
+        "referenceRange": [limits],
+    }
+    (found,), _ = laboratory([result])
+    assert found.range == shown

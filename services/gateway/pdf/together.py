@@ -20,7 +20,7 @@ def suggestions(bundle: Json, language: Language) -> list[Row]:
         {
             "name": str(each.get("code", {}).get("text", "")),
             "text": str(each.get("valueString", "")),
-            **{kind: _evidence(each, code) for code, kind in KINDS.items()},
+            **_sides(each),
             "notes": _notes(each),
             "source": str(each.get("method", {}).get("text", "")),
             **_said(each, language),
@@ -58,6 +58,13 @@ def _of(bundle: Json, system: str) -> list[Json]:
         for each in of_type(bundle, "Observation")
         if any(c.get("system") == system for c in each.get("code", {}).get("coding", []))
     ]
+
+
+def _sides(observation: Json) -> dict[str, list[str]]:
+    """Return each kind of evidence, each piece once; what is a red flag is no support again."""
+    found = {kind: dict.fromkeys(_evidence(observation, code)) for code, kind in KINDS.items()}
+    supports = [each for each in found["supports"] if each not in found["red"]]
+    return {kind: list(each) for kind, each in found.items()} | {"supports": supports}
 
 
 def _evidence(observation: Json, code: str) -> list[str]:

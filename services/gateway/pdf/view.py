@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.gateway.conclusion import lines_of
 from services.gateway.pdf import findings, origin, results, summary, together
 from services.gateway.pdf.glyphs import Fitting
 from services.gateway.pdf.resources import Json, extensions, of_type
@@ -55,13 +56,14 @@ def _banner(report: Json, signer: str, language: Language) -> str:
     return named["signed-by"].format(name=signer, time=time)
 
 
-def _conclusion(report: Json, missing: list[str]) -> list[str]:
+def _conclusion(report: Json, missing: list[str]) -> list[dict[str, str]]:
     """Return the conclusion without what stands above it in a box of its own.
 
     That is its first line, which the banner says too (docs/report.md), and what is missing.
     """
-    lines = str(report.get("conclusion", "")).split("\n")[1:]
-    return [line for line in lines if line.strip() and line not in missing]
+    _, _, below = str(report.get("conclusion", "")).partition("\n")
+    kept = "\n".join(line for line in below.split("\n") if line not in missing)
+    return [{"lead": line.lead, "rest": line.rest} for line in lines_of(kept)]
 
 
 def _missing(report: Json) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.responses import Response
 
 from services.gateway.call import Call
+from services.gateway.conclusion import lines_of
 from services.gateway.progress import Case, to_instant
 from services.gateway.store.reports import Review
 from services.gateway.web import critical, pages, sight
@@ -125,7 +126,7 @@ async def _signed(call: Call, reading: Reading) -> Reading:
     """Return the reading with the conclusion as it was signed."""
     stored = await call.store.resources.read(call.tenant, "DiagnosticReport", reading.report_id)
     conclusion = str(fhir.parse(stored.content).get("conclusion", ""))
-    return replace(reading, conclusion=conclusion.splitlines())
+    return replace(reading, conclusion=lines_of(conclusion))
 
 
 async def image(call: Call) -> Response:

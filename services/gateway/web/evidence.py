@@ -34,9 +34,10 @@ def evidence_of(
 ) -> Iterator[tuple[Evidence, list[Span]]]:
     """Yield each piece of evidence, and its places; those with places are numbered from `number`.
 
+    What several features rest on is shown once, as a red flag where it is one: they come first.
     A statement whose components say nothing of evidence rests on what it is derived from.
     """
-    told = False
+    told: set[tuple[object, ...]] = set()
     for component in observation.get("component", []):
         kinds = [
             str(coding.get("code"))
@@ -45,7 +46,6 @@ def evidence_of(
         ]
         if not kinds or kinds[0] not in KINDS:
             continue
-        told = True
         extensions = component.get("extension", [])
         spans = [span_of(each, number) for each in extensions if each.get("url") == SPAN]
         references = [
@@ -55,6 +55,11 @@ def evidence_of(
         ]
         results = tuple(_named(each, by_id) for each in references if each in by_id)
         text = str(component.get("valueString", ""))
+        places = frozenset((span.document, span.start, span.end) for span in spans)
+        same = (kinds[0] == "opposes", text, results, places)
+        if same in told:
+            continue
+        told.add(same)
         yield Evidence(kinds[0], text, results, number if spans else 0), spans
         number += bool(spans)
     if told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -103,7 +104,7 @@ def _result(observation: Json) -> Result:
         value=value,
         unit=unit,
         flag=_flag(observation),
-        range=_range(observation),
+        range=_range(observation, unit),
         notes=_notes(observation),
         category="",
         source=str(ranges[0].get("text", "")) if ranges else "",
@@ -152,14 +153,21 @@ def _flag(observation: Json) -> str:
     return ""
 
 
-def _range(observation: Json) -> str:
+def _range(observation: Json, shown: str) -> str:
+    """Return the range, with its unit where the value is not shown in it."""
     for limits in observation.get("referenceRange", []):
         low, high = (_number(limits.get(side)) for side in ("low", "high"))
-        unit = (limits.get("low") or limits.get("high") or {}).get("unit", "")
+        unit = str((limits.get("low") or limits.get("high") or {}).get("unit", ""))
+        unit = (
+            ""
+            if unicodedata.normalize("NFKC", unit)
+            in ("", "1", unicodedata.normalize("NFKC", shown))
+            else f" {unit}"
+        )
         if low and high:
-            return f"{low}–{high} {unit}"
+            return f"{low}–{high}{unit}"
         if low or high:
-            return f"{'≥' if low else '≤'} {low or high} {unit}"
+            return f"{'≥' if low else '≤'} {low or high}{unit}"
     return ""
 
 

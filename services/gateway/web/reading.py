@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.gateway.conclusion import Line, lines_of
 from services.gateway.fhir.submission import describe
 from services.gateway.web.evidence import Evidence, evidence_of
 from services.gateway.web.facts import PRESENT, facts_of
@@ -90,7 +91,7 @@ class Reading:
     patient: dict[str, str]
     language: str
     report_id: str
-    conclusion: list[str]
+    conclusion: list[Line]
     findings: list[Finding]
     images: list[Image]
     criticals: list[Result]
@@ -147,7 +148,7 @@ def read(bundle: Json) -> Reading:
         patient=describe(patient),
         language=str(report.get("language", "en")),
         report_id=str(report["id"]),
-        conclusion=[line for line in str(report.get("conclusion", "")).split("\n") if line],
+        conclusion=lines_of(str(report.get("conclusion", ""))),
         findings=findings,
         images=images,
         criticals=[r for r in results if r.flag in CRITICAL],
