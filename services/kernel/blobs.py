@@ -16,15 +16,22 @@ from pathlib import Path
 from typing import Literal
 
 import obstore
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dxmesh.event.v1.blob_ref_pb2 import BlobRef
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
 
 from services.kernel.crypto import Vault, checked, read_master_key
-from services.kernel.errors import Conflict, Damaged, NotFound, Unavailable
-from services.kernel.pieces import CHUNK, HEAD, MAGIC, PREFIX, TAG, BlobReader, bound
+from services.kernel.errors import Conflict, NotFound, Unavailable
+from services.kernel.pieces import (
+    CHUNK,
+    MAGIC,
+    PREFIX,
+    BlobReader,
+    bound,
+    opened_whole,
+    sealed_whole,
+)
 from services.kernel.settings import BadSettings, IdentitySettings, MeshSettings
 
 
@@ -61,7 +68,7 @@ class Blobs:
 
         def seal() -> list[bytearray]:
             return [
-                _sealed(key, path, content)
+                sealed_whole(key, path, content)
                 for path, (_, content, _) in zip(paths, contents, strict=True)
             ]
 
@@ -115,7 +122,7 @@ class Blobs:
             raise NotFound("a blob is gone", scope=ref.scope) from error
         except (BaseError, OSError) as error:
             raise Unavailable("the blob store does not answer") from error
-        return await asyncio.to_thread(_open_all, key, path, sealed, ref.sha256)
+        return await asyncio.to_thread(opened_whole, key, path, sealed, ref.sha256)
 
     async def open(self, tenant: str, scope: str, name: str) -> BlobReader:
         """Return a blob to be read in pieces.
@@ -153,6 +160,22 @@ class Blobs:
         except (BaseError, OSError) as error:
             raise Unavailable("the blob store does not answer") from error
         return found
+
+    async def tenants(self) -> list[str]:
+        """Return the tenants that have anything stored."""
+        return await self._below("blobs/")
+
+    async def scopes(self, tenant: str) -> list[str]:
+        """Return the scopes of a tenant that have anything stored."""
+        return await self._below(f"blobs/{checked(tenant)}/")
+
+    async def _below(self, prefix: str) -> list[str]:
+        """Return the names of the folders right below a prefix."""
+        try:
+            found = await obstore.list_with_delimiter_async(self._store, prefix)
+        except (BaseError, OSError) as error:
+            raise Unavailable("the blob store does not answer") from error
+        return sorted(path.rsplit("/", 1)[1] for path in found["common_prefixes"])
 
     async def destroy(self, tenant: str, scope: str) -> None:
         """Destroy the scope's key, then delete its objects; safe to repeat."""
@@ -258,42 +281,4 @@ class _Sealer:
 
 
 def _seal_all(key: bytes, path: str, content: bytes) -> tuple[bytearray, str]:
-    return _sealed(key, path, content), hashlib.sha256(content).hexdigest()
-
-
-def _sealed(key: bytes, path: str, content: bytes) -> bytearray:
-    """Return what a blob of this content is in the store, made in place: copies cost most here."""
-    aead, bound_path, prefix = AESGCM(key), path.encode(), os.urandom(PREFIX)
-    chunks = max(1, -(-len(content) // CHUNK))
-    made = bytearray(HEAD + len(content) + chunks * TAG)
-    made[:HEAD] = MAGIC + prefix
-    plain, target = memoryview(content), memoryview(made)
-    for number in range(chunks):
-        piece = plain[number * CHUNK : (number + 1) * CHUNK]
-        at = HEAD + number * (CHUNK + TAG)
-        nonce, last = prefix + number.to_bytes(4, "big"), number == chunks - 1
-        place = target[at : at + len(piece) + TAG]
-        aead.encrypt_into(nonce, piece, bound(bound_path, number, last), place)
-    return made
-
-
-def _open_all(key: bytes, path: str, sealed: bytes, sha256: str) -> bytes:
-    if sealed[: len(MAGIC)] != MAGIC:
-        raise Damaged("a blob does not begin as dxmesh writes it")
-    aead, bound_path = AESGCM(key), path.encode()
-    prefix = sealed[len(MAGIC) : len(MAGIC) + PREFIX]
-    view = memoryview(sealed)[len(MAGIC) + PREFIX :]
-    step = CHUNK + TAG
-    plain: list[bytes] = []
-    try:
-        for number, start in enumerate(range(0, max(len(view), 1), step)):
-            last = start + step >= len(view)
-            nonce = prefix + number.to_bytes(4, "big")
-            chunk = view[start : start + step]
-            plain.append(aead.decrypt(nonce, chunk, bound(bound_path, number, last)))
-    except (InvalidTag, ValueError) as error:
-        raise Damaged("a blob does not decrypt: it was changed or cut short") from error
-    content = b"".join(plain)
-    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-        raise Damaged("a blob is not the one its reference names")
-    return content
+    return sealed_whole(key, path, content), hashlib.sha256(content).hexdigest()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 from collections.abc import AsyncIterator
 
 import obstore
@@ -81,3 +83,47 @@ class BlobReader:
 def bound(path: bytes, number: int, last: bool) -> bytes:
     """Return what a chunk is bound to: its blob, its number, and whether it is the last."""
     return path + number.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
+
+
+def sealed_whole(key: bytes, path: str, content: bytes) -> bytearray:
+    """Return what a blob of this content is in the store, made in place: copies cost most here."""
+    aead, bound_path, prefix = AESGCM(key), path.encode(), os.urandom(PREFIX)
+    chunks = max(1, -(-len(content) // CHUNK))
+    made = bytearray(HEAD + len(content) + chunks * TAG)
+    made[:HEAD] = MAGIC + prefix
+    plain, target = memoryview(content), memoryview(made)
+    for number in range(chunks):
+        piece = plain[number * CHUNK : (number + 1) * CHUNK]
+        at = HEAD + number * (CHUNK + TAG)
+        nonce, last = prefix + number.to_bytes(4, "big"), number == chunks - 1
+        place = target[at : at + len(piece) + TAG]
+        aead.encrypt_into(nonce, piece, bound(bound_path, number, last), place)
+    return made
+
+
+def opened_whole(key: bytes, path: str, sealed: bytes, sha256: str) -> bytes:
+    """Return the content of a blob.
+
+    Raises
+    ------
+    Damaged
+    """
+    if sealed[: len(MAGIC)] != MAGIC:
+        raise Damaged("a blob does not begin as dxmesh writes it")
+    aead, bound_path = AESGCM(key), path.encode()
+    prefix = sealed[len(MAGIC) : len(MAGIC) + PREFIX]
+    view = memoryview(sealed)[len(MAGIC) + PREFIX :]
+    step = CHUNK + TAG
+    plain: list[bytes] = []
+    try:
+        for number, start in enumerate(range(0, max(len(view), 1), step)):
+            last = start + step >= len(view)
+            nonce = prefix + number.to_bytes(4, "big")
+            chunk = view[start : start + step]
+            plain.append(aead.decrypt(nonce, chunk, bound(bound_path, number, last)))
+    except (InvalidTag, ValueError) as error:
+        raise Damaged("a blob does not decrypt: it was changed or cut short") from error
+    content = b"".join(plain)
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise Damaged("a blob is not the one its reference names")
+    return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 
 from dxmesh.labs.v1 import labs_service_pb2_grpc as rpc_pb
 
@@ -29,7 +30,9 @@ async def build(mesh: process.Process[Settings]) -> None:
     sites = read_sites(settings.mappings_dir, settings.ranges_dir)
     registry.warm()
     kept = Bounds(settings.history_per_analyte, settings.history_days)
-    worker = LabsWorker(mesh.bus, analysis, limits, rules, History(analysis, kept), sites)
+    history = History(analysis, kept)
+    worker = LabsWorker(mesh.bus, analysis, limits, rules, history, sites)
+    mesh.background(partial(history.keep_purging, settings.history_sweep_s))
     gc.collect()
     gc.freeze()  # rules and tables stay: looking through them again and again costs each part
     await worker.start(settings.concurrency)

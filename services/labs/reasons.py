@@ -134,3 +134,7 @@ class ResultInFuture(Remark):
 
 class CriticalNotExcluded(Remark):
     """The value is a limit or a range, part of which lies beyond a critical limit."""
+
+
+class NewerResultKnown(Remark):
+    """It came after a newer result of the same analyte, which was not compared with it."""

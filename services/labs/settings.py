@@ -32,3 +32,6 @@ class Settings(MeshSettings):
 
     history_days: int = 730
     """Days after its case was received that a result is kept for later cases."""
+
+    history_sweep_s: float = 21_600.0
+    """Seconds between looks for results that are past their age, of every patient."""

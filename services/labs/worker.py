@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -25,11 +26,13 @@ from services.kernel import subjects, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.bus import EventBus
 from services.kernel.errors import (
+    Conflict,
     Damaged,
     Forbidden,
     InvalidInput,
     KeyDestroyed,
     MeshError,
+    NotFound,
 )
 from services.labs import announcing, critical, local_codes, panel, ranges, tables
 from services.labs.findings import Interpreted, interpreted
@@ -88,21 +91,21 @@ class LabsWorker:
         source = part.blobs[0]
         try:
             content = await self._blobs.get(tenant, source)
-            page = await self._page(part)
+            page = await self._history.page(part)
             past = self._history.before(page, part)
             found = await asyncio.to_thread(self._interpret, tenant, content, past)
-            name = f"findings/{part.part_id}"
-            ref = await self._blobs.put(
-                tenant,
-                part.case.case_id,
-                name,
-                found.findings.SerializeToString(deterministic=True),
-            )
+            ref = await self._store(part, found)
+            await self._tell(announcing.event(part, found, ref, _now()))
+            if newer := await self._kept(page, part, found):
+                # Another case of the patient was read at the same time. What was told stays told:
+                # more that is known of before could only hide it.
+                past = self._history.before(newer, part, page)
+                ref = await self._store(
+                    part, await asyncio.to_thread(self._interpret, tenant, content, past)
+                )
         except KeyDestroyed:
             log.info("the case was stopped: its key is gone")
             return
-        await self._tell(announcing.event(part, found, ref, _now()))
-        await self._history.keep(page, part, found.keep.rows, found.keep.taken_back)
         ready = self._ready(part, started)
         ready.outcome = OUTCOME_COMPLETED
         ready.findings.CopyFrom(ref)
@@ -117,12 +120,28 @@ class LabsWorker:
         ready.refusal.CopyFrom(refusal)
         await self._publish(ready, "failed")
 
-    async def _page(self, part: PartReady) -> Page | None:
-        """Return what is kept of the part's patient; what is damaged costs the report nothing."""
+    async def _store(self, part: PartReady, found: Interpreted) -> BlobRef:
+        """Store findings; others of the part, which may have been told of, stay as they are."""
+        tenant, scope, name = part.case.tenant, part.case.case_id, f"findings/{part.part_id}"
+        content = found.findings.SerializeToString(deterministic=True)
         try:
-            return await self._history.page(part)
+            return await self._blobs.put(tenant, scope, name, content, new=True)
+        except Conflict:
+            digest = hashlib.sha256(content).hexdigest()
+            ref = BlobRef(scope=scope, name=name, size=len(content), sha256=digest)
+        try:
+            await self._blobs.get(tenant, ref)
+            return ref
+        except (Damaged, NotFound):
+            return await self._blobs.put(tenant, scope, f"{name}-{digest[:16]}", content)
+
+    async def _kept(self, page: Page | None, part: PartReady, found: Interpreted) -> Page | None:
+        """Keep a part's results for later cases; what is damaged costs the report nothing."""
+        try:
+            keep = found.keep
+            return await self._history.keep(page, part, keep.rows, keep.taken_back)
         except Damaged as error:
-            log.error("earlier results cannot be read, the part goes on: %s", error.reason)
+            log.error("results cannot be kept, the part goes on: %s", error.reason)
             telemetry.failure("labs.history", error.reason)
             return None
 

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from services.kernel.blobs import CHUNK, PREFIX, TAG, Blobs, open_analysis
+from services.kernel.blobs import Blobs, open_analysis
 from services.kernel.crypto import SCOPE_CACHE_S, Vault
 from services.kernel.errors import Damaged, InvalidInput, KeyDestroyed, NotFound, Unavailable
+from services.kernel.pieces import CHUNK, PREFIX, TAG
 from services.kernel.settings import MeshSettings
 from services.kernel.testing import memory_blobs
 

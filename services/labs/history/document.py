@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -86,7 +86,7 @@ def merged(kept: Sequence[Kept], new: Kept, bounds: Bounds, now: datetime) -> li
     later = {place(row) for each in after for row in each.rows if not row.of_day}
     later |= {where for each in after for where in each.gone}
     own = replace(new, rows=tuple(row for row in new.rows if place(row) not in later))
-    return _bounded([*left, own], bounds, now)
+    return bounded([*left, own], bounds, now)
 
 
 def since(kept: Iterable[Kept], moment: datetime) -> list[Kept]:
@@ -94,26 +94,31 @@ def since(kept: Iterable[Kept], moment: datetime) -> list[Kept]:
     return [each for each in kept if each.received > moment]
 
 
-def _bounded(kept: Iterable[Kept], bounds: Bounds, now: datetime) -> list[Kept]:
+def bounded(kept: Iterable[Kept], bounds: Bounds, now: datetime) -> list[Kept]:
+    """Return what is neither too old nor too much; parts of which nothing is left are not there.
+
+    Of results of one time those of the case received last are the newest.
+    """
     oldest = now - timedelta(days=bounds.days)
     young = sorted(
-        (each for each in kept if each.received >= oldest), key=lambda each: each.received
+        (each for each in kept if bounds.per_analyte and each.received >= oldest),
+        key=lambda each: each.received,
     )[-PARTS_MAX:]
-    limits = _oldest(young, bounds.per_analyte)
+    stays = _newest(young, bounds.per_analyte)
     trimmed = [
-        replace(each, rows=tuple(row for row in each.rows if row.at >= limits[row.analyte]))
-        for each in young
+        replace(each, rows=tuple(row for n, row in enumerate(each.rows) if (at, n) in stays))
+        for at, each in enumerate(young)
     ]
     return [each for each in trimmed if each.rows or each.gone]
 
 
-def _oldest(kept: Iterable[Kept], most: int) -> Mapping[str, float]:
-    """Return, by analyte, the time of the oldest row that stays."""
-    by_analyte: dict[str, list[float]] = defaultdict(list)
-    for each in kept:
-        for row in each.rows:
-            by_analyte[row.analyte].append(row.at)
-    return {name: sorted(times)[-most:][0] for name, times in by_analyte.items()}
+def _newest(kept: Sequence[Kept], most: int) -> set[tuple[int, int]]:
+    """Return which rows are among the newest of their analyte: numbers of part and row."""
+    by_analyte: dict[str, list[tuple[float, int, int]]] = defaultdict(list)
+    for at, each in enumerate(kept):
+        for number, row in enumerate(each.rows):
+            by_analyte[row.analyte].append((row.at, at, number))
+    return {place[1:] for places in by_analyte.values() for place in sorted(places)[-most:]}
 
 
 def part_content(each: Kept) -> bytes:

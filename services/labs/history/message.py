@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.labs.analytes import ANALYTES
 from services.labs.history.changes import Change, Verdict
 from services.labs.history.overtime import Earlier, OverTime
 from services.labs.history.trend import Trend
+from services.labs.reasons import NewerResultKnown
 
 FLAGS = {
     "N": pb.FLAG_NORMAL,
@@ -35,6 +37,8 @@ def add(result: pb.LabResult, over: OverTime) -> None:
     result.earlier.extend([_earlier(each) for each in over.earlier[:SHOWN_MAX]])
     if over.change:
         result.change.CopyFrom(_change(over.change))
+    if over.newer:
+        result.remarks.append(_newer(over.newer, over.row.unit))
     if over.trend:
         result.trend.CopyFrom(_trend(over.trend, ANALYTES[over.row.analyte].unit.ucum))
 
@@ -48,6 +52,18 @@ def _earlier(each: Earlier) -> pb.EarlierResult:
         observation_id=row.observation_id if each.here else "",
         effective_time=row.effective,
     )
+
+
+def _newer(newer: Earlier, unit: str) -> Refusal:
+    """Return the remark that a newer result is known, which was judged without this one."""
+    hours = f"{-newer.hours_before:.2f}".rstrip("0").rstrip(".")
+    known = NewerResultKnown(
+        "it came after a newer result of the same analyte, which was not compared with it",
+        value=newer.row.value,
+        unit=unit,
+        hours_later=hours,
+    )
+    return Refusal(reason=known.reason, message=known.message, facts=known.facts)
 
 
 def _change(change: Change) -> pb.Change:

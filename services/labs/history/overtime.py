@@ -38,6 +38,9 @@ class OverTime:
     """The newest first."""
     change: Change | None = None
     trend: Trend | None = None
+    newer: Earlier | None = None
+    """The newest of those that were measured after it and are of another part: this one came late,
+    and that one was judged without it; `hours_before` is negative."""
 
 
 def over_time(rows: Sequence[Row], past: Past) -> dict[str, OverTime]:
@@ -54,9 +57,24 @@ def over_time(rows: Sequence[Row], past: Past) -> dict[str, OverTime]:
             continue
         for row in mine:
             before = _before(row, mine, past)
+            newer = _newer(row, mine, past)
             if before:
-                found[row.observation_id] = _one(row, before)
+                found[row.observation_id] = _one(row, before, newer)
+            elif newer:
+                found[row.observation_id] = OverTime(row, (), newer=newer)
     return found
+
+
+def _newer(row: Row, rows: Sequence[Row], past: Past) -> Earlier | None:
+    """Return the newest result of before, where a row comes after it for the first time.
+
+    What a hospital sends again, or with the newer one, is not late.
+    """
+    found = past.newer(row.analyte, row.unit, row.at)
+    if found is None or not _comparable(found, row):
+        return None
+    late = all(each.at < found.at for each in rows) and not past.holds(row)
+    return _earlier(found, row, False) if late else None
 
 
 def _before(row: Row, rows: Sequence[Row], past: Past) -> list[Earlier]:
@@ -91,9 +109,9 @@ def _comparable(one: Row, other: Row) -> bool:
     return one.effective[:10] != other.effective[:10]
 
 
-def _one(row: Row, before: Sequence[Earlier]) -> OverTime:
+def _one(row: Row, before: Sequence[Earlier], newer: Earlier | None) -> OverTime:
     if not row.unit:
-        return OverTime(row, tuple(before))
+        return OverTime(row, tuple(before), newer=newer)
     newest = before[0]
     values = [(-each.hours_before, float(each.row.number)) for each in reversed(before)]
     values.append((0.0, float(row.number)))
@@ -102,4 +120,5 @@ def _one(row: Row, before: Sequence[Earlier]) -> OverTime:
         tuple(before),
         change(row.analyte, newest.row.value, Decimal(row.number), newest.hours_before),
         trend(values, VARIATION.get(row.analyte)) if len(values) > 2 else None,
+        newer,
     )

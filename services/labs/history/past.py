@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from services.labs.history.rows import Row
+from services.labs.history.rows import Row, place
 
 CRITICAL = {True: "HH", False: "LL"}
 """Flags of a critical result, by whether it is high."""
@@ -36,6 +36,17 @@ class Past:
         """
         rows = self._by_analyte.get(analyte, ())
         return [row for row in reversed(rows) if row.at < until and row.unit == unit]
+
+    def newer(self, analyte: str, unit: str, after: float) -> Row | None:
+        """Return the newest result of an analyte in a unit from after a time; None: none is."""
+        rows = self._by_analyte.get(analyte, ())
+        found = (row for row in reversed(rows) if row.unit == unit)
+        newest = next(found, None)
+        return newest if newest and newest.at > after else None
+
+    def holds(self, row: Row) -> bool:
+        """Tell whether the same result is kept already; see `rows.place`."""
+        return any(place(each) == place(row) for each in self._by_analyte.get(row.analyte, ()))
 
     def was_critical(self, analyte_id: str, *, high: bool, since: datetime, at: datetime) -> bool:
         """Tell whether an analyte was critical on that side from `since` to before `at`."""
