@@ -51,7 +51,7 @@ A condition is suggested when its limits (age, sex, pregnancy) allow it, one of 
 (`core`; without them any that supports it) is there, and its points reach {points}. Order: those with a red
 flag first, then points, then the number of features for it, then the id. The report keeps the first
 12 and the conclusion names the first 5. When nothing reaches {points} points, the report says that there is too
-little evidence, and names the nearest three.
+little evidence, and names the nearest three of those that a decisive or strong feature supports: weak ones alone name nothing.
 
 ## Figures and limits
 

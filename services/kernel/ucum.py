@@ -44,6 +44,13 @@ def readable(ucum: str) -> str:
     return _SQUARE_METRE.sub("m²", _POWER.sub(r"×10^\1", _MICRO.sub("µ", plain)))
 
 
+def written(sentence: str) -> str:
+    """Return a sentence with the units in it as people write them; other words stay."""
+    for code, shown in (*_SPECIAL, ("[IU]", "IU"), ("[pH]", "")):
+        sentence = sentence.replace(code, shown)
+    return _SQUARE_METRE.sub("m²", _POWER.sub(r"×10^\1", _MICRO.sub("µ", sentence)))
+
+
 def _bracket(found: re.Match[str]) -> str:
     """Return `[IU]` as IU, `[in_i]` as in, `[GPL'U]` as GPL U."""
     return found[1].partition("_")[0].replace("'", " ")

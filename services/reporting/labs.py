@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
-from services.kernel.ucum import readable
 from services.reporting import codes, over_time, risks, scores
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import (
@@ -17,7 +18,7 @@ from services.reporting.elements import (
     quantity_as_written,
     text,
 )
-from services.reporting.lab_names import name_of
+from services.reporting.lab_names import item, name_of, shown
 from services.reporting.words import listed, say, why
 
 CRITICAL = frozenset({pb.FLAG_CRITICAL_LOW, pb.FLAG_CRITICAL_HIGH})
@@ -39,17 +40,12 @@ def compose(draft: Draft, part: Part, found: pb.LabFindings) -> Topic:
     return topic
 
 
-def shown(result: pb.LabResult) -> str:
-    """Return the value as it came, with its unit as people write it."""
-    return text(f"{result.value_text} {readable(text(result.unit_text))}")
-
-
 def _observation(draft: Draft, part: Part, result: pb.LabResult) -> Json:
     critical = result.flag in CRITICAL
     category = result.category if result.category in codes.SIGNS else "laboratory"
     local = result.observation_id
     made = draft.observation(part, local, f"category-{category}", review=critical)
-    made["code"] = {"text": name_of(draft, result)}
+    made["code"] = {"text": name_of(draft.language, result)}
     if result.loinc_code:
         made["code"]["coding"] = [{"system": codes.LOINC, "code": result.loinc_code}]
     elif result.analyte_id:
@@ -95,7 +91,7 @@ def _value(result: pb.LabResult, ucum: str) -> Json:
     if not value:
         return {"dataAbsentReason": codes.concept("absent-unknown")}
     written = quantity_as_written(value, result.unit_text, ucum)
-    return {"valueQuantity": written} if written else {"valueString": shown(result)}
+    return {"valueQuantity": written} if written else {"valueString": shown(result, "zh")}
 
 
 def _range(result: pb.LabResult) -> Json:
@@ -126,31 +122,41 @@ def _conclusion(draft: Draft, found: pb.LabFindings) -> list[str]:
     if not found.results:
         return [say(language, "no-results")]
     lines = _flagged(draft, found, "abnormal", OUTSIDE) + over_time.conclusion(draft, found)
-    normal = sum(result.flag == pb.FLAG_NORMAL for result in found.results)
-    if normal:
-        lines.append(say(language, "normal", count=normal))
-    unread = [r for r in found.results if r.HasField("not_interpreted") and not r.flag]
-    if unread:
-        items = [f"{name_of(draft, r)} {shown(r)}".rstrip() for r in unread]
-        items = [
-            say(language, "with-facts", words=item, facts=why(language, result.not_interpreted))
-            for item, result in zip(items, unread, strict=True)
-        ]
-        lines.append(
-            say(language, "uninterpreted", count=len(items), items=listed(language, items))
+    if normal := sum(result.flag == pb.FLAG_NORMAL for result in found.results):
+        key = _of_normal(found.results, normal)
+        lines.append(say(language, key, count=normal))
+    return lines + _unread(draft, found)
+
+
+def _of_normal(results: Sequence[pb.LabResult], normal: int) -> str:
+    """Return how to say that results are normal: all, these, or the others beside abnormal ones."""
+    if any(result.flag > pb.FLAG_NORMAL for result in results):
+        return "normal"
+    return "normal-all" if normal == len(results) else "normal-only"
+
+
+def _unread(draft: Draft, found: pb.LabFindings) -> list[str]:
+    """Return a line for each reason why results were not interpreted."""
+    groups: dict[str, list[str]] = {}
+    for result in found.results:
+        if result.HasField("not_interpreted") and not result.flag:
+            because = why(draft.language, result.not_interpreted)
+            said = f"{name_of(draft.language, result)} {shown(result, draft.language)}"
+            groups.setdefault(because, []).append(said.rstrip())
+    return [
+        say(
+            draft.language,
+            "uninterpreted",
+            count=len(items),
+            why=because.rstrip("。."),
+            items=listed(draft.language, items),
         )
-    return lines
+        for because, items in groups.items()
+    ]
 
 
 def _flagged(draft: Draft, found: pb.LabFindings, key: str, flags: frozenset[int]) -> list[str]:
-    items = [_item(draft, result) for result in found.results if result.flag in flags]
+    items = [item(draft.language, each) for each in found.results if each.flag in flags]
     if not items:
         return []
     return [say(draft.language, key, count=len(items), items=listed(draft.language, items))]
-
-
-def _item(draft: Draft, result: pb.LabResult) -> str:
-    flag = say(draft.language, f"flag-{result.flag}")
-    return say(
-        draft.language, "lab-item", name=name_of(draft, result), value=shown(result), flag=flag
-    )

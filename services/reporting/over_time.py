@@ -171,7 +171,7 @@ def _item(draft: Draft, result: pb.LabResult) -> str:
     return say(
         draft.language,
         "changed-item",
-        name=name_of(draft, result),
+        name=name_of(draft.language, result),
         earlier=text(result.change.earlier_value),
         value=text(result.canonical_value),
         unit=readable(result.canonical_unit),

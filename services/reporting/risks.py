@@ -11,18 +11,23 @@ Source: R4 RiskAssessment, DetectedIssue.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
+from services.kernel.ucum import written
 from services.reporting import codes
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import Json, text
-from services.reporting.words import say
+from services.reporting.lab_names import item
+from services.reporting.words import listed, say
 
 SYSTEM = "urn:dxmesh:risk"
 SHOWN_MAX = 8
 """Lines of the conclusion; the others are in the list of risks."""
+VALUES_MAX = 3
+"""Values named before a sentence that has none; the evidence has all."""
 SEVERITY = {pb.RISK_PRIORITY_URGENT: "high", pb.RISK_PRIORITY_IMPORTANT: "moderate"}
 
 
@@ -31,7 +36,8 @@ def compose(
 ) -> None:
     """Add the risks of a part, most pressing first; `made` maps a result's id to a Reference."""
     risks = sorted(found.risks, key=lambda risk: risk.priority or pb.RISK_PRIORITY_ROUTINE)
-    sentences = {risk.risk_id: _sentence(draft, risk) for risk in risks}
+    results = {each.observation_id: each for each in found.results}
+    sentences = {risk.risk_id: _sentence(draft, risk, results) for risk in risks}
     places: dict[str, Json] = {}
     for risk in risks:
         evidence = [made[each] for each in risk.evidence_ids if each in made]
@@ -39,12 +45,11 @@ def compose(
         places[risk.risk_id] = topic.add(observation)
         basis = [places[risk.risk_id], *evidence]
         if risk.kind == pb.RISK_KIND_RISK:
-            topic.statements.append(_assessment(draft, part, risk, basis))
+            topic.statements.append(_assessment(draft, part, risk, basis, sentences))
         elif risk.kind == pb.RISK_KIND_ISSUE:
-            topic.statements.append(_issue(draft, part, risk, basis))
+            topic.statements.append(_issue(draft, part, risk, basis, sentences))
     topic.statements += _contradictions(draft, part, risks, places, sentences)
-    shown = [sentences[risk.risk_id] for risk in risks[:SHOWN_MAX]]
-    topic.conclusion += [say(draft.language, "risk-line", sentence=each) for each in shown]
+    topic.conclusion += [_line(draft, risk, sentences) for risk in risks[:SHOWN_MAX]]
     if len(risks) > SHOWN_MAX:
         topic.conclusion.append(say(draft.language, "risk-more", count=len(risks) - SHOWN_MAX))
 
@@ -54,7 +59,7 @@ def _observation(
 ) -> Json:
     made = draft.observation(part, f"risk-{risk.risk_id}", "category-laboratory", review=True)
     made["code"] = _code(draft, risk)
-    made["valueString"] = _sentence(draft, risk)
+    made["valueString"] = sentences[risk.risk_id]
     if risk.source:
         made["method"] = {"text": text(risk.source)}
     if evidence:
@@ -99,11 +104,13 @@ def _notes(draft: Draft, risk: pb.Risk, sentences: Mapping[str, str]) -> list[st
     return lines
 
 
-def _assessment(draft: Draft, part: Part, risk: pb.Risk, basis: list[Json]) -> Json:
+def _assessment(
+    draft: Draft, part: Part, risk: pb.Risk, basis: list[Json], sentences: Mapping[str, str]
+) -> Json:
     made = _statement(draft, part, "RiskAssessment", f"assessment-{risk.risk_id}")
     made |= {"subject": draft.patient, "code": _code(draft, risk), "basis": basis}
     against = [say(draft.language, "risk-against", sentence=each) for each in _against(draft, risk)]
-    made["note"] = [{"text": each} for each in (_sentence(draft, risk), *against)]
+    made["note"] = [{"text": each} for each in (sentences[risk.risk_id], *against)]
     if risk.source:
         made["method"] = {"text": text(risk.source)}
     if following := _next(draft, risk):
@@ -111,14 +118,16 @@ def _assessment(draft: Draft, part: Part, risk: pb.Risk, basis: list[Json]) -> J
     return made
 
 
-def _issue(draft: Draft, part: Part, risk: pb.Risk, basis: list[Json]) -> Json:
+def _issue(
+    draft: Draft, part: Part, risk: pb.Risk, basis: list[Json], sentences: Mapping[str, str]
+) -> Json:
     made = _statement(draft, part, "DetectedIssue", f"issue-{risk.risk_id}")
     made |= {
         "code": _code(draft, risk),
         "severity": SEVERITY.get(risk.priority, "low"),
         "patient": draft.patient,
         "implicated": basis[:1],
-        "detail": _sentence(draft, risk),
+        "detail": sentences[risk.risk_id],
     }
     if basis[1:]:
         made["evidence"] = [{"detail": basis[1:]}]
@@ -177,13 +186,39 @@ def _code(draft: Draft, risk: pb.Risk) -> Json:
 
 def _against(draft: Draft, risk: pb.Risk) -> list[str]:
     chinese = draft.language == "zh"
-    found = [text(each.text_zh if chinese else each.text_en) for each in risk.against]
+    found = [written(text(e.text_zh if chinese else e.text_en)) for e in risk.against]
     return [each for each in found if each]
 
 
 def _next(draft: Draft, risk: pb.Risk) -> str:
-    return text(risk.next_zh if draft.language == "zh" else risk.next_en)
+    return written(text(risk.next_zh if draft.language == "zh" else risk.next_en))
 
 
-def _sentence(draft: Draft, risk: pb.Risk) -> str:
-    return text(risk.text_zh if draft.language == "zh" else risk.text_en) or risk.risk_id
+def _sentence(draft: Draft, risk: pb.Risk, results: Mapping[str, pb.LabResult]) -> str:
+    """Return what a rule says; where it names no value of the patient, the values first."""
+    chinese = draft.language == "zh"
+    said = written(text(risk.text_zh if chinese else risk.text_en)) or risk.risk_id
+    evidence = [results[each] for each in risk.evidence_ids if each in results]
+    if not evidence or any(_names(said, result) for result in evidence):
+        return said
+    evidence.sort(key=lambda result: result.flag <= pb.FLAG_NORMAL)
+    values = listed(draft.language, [item(draft.language, each) for each in evidence[:VALUES_MAX]])
+    return say(draft.language, "risk-of", values=values, sentence=said)
+
+
+def _names(said: str, result: pb.LabResult) -> bool:
+    """Tell whether a sentence holds a result's value, as it came or converted."""
+    values = {text(result.value_text), result.canonical_value} - {""}
+    return any(
+        re.search(rf"(?<![0-9.]){re.escape(value)}(?![0-9]|\.[0-9])", said) for value in values
+    )
+
+
+def _line(draft: Draft, risk: pb.Risk, sentences: Mapping[str, str]) -> str:
+    """Return a risk's line of the conclusion, with what the results themselves say against it."""
+    line = say(draft.language, "risk-line", sentence=sentences[risk.risk_id])
+    shown = [each for each in risk.against if each.evidence_ids][:1]
+    against = [text(e.text_zh if draft.language == "zh" else e.text_en) for e in shown]
+    if not against or not against[0]:
+        return line
+    return say(draft.language, "risk-line-but", line=line, against=written(against[0]))

@@ -24,7 +24,7 @@ def compose(
     draft: Draft, part: Part, found: pb.LabFindings, made: dict[str, Json], topic: Topic
 ) -> None:
     """Add the scores of a part; `made` maps a result's id, then a score's too, to a Reference."""
-    names = {each.observation_id: name_of(draft, each) for each in found.results}
+    names = {each.observation_id: name_of(draft.language, each) for each in found.results}
     for score in found.scores:
         made[score.score_id] = topic.add(_score(draft, part, score, made, names))
     items = [_item(draft, score) for score in found.scores if score.value]

@@ -9,13 +9,13 @@ from datetime import timedelta
 from dxmesh.labs.v1 import lab_findings_pb2 as labs
 from dxmesh.nlp.v1 import note_findings_pb2 as notes
 
-from services.reporting import stated, tables
+from services.reporting import lab_names, stated, tables
 from services.reporting.analytes import ANALYTES, analyte_of
 from services.reporting.draft import Draft
 from services.reporting.elements import is_date_time, when
 from services.reporting.reconcile.model import Compared, Severity, Sort
 from services.reporting.stated import Claim
-from services.reporting.suggestions.facts import LANGUAGES, result_words
+from services.reporting.suggestions.facts import LANGUAGES
 from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Span
 from services.reporting.words import say
@@ -154,7 +154,7 @@ def _compared(claim: Claim, agrees: bool, shown: _Shown, span: Span) -> Compared
             language,
             "reconciliation-agrees-item" if agrees else "conflict-result",
             quoted=claim.written,
-            result=result_words(shown.result, language),
+            result=lab_names.item(language, shown.result),
         )
         for language in LANGUAGES
     )

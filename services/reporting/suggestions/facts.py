@@ -14,9 +14,9 @@ from dxmesh.imaging.v1 import imaging_findings_pb2 as pb
 from dxmesh.labs.v1 import lab_findings_pb2 as labs
 from dxmesh.nlp.v1 import note_findings_pb2 as notes
 
-from services.kernel.ucum import readable
+from services.kernel.ucum import readable, written
 from services.reporting import imaging_observations as images
-from services.reporting import imaging_words, stated
+from services.reporting import imaging_words, lab_names, stated
 from services.reporting.analytes import ANALYTES, VITALS, analyte_of
 from services.reporting.draft import Part
 from services.reporting.elements import text
@@ -183,7 +183,7 @@ def _result(known: Known, part: Part, key: str, result: labs.LabResult) -> Fact:
             said |= {"negative"}
         elif _POSITIVE.search(result.value_text):
             said |= {"positive"}
-    zh, en = (result_words(result, language) for language in LANGUAGES)
+    zh, en = (lab_names.item(language, result) for language in LANGUAGES)
     places = known.places(part, result.observation_id)
     made = Fact(key, zh, en, number, frozenset(said), places)
     if number is not None:
@@ -193,15 +193,6 @@ def _result(known: Known, part: Part, key: str, result: labs.LabResult) -> Fact:
     return replace(made, least=least, most=most, strict=strict)
 
 
-def result_words(result: labs.LabResult, language: Language) -> str:
-    """Return a result as people write it: name, value as it came, flag."""
-    own = result.display_zh if language == "zh" else result.display_en
-    name = text(own) or text(result.source_display) or result.loinc_code
-    value = text(f"{result.value_text} {readable(text(result.unit_text))}")
-    flag = say(language, f"flag-{result.flag}") if result.flag > labs.FLAG_NORMAL else ""
-    return say(language, "lab-item", name=name, value=value, flag=flag)
-
-
 def _score(score: labs.Score, language: Language) -> str:
     name = text(score.display_zh if language == "zh" else score.display_en) or score.score_id
     return text(f"{name} {score.value} {readable(score.unit)}")
@@ -209,13 +200,13 @@ def _score(score: labs.Score, language: Language) -> str:
 
 def _risk(risk: labs.Risk, shown: list[labs.LabResult], language: Language) -> str:
     if shown:
-        items = [result_words(each, language) for each in shown[:4]]
+        items = [lab_names.item(language, each) for each in shown[:4]]
         return listed(language, list(dict.fromkeys(items)))
     return _statement(risk.text_zh if language == "zh" else risk.text_en) or risk.risk_id
 
 
 def _statement(sentence: str) -> str:
-    return text(sentence).rstrip("。.")
+    return written(text(sentence)).rstrip("。.")
 
 
 def _person_of_score(known: Known, part: Part, score: labs.Score, facts: Facts) -> None:

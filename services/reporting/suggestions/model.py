@@ -236,6 +236,11 @@ class Weighed:
         return tuple(each for each in self.evidence if each.weight > 0)
 
     @property
+    def heaviest(self) -> int:
+        """Points of the heaviest feature for it, red flags aside; 0 without one."""
+        return max((e.weight for e in self.supports if not e.red), default=0)
+
+    @property
     def opposes(self) -> tuple[Evidence, ...]:
         """What speaks against it."""
         return tuple(each for each in self.evidence if each.weight < 0)

@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from services.reporting import codes
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import Json, compound, extension, text
-from services.reporting.suggestions.model import Evidence, Fact, Outcome, Span, Weighed
+from services.reporting.suggestions.model import (
+    Evidence,
+    Fact,
+    Outcome,
+    Span,
+    Weighed,
+    Weight,
+)
 from services.reporting.words import Language, listed, say
 
 SYSTEM = "urn:dxmesh:suggestion"
@@ -44,9 +51,14 @@ def compose(draft: Draft, part: Part, outcome: Outcome, topic: Topic) -> None:
         more = len(kept) - SHOWN_MAX
         topic.conclusion.append(say(draft.language, "suggestion-more", count=more))
     if not kept and outcome.insufficient:
-        made = _insufficient(draft, part, outcome.insufficient[:NEAREST_MAX])
+        made = _insufficient(draft, part, nearest(outcome.insufficient)[:NEAREST_MAX])
         topic.add(made)
         topic.conclusion.append(str(made["valueString"]))
+
+
+def nearest(insufficient: Sequence[Weighed]) -> list[Weighed]:
+    """Return those that a strong feature supports: weak ones alone name nothing but worries."""
+    return [each for each in insufficient if each.heaviest >= Weight.STRONG]
 
 
 def sentence(language: Language, weighed: Weighed) -> str:
@@ -67,14 +79,20 @@ def _name(language: Language, weighed: Weighed) -> str:
 
 
 def _items(language: Language, evidence: Sequence[Evidence]) -> str:
+    """Return facts in words, each once: a rule's fact lists the results it rests on.
+
+    A vital sign that was submitted and stands in a note with the same number is told once.
+    """
     comma = listed(language, ["", ""])
-    words = dict.fromkeys(
-        word
-        for each in evidence
-        for fact in each.facts
-        for said in [shown(language, each, fact)]
-        for word in (said.split(comma) if fact.key.startswith("risk:") else [said])
-    )  # a rule's fact lists the results it rests on; each is named once
+    words: dict[str, None] = {}
+    told: set[tuple[str, float]] = set()
+    for fact in (fact for each in evidence for fact in each.facts):
+        if fact.key.startswith("vital:") and fact.number is not None:
+            if (fact.key, fact.number) in told:
+                continue
+            told.add((fact.key, fact.number))
+        said = shown(language, evidence[0], fact)
+        words.update(dict.fromkeys(said.split(comma) if fact.key.startswith("risk:") else [said]))
     return listed(language, list(words)[:ITEMS_MAX])
 
 
@@ -174,7 +192,7 @@ def _code(draft: Draft, name: str) -> Json:
     }
 
 
-def _insufficient(draft: Draft, part: Part, nearest: Sequence[Weighed]) -> Json:
+def _insufficient(draft: Draft, part: Part, near: Sequence[Weighed]) -> Json:
     """Return what says that too little speaks for any condition, with the nearest ones."""
     language = draft.language
     items = [
@@ -184,22 +202,20 @@ def _insufficient(draft: Draft, part: Part, nearest: Sequence[Weighed]) -> Json:
             name=_name(language, each),
             supports=_items(language, each.supports),
         )
-        for each in nearest
+        for each in near
     ]
     separator = "；" if language == "zh" else "; "
-    near = say(language, "suggestion-nearest", items=separator.join(items))
+    lines = [say(language, "suggestion-insufficient")]
+    if items:
+        lines.append(say(language, "suggestion-nearest", items=separator.join(items)))
     made = draft.observation(part, INSUFFICIENT, "category-exam")
     made["code"] = {
         "coding": [{"system": SYSTEM, "code": INSUFFICIENT}],
         "text": say(language, "suggestion-insufficient-name"),
     }
-    made["valueString"] = f"{say(language, 'suggestion-insufficient')}{near}"
+    made["valueString"] = ("" if language == "zh" else " ").join(lines)
     places = dict.fromkeys(
-        place
-        for each in nearest
-        for e in each.evidence
-        for fact in e.facts
-        for place in fact.places
+        place for each in near for e in each.evidence for fact in e.facts for place in fact.places
     )
     if places:
         made["derivedFrom"] = [{"reference": f"Observation/{place}"} for place in places]
