@@ -11,7 +11,7 @@ from services.labs.rules import engine, examples
 from services.labs.scores import catalogue, meanings
 
 RULES = engine.default()
-KETOACIDOSIS = {"glucose": 26, "hco3": 8, "ph": 7.1}
+KETOACIDOSIS = {"glucose": 26, "hco3": 12, "ph": 7.15}
 PREGNANT = {"sex": "female", "age": 31, "pregnant": True}
 
 
