@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3dxmesh/anonymization/v1/anonymization_service.proto\x12\x17\x64xmesh.anonymization.v1\"4\n\x11ReidentifyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\"\x8b\x03\n\x12ReidentifyResponse\x12\x14\n\x0cpatient_json\x18\x01 \x01(\x0c\x12\x1c\n\x14service_request_json\x18\x02 \x01(\x0c\x12\x1a\n\x12imaging_study_json\x18\x03 \x03(\x0c\x12\x19\n\x11\x64\x61ys_to_true_date\x18\x04 \x01(\x05\x12\x43\n\x04uids\x18\x05 \x03(\x0b\x32\x35.dxmesh.anonymization.v1.ReidentifyResponse.UidsEntry\x12O\n\nreferences\x18\x06 \x03(\x0b\x32;.dxmesh.anonymization.v1.ReidentifyResponse.ReferencesEntry\x12\x14\n\x0ctime_shift_s\x18\x07 \x01(\x05\x1a+\n\tUidsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0fReferencesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x11RedactTextRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"4\n\x12RedactTextResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08replaced\x18\x02 \x01(\x05\x32\xe4\x01\n\x14\x41nonymizationService\x12\x65\n\nReidentify\x12*.dxmesh.anonymization.v1.ReidentifyRequest\x1a+.dxmesh.anonymization.v1.ReidentifyResponse\x12\x65\n\nRedactText\x12*.dxmesh.anonymization.v1.RedactTextRequest\x1a+.dxmesh.anonymization.v1.RedactTextResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3dxmesh/anonymization/v1/anonymization_service.proto\x12\x17\x64xmesh.anonymization.v1\"4\n\x11ReidentifyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\"\xa4\x03\n\x12ReidentifyResponse\x12\x14\n\x0cpatient_json\x18\x01 \x01(\x0c\x12\x1c\n\x14service_request_json\x18\x02 \x01(\x0c\x12\x1a\n\x12imaging_study_json\x18\x03 \x03(\x0c\x12\x19\n\x11\x64\x61ys_to_true_date\x18\x04 \x01(\x05\x12\x43\n\x04uids\x18\x05 \x03(\x0b\x32\x35.dxmesh.anonymization.v1.ReidentifyResponse.UidsEntry\x12O\n\nreferences\x18\x06 \x03(\x0b\x32;.dxmesh.anonymization.v1.ReidentifyResponse.ReferencesEntry\x12\x14\n\x0ctime_shift_s\x18\x07 \x01(\x05\x12\x17\n\x0f\x63onfidentiality\x18\x08 \x01(\t\x1a+\n\tUidsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0fReferencesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\x11RedactTextRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"4\n\x12RedactTextResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08replaced\x18\x02 \x01(\x05\x32\xe4\x01\n\x14\x41nonymizationService\x12\x65\n\nReidentify\x12*.dxmesh.anonymization.v1.ReidentifyRequest\x1a+.dxmesh.anonymization.v1.ReidentifyResponse\x12\x65\n\nRedactText\x12*.dxmesh.anonymization.v1.RedactTextRequest\x1a+.dxmesh.anonymization.v1.RedactTextResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,15 +38,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REIDENTIFYREQUEST']._serialized_start=80
   _globals['_REIDENTIFYREQUEST']._serialized_end=132
   _globals['_REIDENTIFYRESPONSE']._serialized_start=135
-  _globals['_REIDENTIFYRESPONSE']._serialized_end=530
-  _globals['_REIDENTIFYRESPONSE_UIDSENTRY']._serialized_start=436
-  _globals['_REIDENTIFYRESPONSE_UIDSENTRY']._serialized_end=479
-  _globals['_REIDENTIFYRESPONSE_REFERENCESENTRY']._serialized_start=481
-  _globals['_REIDENTIFYRESPONSE_REFERENCESENTRY']._serialized_end=530
-  _globals['_REDACTTEXTREQUEST']._serialized_start=532
-  _globals['_REDACTTEXTREQUEST']._serialized_end=598
-  _globals['_REDACTTEXTRESPONSE']._serialized_start=600
-  _globals['_REDACTTEXTRESPONSE']._serialized_end=652
-  _globals['_ANONYMIZATIONSERVICE']._serialized_start=655
-  _globals['_ANONYMIZATIONSERVICE']._serialized_end=883
+  _globals['_REIDENTIFYRESPONSE']._serialized_end=555
+  _globals['_REIDENTIFYRESPONSE_UIDSENTRY']._serialized_start=461
+  _globals['_REIDENTIFYRESPONSE_UIDSENTRY']._serialized_end=504
+  _globals['_REIDENTIFYRESPONSE_REFERENCESENTRY']._serialized_start=506
+  _globals['_REIDENTIFYRESPONSE_REFERENCESENTRY']._serialized_end=555
+  _globals['_REDACTTEXTREQUEST']._serialized_start=557
+  _globals['_REDACTTEXTREQUEST']._serialized_end=623
+  _globals['_REDACTTEXTRESPONSE']._serialized_start=625
+  _globals['_REDACTTEXTRESPONSE']._serialized_end=677
+  _globals['_ANONYMIZATIONSERVICE']._serialized_start=680
+  _globals['_ANONYMIZATIONSERVICE']._serialized_end=908
 # @@protoc_insertion_point(module_scope)

@@ -97,6 +97,7 @@ class ReidentifyResponse(_message.Message):
     UIDS_FIELD_NUMBER: _builtins.int
     REFERENCES_FIELD_NUMBER: _builtins.int
     TIME_SHIFT_S_FIELD_NUMBER: _builtins.int
+    CONFIDENTIALITY_FIELD_NUMBER: _builtins.int
     patient_json: _builtins.bytes
     """The Patient as submitted, FHIR R4 JSON."""
     service_request_json: _builtins.bytes
@@ -106,6 +107,10 @@ class ReidentifyResponse(_message.Message):
     time_shift_s: _builtins.int
     """Seconds by which DICOM times of day were moved later, 60 to 1800; in the day's last hour
     they are compressed instead. 0: not known, since an earlier version did not keep it.
+    """
+    confidentiality: _builtins.str
+    """Strictest label, R or V of v3-Confidentiality, of the results and notes that were analysed;
+    empty: none has one.
     """
     @_builtins.property
     def imaging_study_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
@@ -129,10 +134,11 @@ class ReidentifyResponse(_message.Message):
         uids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         references: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         time_shift_s: _builtins.int = ...,
+        confidentiality: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["days_to_true_date", b"days_to_true_date", "imaging_study_json", b"imaging_study_json", "patient_json", b"patient_json", "references", b"references", "service_request_json", b"service_request_json", "time_shift_s", b"time_shift_s", "uids", b"uids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidentiality", b"confidentiality", "days_to_true_date", b"days_to_true_date", "imaging_study_json", b"imaging_study_json", "patient_json", b"patient_json", "references", b"references", "service_request_json", b"service_request_json", "time_shift_s", b"time_shift_s", "uids", b"uids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,15 +26,19 @@ from dxmesh.event.v1 import blob_ref_pb2 as dxmesh_dot_event_dot_v1_dot_blob__re
 from dxmesh.event.v1 import case_ref_pb2 as dxmesh_dot_event_dot_v1_dot_case__ref__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dxmesh/event/v1/case_received.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\"\xb7\x01\n\x0c\x43\x61seReceived\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12*\n\x08manifest\x18\x02 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x13\n\x0bsubject_key\x18\x03 \x01(\t\x12\x12\n\nsupplement\x18\x04 \x01(\x05\x12*\n\x08left_out\x18\x05 \x03(\x0b\x32\x18.dxmesh.event.v1.LeftOut\"9\n\x07LeftOut\x12\r\n\x05place\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#dxmesh/event/v1/case_received.proto\x12\x0f\x64xmesh.event.v1\x1a\x1e\x64xmesh/event/v1/blob_ref.proto\x1a\x1e\x64xmesh/event/v1/case_ref.proto\"\xe9\x01\n\x0c\x43\x61seReceived\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x18.dxmesh.event.v1.CaseRef\x12*\n\x08manifest\x18\x02 \x01(\x0b\x32\x18.dxmesh.event.v1.BlobRef\x12\x13\n\x0bsubject_key\x18\x03 \x01(\t\x12\x12\n\nsupplement\x18\x04 \x01(\x05\x12*\n\x08left_out\x18\x05 \x03(\x0b\x32\x18.dxmesh.event.v1.LeftOut\x12\x30\n\x0b\x63orrections\x18\x06 \x03(\x0b\x32\x1b.dxmesh.event.v1.Correction\"\x99\x01\n\nCorrection\x12\x17\n\x0f\x65\x61rlier_case_id\x18\x01 \x01(\t\x12\x15\n\rlater_case_id\x18\x02 \x01(\t\x12\x16\n\x0e\x65\x61rlier_result\x18\x03 \x01(\t\x12\x14\n\x0clater_result\x18\x04 \x01(\t\x12-\n\x04kind\x18\x05 \x01(\x0e\x32\x1f.dxmesh.event.v1.CorrectionKind\"9\n\x07LeftOut\x12\r\n\x05place\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t*m\n\x0e\x43orrectionKind\x12\x1f\n\x1b\x43ORRECTION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x43ORRECTION_KIND_CHANGED\x10\x01\x12\x1d\n\x19\x43ORRECTION_KIND_WITHDRAWN\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dxmesh.event.v1.case_received_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CORRECTIONKIND']._serialized_start=571
+  _globals['_CORRECTIONKIND']._serialized_end=680
   _globals['_CASERECEIVED']._serialized_start=121
-  _globals['_CASERECEIVED']._serialized_end=304
-  _globals['_LEFTOUT']._serialized_start=306
-  _globals['_LEFTOUT']._serialized_end=363
+  _globals['_CASERECEIVED']._serialized_end=354
+  _globals['_CORRECTION']._serialized_start=357
+  _globals['_CORRECTION']._serialized_end=510
+  _globals['_LEFTOUT']._serialized_start=512
+  _globals['_LEFTOUT']._serialized_end=569
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from dxmesh.event.v1 import case_ref_pb2 as _case_ref_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _CorrectionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CorrectionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CorrectionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CORRECTION_KIND_UNSPECIFIED: _CorrectionKind.ValueType  # 0
+    """Never valid."""
+    CORRECTION_KIND_CHANGED: _CorrectionKind.ValueType  # 1
+    """It has another value, or was sent again as corrected."""
+    CORRECTION_KIND_WITHDRAWN: _CorrectionKind.ValueType  # 2
+    """It was cancelled, deleted or never this patient's."""
+
+class CorrectionKind(_CorrectionKind, metaclass=_CorrectionKindEnumTypeWrapper):
+    """CorrectionKind says what became of the earlier result."""
+
+CORRECTION_KIND_UNSPECIFIED: CorrectionKind.ValueType  # 0
+"""Never valid."""
+CORRECTION_KIND_CHANGED: CorrectionKind.ValueType  # 1
+"""It has another value, or was sent again as corrected."""
+CORRECTION_KIND_WITHDRAWN: CorrectionKind.ValueType  # 2
+"""It was cancelled, deleted or never this patient's."""
+Global___CorrectionKind: _TypeAlias = CorrectionKind  # noqa: Y015
 
 @_typing.final
 class CaseReceived(_message.Message):
@@ -33,6 +58,7 @@ class CaseReceived(_message.Message):
     SUBJECT_KEY_FIELD_NUMBER: _builtins.int
     SUPPLEMENT_FIELD_NUMBER: _builtins.int
     LEFT_OUT_FIELD_NUMBER: _builtins.int
+    CORRECTIONS_FIELD_NUMBER: _builtins.int
     subject_key: _builtins.str
     """Keyed hash of the patient's identity, as the consent service knows it."""
     supplement: _builtins.int
@@ -53,6 +79,12 @@ class CaseReceived(_message.Message):
         whose sender was told.
         """
 
+    @_builtins.property
+    def corrections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Correction]:
+        """Results of this case that change or take back those of another case, or the other way
+        round where the case came late; at most 500.
+        """
+
     def __init__(
         self,
         *,
@@ -61,14 +93,57 @@ class CaseReceived(_message.Message):
         subject_key: _builtins.str = ...,
         supplement: _builtins.int = ...,
         left_out: _abc.Iterable[Global___LeftOut] | None = ...,
+        corrections: _abc.Iterable[Global___Correction] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "manifest", b"manifest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "left_out", b"left_out", "manifest", b"manifest", "subject_key", b"subject_key", "supplement", b"supplement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "corrections", b"corrections", "left_out", b"left_out", "manifest", b"manifest", "subject_key", b"subject_key", "supplement", b"supplement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CaseReceived: _TypeAlias = CaseReceived  # noqa: Y015
+
+@_typing.final
+class Correction(_message.Message):
+    """Correction joins two results of one order in two cases. It names them by keyed hashes of
+    their references and holds no value.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EARLIER_CASE_ID_FIELD_NUMBER: _builtins.int
+    LATER_CASE_ID_FIELD_NUMBER: _builtins.int
+    EARLIER_RESULT_FIELD_NUMBER: _builtins.int
+    LATER_RESULT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    earlier_case_id: _builtins.str
+    """Case of the result that no longer holds."""
+    later_case_id: _builtins.str
+    """Case of the result that takes its place."""
+    earlier_result: _builtins.str
+    """Keyed hash (domain "result-reference") of the reference of the earlier Observation as
+    submitted, such as Observation/a.
+    """
+    later_result: _builtins.str
+    """Likewise of the later one."""
+    kind: Global___CorrectionKind.ValueType
+    """What became of the earlier one."""
+    def __init__(
+        self,
+        *,
+        earlier_case_id: _builtins.str = ...,
+        later_case_id: _builtins.str = ...,
+        earlier_result: _builtins.str = ...,
+        later_result: _builtins.str = ...,
+        kind: Global___CorrectionKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earlier_case_id", b"earlier_case_id", "earlier_result", b"earlier_result", "kind", b"kind", "later_case_id", b"later_case_id", "later_result", b"later_result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Correction: _TypeAlias = Correction  # noqa: Y015
 
 @_typing.final
 class LeftOut(_message.Message):
