@@ -100,6 +100,23 @@ def test_the_conclusion_names_five_red_flags_first() -> None:
     assert not any("诊断为" in line or "确诊" in line for line in told)
 
 
+@pytest.mark.requirement("DX-SUG-04")
+@pytest.mark.parametrize(("language", "lead"), [("zh", "警示："), ("en", "Red flags:")])
+def test_what_has_a_red_flag_is_named_before_everything_else(language: str, lead: str) -> None:
+    draft = chest(language)
+    lines = compose(draft).bundle["entry"][0]["resource"]["conclusion"].split("\n")
+    [named] = [line for line in lines if line.startswith(lead)]
+    flagged = [
+        str(each["code"]["text"])
+        for each in suggestions(draft).values()
+        if any(c["code"]["coding"][0]["code"] == "red-flag" for c in each["component"])
+    ]
+    assert flagged
+    first = flagged[0].partition("：" if language == "zh" else ": ")[2]
+    assert first and first in named
+    assert lines.index(named) == 1  # behind "for reference only": this case has no critical result
+
+
 @pytest.mark.requirement("DX-SUG-03")
 @pytest.mark.parametrize(
     "text",
