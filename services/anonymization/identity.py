@@ -41,6 +41,8 @@ class Identity:
     """Study UID as received → what became of its images."""
     time_shift_s: int = 0
     """Seconds by which DICOM times of day were moved later; 0: kept by an earlier version."""
+    confidentiality: str = ""
+    """Strictest label, R or V, of what was analysed; empty: none."""
 
 
 class Identities(Protocol):

@@ -46,6 +46,7 @@ class AnonymizationService(rpc_pb.AnonymizationServiceServicer):
             uids=identity.uids,
             references=identity.references,
             time_shift_s=identity.time_shift_s,
+            confidentiality=identity.confidentiality,
         )
 
     async def RedactText(

@@ -46,6 +46,12 @@ RESTRICTED = {
 }
 
 
+KEPT = frozenset(
+    ("Patient", "ServiceRequest", "ImagingStudy", "Encounter", "Practitioner", "Consent")
+)
+"""What the gateway keeps as it came, so that it says itself how confidential it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """The resources of a submission that matter here, each with its reference."""
@@ -63,6 +69,8 @@ class Submission:
     """Reference of a Specimen, written either way → its kind in words."""
     restricted: bool = False
     """Whether the order, or anything that is analysed, is labelled R or V."""
+    confidentiality: str = ""
+    """The strictest of these labels of what is analysed: results and notes; empty: none."""
 
 
 def read(content: bytes) -> Submission:
@@ -112,7 +120,24 @@ def read(content: bytes) -> Submission:
         aliases={url: reference for reference, url, _ in named if url},
         specimens=laboratory.specimens(named),
         restricted=any(_is_restricted(resource) for _, _, resource in named),
+        confidentiality=max((_label(resource) for _, _, resource in named), default=""),
     )
+
+
+def _label(resource: Resource) -> str:
+    """Return the stricter label, R or V, of what is analysed and not kept as it came."""
+    if resource.get("resourceType") in KEPT:
+        return ""
+    return max((code for _, code in RESTRICTED & _labels(resource)), default="")
+
+
+def _labels(resource: Resource) -> set[tuple[str, str]]:
+    meta = resource.get("meta")
+    found = meta.get("security") if isinstance(meta, Mapping) else None
+    listed = (
+        [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+    )
+    return {(str(each.get("system")), str(each.get("code"))) for each in listed}
 
 
 def _is_restricted(resource: Resource) -> bool:
@@ -120,14 +145,7 @@ def _is_restricted(resource: Resource) -> bool:
 
     A Patient's own hides whatever is about them, earlier results and later ones alike.
     """
-    meta = resource.get("meta")
-    found = meta.get("security") if isinstance(meta, Mapping) else None
-    labels = (
-        [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
-    )
-    return resource.get("resourceType") != "Patient" and any(
-        (label.get("system"), label.get("code")) in RESTRICTED for label in labels
-    )
+    return resource.get("resourceType") != "Patient" and bool(RESTRICTED & _labels(resource))
 
 
 def _of(patient: Resource, note: fhir_notes.Note | UnusableNote) -> fhir_notes.Note | UnusableNote:

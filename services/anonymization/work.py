@@ -189,6 +189,7 @@ def identity_of(work: Work) -> Identity:
         purpose=before.purpose if before else work.manifest.purpose,
         recipient=before.recipient if before else work.manifest.recipient,
         studies=(before.studies if before else {}) | work.studies,
+        confidentiality=before.confidentiality if before else read.confidentiality,
     )
 
 

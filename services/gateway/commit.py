@@ -64,7 +64,7 @@ class StoreCommitter:
         began = time.time_ns() // 1000
         tenant, case_id, version = event.case.tenant, event.case.case_id, event.version
         try:
-            bundle = await self._bundle(event, await self._confidentiality(tenant, case_id))
+            bundle, code = await self._bundle(event, await self._confidentiality(tenant, case_id))
         except KeyDestroyed:
             return  # the case was stopped meanwhile; its Task says so
         async with self._store.cases.change(tenant, case_id) as opened:
@@ -83,6 +83,7 @@ class StoreCommitter:
                 resources = [entry["resource"] for entry in bundle["entry"]]
                 await self._store.resources.put(opened.connection, tenant, case_id, resources)
                 label = _label(case, bundle, len(event.missing_parts))
+                label |= {"confidentiality": code} if code else {}
                 ended = Step("committed", "done", began, time.time_ns() // 1000)
                 case = replace(case, report_version=version, label=label)
                 case = replace(with_step(case, ended), status="completed", reason="", message="")
@@ -134,11 +135,13 @@ class StoreCommitter:
             return ""
         return str(case.label.get("confidentiality", ""))
 
-    async def _bundle(self, event: ReportComposed, code: str) -> dict[str, Json]:
+    async def _bundle(self, event: ReportComposed, code: str) -> tuple[dict[str, Json], str]:
+        """Return a report with identity, and its label: the submission may not be noted yet."""
         tenant, case_id = event.case.tenant, event.case.case_id
         content = await self._analysis.get(tenant, event.bundle)
         bundle = await asyncio.to_thread(fhir.parse, content)
         found = identity(await self._peers.reidentify(tenant, case_id))
+        code = code or found.confidentiality
         restored = await self._made.keep(event, restore(bundle, found), found)
         binaries = reading.image_binaries(bundle)
         for image in event.images:
@@ -146,7 +149,8 @@ class StoreCommitter:
                 png = await self._analysis.get(tenant, image)
                 resource = attachments.binary(binary_id, "image/png", png)
                 restored["entry"].append({"resource": resource})
-        return confidential(await self._with_pdf(confidential(restored, code), case_id), code)
+        made = confidential(await self._with_pdf(confidential(restored, code), case_id), code)
+        return made, code
 
     async def _with_pdf(self, bundle: dict[str, Json], case_id: str) -> dict[str, Json]:
         """Return the Bundle with its document; one that cannot be set must not hold it back."""
@@ -197,6 +201,7 @@ def identity(answer: ReidentifyResponse) -> Identity:
         uids=dict(answer.uids),
         references=dict(answer.references),
         time_shift_s=answer.time_shift_s,
+        confidentiality=answer.confidentiality,
     )
 
 

@@ -62,6 +62,8 @@ class Identity:
     references: Mapping[str, str]
     time_shift_s: int = 0
     """Seconds by which DICOM times of day stand late; 0: not known."""
+    confidentiality: str = ""
+    """Strictest label, R or V, of what was analysed; empty: none."""
 
 
 def restore(bundle: Mapping[str, Json], identity: Identity) -> dict[str, Json]:

@@ -37,6 +37,9 @@ async def test_what_is_restricted_is_not_kept_for_a_later_report(
     await send(mesh, await mesh.receive(json.dumps(sent).encode(), []))
     (part,) = mesh.bus.published(subjects.PART_LABS)
     assert part.keep_history == (code == "N" or kind == "Patient")
+    kept = await mesh.store.get("demo", part.case.case_id)
+    analysed = kind in ("Observation", "DocumentReference")
+    assert kept.confidentiality == (code if analysed and code != "N" else "")
 
 
 @pytest.mark.requirement("DX-ID-30")

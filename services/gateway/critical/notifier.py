@@ -229,6 +229,9 @@ def named(case: Case, who: Identity) -> Case:
 
     A row of the worklist that nobody can tell from another helps no patient.
     """
+    code = who.confidentiality
+    if code and "confidentiality" not in case.label:  # the submission may not be noted yet
+        case = replace(case, label={**case.label, "confidentiality": code, "restricted": True})
     if case.label.get("patient_reference"):
         return case
     label: dict[str, Any] = {
