@@ -25,11 +25,16 @@ DAYS_A_YEAR = 365.25
 ADULT_DAYS = 18 * DAYS_A_YEAR
 SEXES = ("", "male", "female")
 _AGE = re.compile(r"(\d{1,5})([dy])")
+_COUNTS = {"low": re.compile(r"(?:<=|≤)\s*"), "high": re.compile(r"(?:>=|≥)\s*")}
+"""Before a limit that is itself critical."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A value below `low` or above `high` is critical; canonical unit; None: no limit."""
+    """A value below `low` or above `high` is critical; canonical unit; None: no limit.
+
+    `low_counts` and `high_counts`: the limit itself is critical too.
+    """
 
     low: Decimal | None
     high: Decimal | None
@@ -42,6 +47,8 @@ class Limits:
     """male or female; empty: any."""
     first_only_h: float = 0.0
     """Hours in which the same analyte on the same side is told once; 0: it is told every time."""
+    low_counts: bool = False
+    high_counts: bool = False
 
     def holds_for(self, subject: Subject) -> bool:
         """Tell whether these are the limits for a person."""
@@ -73,7 +80,8 @@ class Earlier(Protocol):
 
 def load(rows: Iterable[Mapping[str, str]]) -> dict[str, tuple[Limits, ...]]:
     """Return limits from rows of analyte, unit, low, high, source, and where they are stated
-    age_from, age_to (`28d`, `18y`), sex and first_only_h.
+    age_from, age_to (`28d`, `18y`), sex and first_only_h. `<=2.8` as low and `>=6.2` as high: the
+    limit itself is critical too.
 
     Raises
     ------
@@ -99,7 +107,8 @@ def load(rows: Iterable[Mapping[str, str]]) -> dict[str, tuple[Limits, ...]]:
 def _row(row: Mapping[str, str]) -> tuple[str, Limits]:
     analyte = analytes.ANALYTES[row["analyte"]]
     factor = analytes.to_canonical(units.read(row["unit"]), analyte)
-    low, high = (Decimal(row[end]) * factor if row[end] else None for end in ("low", "high"))
+    (low, low_counts), (high, high_counts) = (_end(row[end], end) for end in ("low", "high"))
+    low, high = (None if end is None else end * factor for end in (low, high))
     limits = Limits(
         low,
         high,
@@ -108,6 +117,8 @@ def _row(row: Mapping[str, str]) -> tuple[str, Limits]:
         _age(row.get("age_to", ""), float("inf")),
         row.get("sex", ""),
         float(row.get("first_only_h") or 0),
+        low_counts,
+        high_counts,
     )
     narrow = low is not None and high is not None and low >= high
     if narrow or limits.from_days >= limits.to_days or limits.sex not in SEXES:
@@ -115,6 +126,14 @@ def _row(row: Mapping[str, str]) -> tuple[str, Limits]:
     if not 0 <= limits.first_only_h < float("inf"):
         raise ValueError
     return analyte.analyte_id, limits
+
+
+def _end(text: str, end: str) -> tuple[Decimal | None, bool]:
+    """Return a limit, and whether it is itself critical."""
+    if not text:
+        return None, False
+    sign = _COUNTS[end].match(text)
+    return Decimal(text[sign.end() :] if sign else text), sign is not None
 
 
 def _age(text: str, absent: float) -> float:

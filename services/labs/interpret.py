@@ -187,7 +187,7 @@ def _flagged(
         side = _critical_side(value, limits)
         flag = _CRITICAL.get(side) if side else None
         source = limits.source if flag else ""
-        if interval and not flag and interval.may_be_beyond(limits.low, limits.high):
+        if side is None:
             remark = reasons.CriticalNotExcluded("the value may lie beyond a critical limit")
             remarks = (*remarks, remark)
     if flag is None and held is not None:
@@ -215,18 +215,20 @@ def _flagged(
 def _critical_side(value: Value, limits: critical.Limits) -> int | None:
     """Return -1 below, 1 above critical limits, 0 within; None: not certain."""
     if value.interval is not None:
-        return value.interval.side(limits.low, limits.high)
-    number = value.canonical
-    if limits.low is not None and number < limits.low:
+        return value.interval.side(limits.low, limits.high, limits.low_counts, limits.high_counts)
+    number, low, high = value.canonical, limits.low, limits.high
+    if low is not None and (number < low or (limits.low_counts and number == low)):
         return -1
-    return 1 if limits.high is not None and number > limits.high else 0
+    if high is not None and (number > high or (limits.high_counts and number == high)):
+        return 1
+    return 0
 
 
 def _side(value: Value, limits: Range) -> int | None:
     """Return -1 when below, 1 when above, 0 when within; None: not certain."""
     if value.interval is None:
         return limits.side(value.canonical)
-    return value.interval.side(limits.low, limits.high)
+    return value.interval.side(limits.low, limits.high, limits.low_open, limits.high_open)
 
 
 def _absent_or_not(result: Result, answer: qualitative.Reading) -> Result:

@@ -26,22 +26,24 @@ class Interval:
         low, high = (None if end is None else end * factor for end in (self.low, self.high))
         return Interval(low, high, self.low_open, self.high_open)
 
-    def side(self, low: Decimal | None, high: Decimal | None) -> int | None:
+    def side(
+        self,
+        low: Decimal | None,
+        high: Decimal | None,
+        low_open: bool = False,
+        high_open: bool = False,
+    ) -> int | None:
         """Return -1 when it is below low, 1 when above high, 0 when within; None: not certain.
 
-        Limits are included, as in `Range`.
+        Limits are within unless they are open, as in `Range`.
         """
-        if high is not None and self._above(high):
+        if high is not None and (self._above(high) or (high_open and self._at_least(high))):
             return 1
-        if low is not None and self._below(low):
+        if low is not None and (self._below(low) or (low_open and self._at_most(low))):
             return -1
-        if (high is None or self._at_most(high)) and (low is None or self._at_least(low)):
-            return 0
-        return None
-
-    def may_be_beyond(self, low: Decimal | None, high: Decimal | None) -> bool:
-        """Tell whether a value of the interval could be below low or above high."""
-        return not ((high is None or self._at_most(high)) and (low is None or self._at_least(low)))
+        under = high is None or (self._below(high) if high_open else self._at_most(high))
+        over = low is None or (self._above(low) if low_open else self._at_least(low))
+        return 0 if under and over else None
 
     def overlaps(self, low: Decimal | None, high: Decimal | None) -> bool:
         """Tell whether a value of the interval can lie within low and high."""

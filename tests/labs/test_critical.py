@@ -89,8 +89,8 @@ def test_the_limits_of_the_persons_age_count(
 
 @pytest.mark.requirement("DX-CRI-01")
 def test_what_no_survey_gives_for_children_is_not_critical_in_a_child() -> None:
-    assert critical.limits_for("fibrinogen", Subject(age_years=3), critical.DEFAULTS) is None
-    assert critical.limits_for("hgb", Subject(age_years=0.0), critical.DEFAULTS) is None
+    assert critical.limits_for("urate", Subject(age_years=3), critical.DEFAULTS) is None
+    assert critical.limits_for("plt", Subject(age_years=0.0), critical.DEFAULTS) is None
 
 
 @pytest.mark.requirement("DX-CRI-01")

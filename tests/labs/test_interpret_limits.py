@@ -54,7 +54,7 @@ def one(found: dict[str, Any]) -> Result:
         ("2823-3", "<", 5.0, "mmol/L", None),
         ("67151-1", "<", 3, "ng/L", Flag.NORMAL),
         ("67151-1", "<", 30, "ng/L", None),
-        ("67151-1", ">", 10000, "ng/L", Flag.HIGH),
+        ("67151-1", ">", 10000, "ng/L", Flag.CRITICAL_HIGH),
         ("33914-3", ">", 90, "mL/min/{1.73_m2}", Flag.NORMAL),
         ("2160-0", ">", 15, "mg/dL", Flag.CRITICAL_HIGH),
     ],

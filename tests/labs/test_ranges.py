@@ -73,7 +73,7 @@ def test_range_follows_sex_and_age(sex: str, age: float, high: str) -> None:
 @pytest.mark.parametrize(
     ("subject", "reason"),
     [
-        ({"sex": "male", "age_years": 9}, "NO_RANGE_FOR_AGE"),
+        ({"sex": "male", "age_years": 0.0}, "NO_RANGE_FOR_AGE"),
         ({"sex": "male", "age_years": 85}, "NO_RANGE_FOR_AGE"),
         ({"sex": "unknown", "age_years": 40}, "NO_RANGE_FOR_SEX"),
         ({"sex": "male", "age_years": None}, "AGE_UNKNOWN"),
