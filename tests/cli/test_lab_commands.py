@@ -101,7 +101,7 @@ def test_hl7_messages_are_read_with_their_specimen(here: CliRunner, tmp_path: Pa
     results = json.loads(shown.stdout[shown.stdout.index("{") :])["results"]
     assert [(r["analyte_id"], r.get("flag", "")) for r in results] == [
         ("k", "FLAG_CRITICAL_HIGH"),
-        ("hs-troponin-i", "FLAG_HIGH"),
+        ("hs-troponin-i", "FLAG_CRITICAL_HIGH"),
         ("glucose", "FLAG_NORMAL"),
     ]
     assert results[1]["comparator"] == ">" and results[2]["specimen"] == "血清"
