@@ -23,7 +23,7 @@ from dxmesh.event.v1.case_ref_pb2 import CaseRef
 from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 
-from services.ingest import gathering, order, submission
+from services.ingest import corrections, gathering, order, submission
 from services.ingest.bundle import NotASubmission
 from services.ingest.gathering import Gathering
 from services.ingest.limits import Defaults
@@ -228,7 +228,11 @@ class Admission:
             claims = [own, *gathering.claims(found)]
             studies = await self._gathering.keys(tenant, found)
             trace, original = _trace(), kept.original
-            draft = Draft(answer, event, keys.content, keys.all, claims, trace, studies, original)
+            hasher = await self._intake.blobs.vault.hasher(tenant)
+            rows = corrections.rows(read.results, keys.case_id, keys.subject, hasher)
+            draft = Draft(
+                answer, event, keys.content, keys.all, claims, trace, studies, original, rows
+            )
             outcome = await self._cases.accept(draft)
         return answer if outcome is Outcome.ACCEPTED else outcome
 

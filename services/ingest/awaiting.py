@@ -16,7 +16,7 @@ from dxmesh.event.v1.case_received_pb2 import CaseReceived
 from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeManifest
 
-from services.ingest import gathering, submission
+from services.ingest import corrections, gathering, submission
 from services.ingest.gathering import AWAITED, Gathering, Source
 from services.ingest.limits import Defaults
 from services.ingest.store.cases import Draft, Outcome
@@ -104,7 +104,10 @@ class Awaiting:
         answer.problems.extend(manifest.problems)
         event = CaseReceived(case=case, manifest=manifest.ref, subject_key=each.answer.subject_key)
         studies = await self._gathering.keys(tenant, found)
-        draft = Draft(answer, event, "", (), gathering.claims(found), each.trace, studies)
+        hasher = await self._intake.blobs.vault.hasher(tenant)
+        rows = corrections.rows(read.results, each.case_id, event.subject_key, hasher)
+        claims = gathering.claims(found)
+        draft = Draft(answer, event, "", (), claims, each.trace, studies, results=rows)
         if await self._waiting.release(draft) is not Outcome.ACCEPTED:
             return False  # an upload changed, or another process was faster: the next look tells
         await self._relay.send(tenant, each.case_id)

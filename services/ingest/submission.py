@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from dxmesh.event.v1.case_ref_pb2 import Language, Priority
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 
 from services.ingest import bundle as bundles
-from services.ingest import order, patient, studies
+from services.ingest import corrections, order, patient, studies
 from services.ingest.limits import Defaults
 from services.ingest.results import Results
 from services.kernel import fhir
@@ -52,6 +52,8 @@ class Submission:
     problems: list[IntakeProblem]
     message: tuple[str, ...] = ()
     """What a sender calls the message it was made of, whoever the patient is."""
+    results: Sequence[corrections.Stated] = ()
+    """What it says was measured, as far as it can be known again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ def read(content: bytes, defaults: Defaults, results: Results | None = None) -> 
         due=stated[1] if stated else "",
         problems=problems,
         message=results.name if results else (),
+        results=corrections.stated(_named(found)),
     )
 
 
@@ -125,6 +128,16 @@ def keys(submission: Submission, hasher: Hasher) -> Keys:
     message = hasher("submission-message", *submission.message) if submission.message else ""
     named = (message,) if message else ()
     return Keys(subject, content, (*named, *stated, content), str(case_id), message)
+
+
+def _named(found: Sequence[bundles.Entry]) -> list[tuple[str, str, Resource]]:
+    """Return reference, fullUrl and resource of entries, referred to as anonymization does."""
+    named = []
+    for each in found:
+        own, url = each.resource.get("id"), each.full_url
+        kind = each.resource["resourceType"]
+        named.append((f"{kind}/{own}" if isinstance(own, str) else url, url, each.resource))
+    return named
 
 
 def _only(found: list[bundles.Entry], kind: str) -> bundles.Entry:

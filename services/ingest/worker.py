@@ -20,6 +20,8 @@ ATTEMPT_S = 3600.0
 """Age from which a submission that was not accepted is given up; a call ends far sooner."""
 SETTLED_S = 60.0
 """Age from which another process is not at work on a scope any more."""
+CORRECTED_DAYS = 365
+"""For so long the results of a case are known again in a later one, as keyed hashes."""
 GIVEN_UP_S = 2 * KEEP_S + 8 * 86_400.0
 """Age from which nothing can finish what a case took: the bus has forgotten the event and the dead
 letter, which may be laid when the event's own time ends; and a case takes an upload a week after
@@ -84,6 +86,7 @@ class IngestWorker:
             gone += await self._destroy(tenant, scope)
         for tenant, scope in await uploads.claimed(now - timedelta(seconds=GIVEN_UP_S), "", BATCH):
             gone += await self._destroy(tenant, scope)
+        await self._cases.forget_results(now - timedelta(days=CORRECTED_DAYS))
         return gone + await self._forget_finished(settled)
 
     async def keep_sweeping(self, pause_s: float) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.ingest.corrections import SUB_ID
 from services.ingest.hl7v2 import codes, datatypes, moments, values
 from services.ingest.hl7v2.datatypes import present
 from services.ingest.hl7v2.ranges import reference_range
@@ -90,9 +91,16 @@ def observation(result: Result, around: Surroundings, subject: Json) -> Json:
     made |= _value(result, Reading(obx, site, around.zone, unit), code)
     if found := reference_range(obx.whole(7), unit):
         made["referenceRange"] = [found]
-    if analysed := moments.moment(obx.text(19), around.zone):
-        made["extension"] = [{"url": ANALYSED, "valueDateTime": analysed}]
+    if extension := _extensions(obx, around):
+        made["extension"] = extension
     return made
+
+
+def _extensions(obx: Segment, around: Surroundings) -> list[Json]:
+    """Return when it was analysed, and which of several of its code it is (OBX-4)."""
+    analysed, sub_id = moments.moment(obx.text(19), around.zone), obx.whole(4)
+    made = [{"url": ANALYSED, "valueDateTime": analysed}] if analysed else []
+    return made + ([{"url": SUB_ID, "valueString": sub_id}] if sub_id else [])
 
 
 def comment(note: Segment, around: Surroundings) -> Json:

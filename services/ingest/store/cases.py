@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from dxmesh.event.v1.case_received_pb2 import CaseReceived
@@ -12,12 +13,14 @@ from sqlalchemy import delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.ingest.store import originals
+from services.ingest.corrections import Row
+from services.ingest.store import originals, results
 from services.ingest.store.originals import Original
 from services.ingest.store.tables import (
     CASES,
     INSTANCES,
     OUTBOX,
+    RESULTS,
     SCOPES,
     STUDIES,
     SUBMISSIONS,
@@ -72,6 +75,8 @@ class Draft:
     """Key and UID of the studies that the submission names: what comes late of them is its."""
     original: Original | None = None
     """What the submission was made of, where that was no FHIR; its blob is written."""
+    results: Sequence[Row] = ()
+    """Its results, by which those are known that correct them or that they correct."""
 
     @property
     def message_id(self) -> str:
@@ -139,9 +144,13 @@ class CaseStore:
         async with self._engine.begin() as connection:
             where = CASES.c.tenant == tenant, CASES.c.case_id == case_id
             await connection.execute(update(CASES).where(*where).values(is_stopped=True))
-            for table in (OUTBOX, WAITING, STUDIES, TAKEN):
+            for table in (OUTBOX, WAITING, STUDIES, TAKEN, RESULTS):
                 gone = table.c.tenant == tenant, table.c.case_id == case_id
                 await connection.execute(delete(table).where(*gone))
+
+    async def forget_results(self, before: datetime) -> None:
+        """Forget the results of cases that are too old to be corrected."""
+        await results.forget(self._engine, before)
 
     async def outgoing(
         self, tenant: str = "", case_id: str = "", limit: int = 100
@@ -214,8 +223,9 @@ async def take(connection: AsyncConnection, draft: Draft) -> None:
 
 
 async def announce(connection: AsyncConnection, draft: Draft) -> None:
-    """Put a case's event into the outbox."""
+    """Put a case's event into the outbox, with the results of other cases that it corrects."""
     case = draft.answer.case
+    draft.event.corrections.extend(await results.join(connection, case, draft.results))
     event = {
         "message_id": draft.message_id,
         "tenant": case.tenant,

@@ -130,6 +130,23 @@ ORIGINALS = Table(
 `sealed`: an Original, under the tenant's key.
 """
 
+RESULTS = Table(
+    "ingest_results",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("tenant", String(128), nullable=False),
+    Column("case_id", String(36), nullable=False),
+    Column("result_key", String(64), nullable=False),
+    Column("place_key", String(64), nullable=False),
+    Column("value_key", String(64), nullable=False),
+    Column("reference_key", String(64), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("since_us", BigInteger, nullable=False, index=True),
+    Index("ingest_results_by_key", "tenant", "result_key"),
+    Index("ingest_results_by_case", "tenant", "case_id"),
+)
+"""Results of accepted cases, by which a later one is known to correct them: keyed hashes alone."""
+
 WAITING = Table(
     "ingest_waiting",
     metadata,

@@ -1,0 +1,157 @@
+"""A later message that corrects, cancels or changes a result says so of the case it was in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dxmesh.event.v1.case_received_pb2 import (
+    CORRECTION_KIND_CHANGED,
+    CORRECTION_KIND_WITHDRAWN,
+    CaseReceived,
+)
+from sqlalchemy import text
+
+from services.ingest import corrections
+from services.ingest.hl7v2 import senders
+from services.ingest.mllp.receiving import Receiver
+from services.kernel import subjects
+from tests.ingest.oru import OBR, PID, WBC, msh, oru, resources
+
+CHANGED, WITHDRAWN = CORRECTION_KIND_CHANGED, CORRECTION_KIND_WITHDRAWN
+TABLE = '[[sender]]\napplication = "LIS"\ntenant = "demo"\n'
+
+
+def obx(value: str, status: str = "F", sub: str = "", time: str = "20261126090500") -> str:
+    return f"OBX|1|NM|2823-3^Potassium^LN|{sub}|{value}|mmol/L|||||{status}|||{time}"
+
+
+class Laboratory:
+    """Sends messages of one order, each under a new control id."""
+
+    def __init__(self, world: Any) -> None:
+        self.world = world
+        known = senders.read(TABLE)
+        self.receiver = Receiver(
+            world.admission, known, world.blobs.vault.hasher, lambda: world.time,
+            entries_max=500, at_once=1,
+        )  # fmt: skip
+        self.sent = 0
+
+    async def send(self, *results: str, **how: str) -> CaseReceived:
+        """Send a message; return the event of its case."""
+        self.sent += 1
+        content = oru(*results, head=msh(f"M{self.sent}"), **how)
+        answer = await self.receiver.answer(content.encode(), "127.0.0.1")
+        assert b"MSA|AA" in answer
+        event: CaseReceived = self.world.bus.published(subjects.CASE_RECEIVED)[-1]
+        return event
+
+
+@pytest.fixture
+def laboratory(sqlite_world: Any) -> Laboratory:
+    return Laboratory(sqlite_world)
+
+
+def told(event: CaseReceived) -> list[tuple[str, str, int]]:
+    return [(e.earlier_case_id, e.later_case_id, e.kind) for e in event.corrections]
+
+
+CORRECTIONS = [
+    (obx("6.8"), obx("4.1", "C"), CHANGED),
+    (obx("6.8"), obx("4.1"), CHANGED),  # the same order and code with another value
+    (obx("6.8", "P"), obx("4.1"), CHANGED),
+    (obx("6.8"), obx("6.8", "C"), CHANGED),  # something else of it was corrected
+    (obx("6.8"), obx("", "X"), WITHDRAWN),
+    (obx("6.8"), obx("6.8", "D"), WITHDRAWN),
+    (obx("6.8"), obx("6.8", "W"), WITHDRAWN),
+    (obx("6.8"), obx("4.1", "C", time="20261126091000"), CHANGED),  # its time too
+    (obx("6.8", sub="7"), obx("4.1", "C", sub="1"), CHANGED),
+]
+NONE = [
+    (obx("6.8"), obx("6.8")),  # sent again
+    (obx("6.80"), obx("6.8")),
+    (obx("", "I"), obx("6.8")),  # completed
+    (obx("6.8"), obx("4.1", time="20261126120500")),  # the next of a series
+    (obx("6.8", sub="1"), obx("4.1", sub="2")),
+    (obx("", "X"), obx("", "X")),
+]
+
+
+@pytest.mark.requirement("DX-HL7-09")
+async def test_a_later_message_names_the_case_that_it_corrects(laboratory: Laboratory) -> None:
+    for number, (first, then, kind) in enumerate(CORRECTIONS):
+        own = OBR.replace("F1^LIS", f"F{number}0^LIS")
+        one = await laboratory.send(WBC, first, obr=own)
+        two = await laboratory.send(then, obr=own)
+        assert told(one) == []
+        assert told(two) == [(one.case.case_id, two.case.case_id, kind)], then
+
+
+@pytest.mark.requirement("DX-HL7-09")
+async def test_what_is_no_correction_says_nothing(laboratory: Laboratory) -> None:
+    for number, (first, then) in enumerate(NONE):
+        own = OBR.replace("F1^LIS", f"F{number}1^LIS")
+        await laboratory.send(first, obr=own)
+        assert told(await laboratory.send(then, obr=own)) == [], then
+
+
+@pytest.mark.requirement("DX-HL7-09")
+async def test_another_order_or_patient_is_another_result(laboratory: Laboratory) -> None:
+    await laboratory.send(obx("6.8"))
+    other = await laboratory.send(obx("4.1", "C"), obr=OBR.replace("F1^LIS", "F2^LIS"))
+    assert told(other) == []
+    stranger = await laboratory.send(obx("4.1", "C"), pid=PID.replace("MRN0042917", "MRN9"))
+    assert told(stranger) == []
+
+
+@pytest.mark.requirement("DX-HL7-09")
+async def test_a_first_result_that_comes_after_its_correction_is_the_one_that_falls(
+    laboratory: Laboratory,
+) -> None:
+    corrected = await laboratory.send(obx("4.1", "C"))
+    late = await laboratory.send(obx("6.8"))
+    assert told(late) == [(late.case.case_id, corrected.case.case_id, CHANGED)]
+
+
+@pytest.mark.requirement("DX-HL7-09")
+async def test_a_chain_of_corrections_names_every_case_before(laboratory: Laboratory) -> None:
+    one = await laboratory.send(obx("6.8"))
+    two = await laboratory.send(obx("4.1", "C"))
+    three = await laboratory.send(obx("4.3", "C"))
+    before = [one.case.case_id, two.case.case_id]
+    assert [each[0] for each in told(three)] == before
+
+
+@pytest.mark.requirement("DX-HL7-09")
+async def test_results_of_a_stopped_case_are_forgotten(
+    laboratory: Laboratory, sqlite_world: Any
+) -> None:
+    one = await laboratory.send(obx("6.8"))
+    await sqlite_world.worker.stopped(one)
+    assert told(await laboratory.send(obx("4.1", "C"))) == []
+    sqlite_world.later(days=400)
+    await sqlite_world.worker.sweep()
+    async with sqlite_world.engine.connect() as connection:
+        left = await connection.execute(text("SELECT count(*) FROM ingest_results"))
+        assert left.scalar_one() == 0
+
+
+@pytest.mark.requirement("DX-HL7-09")
+async def test_what_is_kept_of_results_names_nobody(
+    laboratory: Laboratory, sqlite_world: Any
+) -> None:
+    await laboratory.send(obx("6.8"))
+    async with sqlite_world.engine.connect() as connection:
+        (row,) = (await connection.execute(text("SELECT * FROM ingest_results"))).mappings()
+    for name in ("result_key", "place_key", "value_key", "reference_key"):
+        assert len(row[name]) == 64 and set(row[name]) <= set("0123456789abcdef")
+
+
+@pytest.mark.requirement("DX-HL7-09")
+def test_the_references_are_those_that_the_report_rests_on() -> None:
+    (result,) = resources(oru(obx("6.8", sub="2")), "Observation")
+    entries = [(f"Observation/{result['id']}", "", result)]
+    (known,) = corrections.stated(entries)
+    assert known.reference == f"Observation/{result['id']}"
+    assert result["extension"] == [{"url": corrections.SUB_ID, "valueString": "2"}]
