@@ -8,7 +8,7 @@ values (`3-5`) is flagged only where every value it allows has the same flag.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -84,6 +84,14 @@ class Result:
     remarks: tuple[Remark, ...] = ()
     how: str = ""
     """How the analyte was found: loinc, tenant or name; empty: it was not."""
+    _number: float | None = field(default=None, init=False, compare=False, repr=False)
+
+    @property
+    def number(self) -> float | None:
+        """The canonical value as a float, made once."""
+        if self._number is None and self.canonical is not None:
+            self._number = float(self.canonical)
+        return self._number
 
     @property
     def name(self) -> str:

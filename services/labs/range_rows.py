@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from services.kernel.errors import InvalidInput, Violation
@@ -27,6 +27,9 @@ _AGE = re.compile(r"(?P<number>\d{1,4}(?:\.\d{1,2})?)(?P<unit>a|mo|wk|d)?")
 _LETTERS = {"male": "M", "female": "F"}
 
 
+Floats = tuple[float | None, float | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Limits in the canonical unit, both included unless open; None: no limit."""
@@ -36,6 +39,31 @@ class Range:
     source: str
     low_open: bool = False
     high_open: bool = False
+    _floats: Floats | None = field(default=None, init=False, compare=False, repr=False)
+    _texts: tuple[str, str] | None = field(default=None, init=False, compare=False, repr=False)
+
+    @property
+    def floats(self) -> Floats:
+        """Both ends as floats; made once, since a row of a table is asked again and again."""
+        found = self._floats
+        if found is None:
+            low, high = self.low, self.high
+            found = (
+                None if low is None else float(low),
+                None if high is None else float(high),
+            )
+            object.__setattr__(self, "_floats", found)
+        return found
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Both ends as plain decimal text; empty: no limit."""
+        found = self._texts
+        if found is None:
+            low, high = self.low, self.high
+            found = "" if low is None else f"{low:f}", "" if high is None else f"{high:f}"
+            object.__setattr__(self, "_texts", found)
+        return found
 
     def side(self, value: Decimal) -> int:
         """Return -1 when a value is below, 1 when above, else 0."""

@@ -14,3 +14,10 @@ def moment(effective: str) -> datetime | None:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+
+
+@lru_cache(maxsize=4096)
+def seconds(effective: str) -> float | None:
+    """Return the same as seconds since 1970 UTC; None: it is no time."""
+    time = moment(effective)
+    return time.timestamp() if time else None

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from services.labs import analytes, qualitative
@@ -17,6 +15,7 @@ from services.labs.history import groups
 from services.labs.interpret import Result
 from services.labs.panel import Measured
 from services.labs.specimens import class_of
+from services.labs.times import moment, seconds
 
 TAKEN_BACK = frozenset({"entered-in-error", "cancelled"})
 CORRECTED = frozenset({"corrected", "amended"})
@@ -81,21 +80,13 @@ def taken_back(results: Iterable[Result]) -> list[Place]:
     found = []
     for each in results:
         item = each.measured
-        name = _name(each)
-        time = moment(item.effective)
-        if item.status in TAKEN_BACK and name and time:
+        if item.status not in TAKEN_BACK:
+            continue
+        name, time = _name(each), moment(item.effective)
+        if name and time:
             at, specimen = time.timestamp(), specimen_of(item)
             found.append(place(Row(name, "", "", item.effective, at, specimen=specimen)))
     return found
-
-
-def moment(text: str) -> datetime | None:
-    """Return a FHIR date or dateTime, UTC; None when it is none."""
-    try:
-        time = datetime.fromisoformat(text)
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def written(rows: Iterable[Row]) -> list[list[Any]]:
@@ -113,8 +104,8 @@ def read(found: Iterable[Sequence[Any]]) -> list[Row]:
 
 def _row(result: Result) -> Row | None:
     item, limits = result.measured, result.range
-    time = moment(item.effective)
-    if time is None:
+    at = seconds(item.effective)
+    if at is None:
         return None
     name, value, unit, grade = result.name, "", "", 0
     if result.analyte and _is_number(result):
@@ -130,10 +121,9 @@ def _row(result: Result) -> Row | None:
         value,
         unit,
         item.effective,
-        time.timestamp(),
+        at,
         result.flag.value if result.flag else "",
-        _text(limits.low) if limits else "",
-        _text(limits.high) if limits else "",
+        *(limits.texts if limits else ("", "")),
         grade,
         specimen_of(item),
         item.observation_id,
@@ -165,7 +155,3 @@ def _is_number(result: Result) -> bool:
     """Tell whether it is a measurement, not a limit (`<0.01`)."""
     quantity = result.measured.quantity
     return result.canonical is not None and not (quantity and quantity.comparator)
-
-
-def _text(value: Decimal | None) -> str:
-    return "" if value is None else f"{value:f}"

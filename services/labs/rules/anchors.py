@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from services.labs.rules.model import Derived, Rule
+from services.labs.rules.asking import Limit
+from services.labs.rules.known import Known
+from services.labs.rules.model import WORDS, Derived, Rule
 
-Anchored = tuple[int, Rule, frozenset[str]]
-"""A rule with its number and the names it needs."""
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """A rule with its number, the names it needs, and what most panels fail of it."""
+
+    number: int
+    rule: Rule
+    needs: frozenset[str]
+    limits: tuple[Limit, ...]
+    states: tuple[tuple[str, str], ...]
+
+    def fails(self, latest: Mapping[str, Known]) -> bool:
+        """Tell whether a condition is false, by values alone: much less than to ask them all."""
+        for name, compare, limit in self.limits:
+            number = known.number if (known := latest.get(name)) else None
+            if number is not None and not compare(number, limit):
+                return True
+        for name, word in self.states:
+            if (known := latest.get(name)) is None or not known.state:
+                continue
+            if not known.critical if word == "critical" else known.state != word:
+                return True
+        return False
+
 
 _GAS = frozenset({"ph", "pco2"})
 
@@ -23,8 +48,9 @@ class Anchors:
             needs = _present(rule.needs)
             # A rule without a need of its own is looked at whenever one of its names is there.
             names = [min(needs, key=self._weight)] if needs else _any_names(rule, derived)
+            each = anchored(number, rule, needs, derived)
             for name in names:
-                self._anchored.setdefault(name, []).append((number, rule, needs))
+                self._anchored.setdefault(name, []).append(each)
 
     def of(self, about: frozenset[str], letter: str) -> Mapping[str, list[Anchored]]:
         """Return the rules of populations and a sex, by the input that they are looked up by."""
@@ -32,14 +58,29 @@ class Anchors:
         if key not in self._by_person:
             self._by_person[key] = {
                 name: kept
-                for name, anchored in self._anchored.items()
-                if (kept := [each for each in anchored if _is_of(each[1], about, letter)])
+                for name, every in self._anchored.items()
+                if (kept := [each for each in every if _is_of(each.rule, about, letter)])
             }
         return self._by_person[key]
 
     def _weight(self, name: str) -> tuple[int, str]:
         """Return how common an input is: rare ones make the better anchors."""
         return sum(name in rule.needs for rule in self._rules), name
+
+
+def anchored(
+    number: int, rule: Rule, needs: frozenset[str], derived: Mapping[str, Derived]
+) -> Anchored:
+    """Return a rule with what of it can be held to values alone."""
+    must = tuple(rule.when.must())
+    other = WORDS | derived.keys()
+    return Anchored(
+        number,
+        rule,
+        needs,
+        tuple(each for one in must for each in one.limits if each[0] not in other),
+        tuple(each for one in must for each in one.states if each[0] not in other),
+    )
 
 
 def _is_of(rule: Rule, about: frozenset[str], letter: str) -> bool:

@@ -34,6 +34,8 @@ class Facts(Protocol):
 
 Number = Callable[[Facts], float | None]
 Truth = Callable[[Facts], bool | None]
+Limit = tuple[str, Callable[[float, float], bool], float]
+"""A name, how it is compared, and with what number."""
 
 
 def certain(holds: Sequence[Truth], names: frozenset[str]) -> Truth:

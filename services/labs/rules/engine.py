@@ -23,7 +23,7 @@ _LETTERS = {"male": "M", "female": "F"}
 _UNKNOWN = {"en": "(not measured)", "zh": "（未测）"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
 class Counterpoint:
     """What argues against a risk; without evidence it is a caveat that always holds."""
 
@@ -32,7 +32,7 @@ class Counterpoint:
     evidence_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as above
 class Risk:
     """What a rule says, and the observations and scores it rests on."""
 
@@ -88,10 +88,15 @@ class RuleSet:
         known = facts.names() | every.keys()
         anchored = self._anchors.of(frozenset(_populations(subject)), _LETTERS.get(subject.sex, ""))
         candidates: dict[int, Rule] = {}
+        latest = facts.latest
+        repeated = {name for name, values in every.items() if len(values) > 1}
         for name in anchored.keys() & known:
-            for number, rule, needs in anchored[name]:
-                if needs <= known:
-                    candidates[number] = rule
+            for each in anchored[name]:
+                if each.needs <= known and (
+                    not each.fails(latest)
+                    or (len(each.rule.needs) == 1 and not repeated.isdisjoint(each.rule.names))
+                ):
+                    candidates[each.number] = each.rule
         found = [
             (rule, risk)
             for _, rule in sorted(candidates.items())

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from services.labs.rules.asking import (
     Constant,
     Facts,
+    Limit,
     Named,
     Number,
     Truth,
@@ -44,6 +45,13 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_TURNED: Mapping[Callable[[float, float], bool], Callable[[float, float], bool]] = {
+    operator.lt: operator.gt,
+    operator.le: operator.ge,
+    operator.gt: operator.lt,
+    operator.ge: operator.le,
+}
+"""The same comparison with its sides exchanged."""
 FUNCTIONS = frozenset({"uln", "lln", "earlier", "lowest_7d", "rise_48h", "hours", "round"})
 """uln, lln: ends of the range the result was held to. earlier: the value before the latest.
 lowest_7d: the lowest of the 7 days before it; rise_48h: by how much it rose within 48 hours;
@@ -66,6 +74,10 @@ class Condition:
     thresholds: frozenset[str]
     asks_knowledge: bool = False
     """It asks whether something is known, so it needs nothing."""
+    limits: tuple[Limit, ...] = ()
+    """Comparisons of a name with a number: where one is known to fail, the condition is false."""
+    states: tuple[tuple[str, str], ...] = ()
+    """Names and the state that each must have, in the same sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,15 @@ def condition(text: str, thresholds: Mapping[str, float]) -> Condition:
     holds = reader.condition()
     reader.end()
     names = frozenset(reader.names)
-    return Condition(text, holds, names, frozenset(reader.used), reader.asks_knowledge)
+    return Condition(
+        text,
+        holds,
+        names,
+        frozenset(reader.used),
+        reader.asks_knowledge,
+        tuple(reader.limits),
+        tuple(reader.states),
+    )
 
 
 def quantity(text: str, thresholds: Mapping[str, float]) -> Quantity:
@@ -116,6 +136,8 @@ class _Reader:
         self.names: set[str] = set()
         self.used: set[str] = set()
         self.asks_knowledge = False
+        self.limits: list[Limit] = []
+        self.states: list[tuple[str, str]] = []
 
     def condition(self) -> Truth:
         if self._peek()[0] == "name" and self._next_is_word("is"):
@@ -129,6 +151,10 @@ class _Reader:
             compare = _COMPARE[self._take()[1]]
             right = self.sum()
             parts.append((compare, left, right))
+            if isinstance(left, Named) and isinstance(right, Constant):
+                self.limits.append((left.name, compare, right.value))
+            elif isinstance(left, Constant) and isinstance(right, Named):
+                self.limits.append((right.name, _TURNED[compare], left.value))
             left = right
         if not parts:
             raise BadCondition("a comparison (<, <=, >, >=) or “is” is missing")
@@ -165,6 +191,7 @@ class _Reader:
                 raise BadCondition("sex is male or female")
         elif word not in STATES | ANSWERS:
             raise BadCondition(f"“{word}” is no state: {', '.join(sorted(STATES | ANSWERS))}")
+        self.states.append((name, word))
         if word == "critical":
             return lambda facts: known(facts.of("critical", name))
 

@@ -196,19 +196,10 @@ def _of_result(result: Result) -> Known | None:
         return None
     flag = result.flag
     state = "low" if flag in LOW else "high" if flag in HIGH else "normal" if flag else ""
-    limits = result.range
-    low, high = (limits.low, limits.high) if limits else (None, None)
-    return Known(
-        None if result.canonical is None else float(result.canonical),
-        result.shown,
-        ids,
-        state=state,
-        critical=result.critical,
-        uln=None if high is None else float(high),
-        lln=None if low is None else float(low),
-        time=time,
-        bounds=bounds_of(result.interval) if result.interval else None,
-    )
+    low, high = result.range.floats if result.range else (None, None)
+    bounds = bounds_of(result.interval) if result.interval else None
+    # By place: by name they take two and a half times as long.
+    return Known(result.number, result.shown, ids, state, result.critical, high, low, time, bounds)
 
 
 NOMINAL_AGE = 40.0
@@ -228,7 +219,7 @@ def _limited(known: Known, result: Result, subject: Subject) -> Known:
         limits = ranges.built_in(result.analyte, Subject(subject.sex, NOMINAL_AGE))
     except NoRange:
         return known
-    low, high = (None if end is None else float(end) for end in (limits.low, limits.high))
+    low, high = limits.floats
     return replace(known, uln=high, lln=low)
 
 

@@ -82,6 +82,14 @@ class When:
                 unknown = True
         return None if unknown else True
 
+    def must(self) -> Iterable[Condition]:
+        """Return conditions of which none may be false."""
+        for node in self.all:
+            if isinstance(node, When):
+                yield from node.must()
+            else:
+                yield node
+
     def leaves(self) -> Iterable[Condition]:
         """Return every condition."""
         for node in (*self.all, *self.any, *self.not_, *self.unless):

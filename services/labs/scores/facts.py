@@ -136,9 +136,10 @@ def _of_answers(item: Measured) -> Iterator[tuple[Quality, Fact]]:
 
 def _of_laboratory(result: Result, quality: Quality) -> Fact | None:
     analyte, item = result.analyte, result.measured
-    if analyte is None or result.canonical is None:
+    value, shown = result.number, result.shown
+    if analyte is None or result.canonical is None or value is None:
         return None
-    value, shown, unit = float(result.canonical), result.shown, analyte.unit
+    unit = analyte.unit
     if quality.kind is Kind.LIMIT:
         high = result.range.high if result.range else None
         if high is None or high <= 0:
