@@ -59,13 +59,13 @@ def first(
     made: Resource = {
         "resourceType": KIND,
         "id": notice_id,
-        "meta": {"profile": [PROFILE], "security": _labels(identity)},
+        "meta": {"profile": [PROFILE], "security": labels(identity)},
         "language": words.tag,
         "extension": [_coded(said)],
         "identifier": [{"system": IDENTIFIER, "value": notice_id}],
         "partOf": [{"reference": f"Task/{case_id}"}],
         "status": UNREAD,
-        "category": [_concept(CATEGORIES, "alert", "Alert")],
+        "category": [concept(CATEGORIES, "alert", "Alert")],
         "priority": "stat",
         "subject": {"reference": f"Patient/{identity.patient['id']}"},
         "sent": sent,
@@ -75,12 +75,12 @@ def first(
     if order := identity.service_request.get("id"):
         made["basedOn"] = [{"reference": f"ServiceRequest/{order}"}]
     if said.kind == "labs":
-        made["topic"] = _concept(TOPICS, "report-labs", "Labs Report")
+        made["topic"] = concept(TOPICS, "report-labs", "Labs Report")
     if about:
         made["about"] = [dict(each) for each in about]
         made["payload"] += [{"contentReference": dict(each)} for each in about]
-    if requester := _requester(identity.service_request):
-        made["recipient"] = [requester]
+    if ordered_by := requester(identity.service_request):
+        made["recipient"] = [ordered_by]
     return made
 
 
@@ -122,7 +122,7 @@ def escalation(
         "identifier": [{"system": IDENTIFIER, "value": resource_id}],
         "inResponseTo": [{"reference": f"{KIND}/{told['id']}"}],
         "status": UNREAD,
-        "reasonCode": [_concept(REASONS, "escalation", words("critical.escalation"))],
+        "reasonCode": [concept(REASONS, "escalation", words("critical.escalation"))],
         "sent": sent,
         "payload": payload,
     }
@@ -154,7 +154,7 @@ def withdrawn(resource: Mapping[str, Json]) -> Resource:
     """Return a Communication whose result is not critical any more."""
     words = Words("zh" if resource.get("language") == "zh-CN" else "en")
     text = words("critical.withdrawn")
-    reason = _concept(REASONS, "result-corrected", text)
+    reason = concept(REASONS, "result-corrected", text)
     payload = [{"contentString": text}, *resource.get("payload", [])]
     return {**resource, "status": WITHDRAWN, "statusReason": reason, "payload": payload}
 
@@ -191,7 +191,7 @@ def _coded(said: Statement) -> Resource:
     return {"url": f"{EXTENSION}critical-result", "extension": inner}
 
 
-def _labels(identity: Identity) -> list[Resource]:
+def labels(identity: Identity) -> list[Resource]:
     """Return the labels: made by rules, and those that restrict what it is made from."""
     made: list[Resource] = [
         {"system": LABELS, "code": "AIAST", "display": "Artificial Intelligence asserted"}
@@ -201,16 +201,17 @@ def _labels(identity: Identity) -> list[Resource]:
     return made
 
 
-def _requester(order: Mapping[str, Json]) -> Resource | None:
+def requester(order: Mapping[str, Json]) -> Resource | None:
     """Return who ordered it, where a Communication may be for them."""
-    requester = order.get("requester")
-    if not isinstance(requester, Mapping):
+    found = order.get("requester")
+    if not isinstance(found, Mapping):
         return None
-    kind = str(requester.get("reference") or "").partition("/")[0] or requester.get("type")
-    return dict(requester) if kind in RECIPIENTS else None
+    kind = str(found.get("reference") or "").partition("/")[0] or found.get("type")
+    return dict(found) if kind in RECIPIENTS else None
 
 
-def _concept(system: str, code: str, display: str) -> Resource:
+def concept(system: str, code: str, display: str) -> Resource:
+    """Return a CodeableConcept of one code."""
     return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
 
 

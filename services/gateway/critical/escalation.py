@@ -17,6 +17,7 @@ from services.gateway.progress import to_instant
 from services.gateway.store import Store
 from services.gateway.store.critical import NEVER_US, Notice, escalation_id
 from services.kernel import fhir, telemetry
+from services.kernel.errors import MeshError, as_outage
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +45,36 @@ class Escalation:
 
     async def sweep(self) -> int:
         """Tell again what is due; return how many notices that were."""
+        await self._put_right()
         told = 0
         for notice in await self._store.critical.due(AT_ONCE):
             with telemetry.case(notice.case_id):
-                told += await self._again(notice)
+                told += await self._tried(notice)
         return told
+
+    async def _put_right(self) -> None:
+        """Bring forward what a clock that was set back, or a longer time of before, put off."""
+        critical, now_us = self._store.critical, self._store.critical.now_us()
+        beyond_us = now_us + self._policies.shortest_us + MINUTE_US
+        for notice in await critical.waiting_beyond(beyond_us, AT_ONCE):
+            policy = self._policies.of(notice.tenant)
+            next_us = policy.next_us(now_us, notice.escalations)
+            if next_us and notice.next_us > next_us + MINUTE_US:
+                await critical.put_off(notice, next_us, min(notice.sent_us, now_us))
+
+    async def _tried(self, notice: Notice) -> bool:
+        """Tell a notice again; one that cannot be told waits, so that it does not keep others."""
+        try:
+            return await self._again(notice)
+        except Exception as error:
+            if as_outage(error):
+                raise
+            log.error("a critical result cannot be told again: %s", telemetry.frames(error))
+            reason = error.reason if isinstance(error, MeshError) else type(error).__name__
+            telemetry.failure("gateway.critical", reason)
+        critical = self._store.critical
+        await critical.put_off(notice, critical.now_us() + MINUTE_US)
+        return False
 
     async def _again(self, notice: Notice) -> bool:
         policy = self._policies.of(notice.tenant)

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 
 from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
 from dxmesh.event.v1.critical_found_pb2 import CriticalFound
@@ -22,10 +19,9 @@ from services.gateway.critical import communication, statements
 from services.gateway.critical.communication import KIND
 from services.gateway.critical.policy import Policies
 from services.gateway.critical.statements import Statement
-from services.gateway.fhir import confidential, submission
-from services.gateway.fhir.search import match
-from services.gateway.progress import Case, known, language_tag, to_instant, to_us
-from services.gateway.restore import Identity
+from services.gateway.critical.told import Told, named, superseded
+from services.gateway.fhir import confidential
+from services.gateway.progress import known, language_tag, to_instant
 from services.gateway.store import Store
 from services.gateway.store.critical import NEVER_US, OPEN, WITHDRAWN, Notice
 from services.gateway.store.stored import Stored
@@ -33,7 +29,6 @@ from services.gateway.store.writing import Writing
 from services.gateway.web.words import Words
 from services.kernel import fhir, telemetry
 from services.kernel.blobs import Blobs
-from services.kernel.crypto import KeyedHash
 from services.kernel.errors import KeyDestroyed, MeshError, NotFound
 
 log = logging.getLogger(__name__)
@@ -81,7 +76,7 @@ class Notifier:
             if case.status in STOPPED_FOR_GOOD:
                 return
             measured = statements.measurements(event, content, who.days)
-            told = _Told(event, case, who, hasher, measured)
+            told = Told(event, case, who, hasher, measured)
             await self._settle(opened.connection, told, said)
 
     async def lost(self, event: CriticalFound, error: MeshError) -> None:
@@ -95,10 +90,13 @@ class Notifier:
         if not replaced:
             return
         critical, tenant, case_id = self._store.critical, event.case.tenant, event.case.case_id
-        async with self._store.cases.transaction() as connection:
+        hasher = await critical.hasher(tenant)
+        async with self._store.cases.change(tenant, case_id) as opened:
             for before, now in replaced.items():
-                for notice in await critical.of_part(connection, tenant, case_id, before):
-                    await critical.set(connection, notice, part_id=now)
+                void = {superseded(hasher, case_id, before)}
+                await critical.void(opened.connection, tenant, case_id, 0, void)
+                for notice in await critical.of_part(opened.connection, tenant, case_id, before):
+                    await critical.set(opened.connection, notice, part_id=now)
 
     async def destroy(self, connection: AsyncConnection, tenant: str, case_id: str) -> None:
         """Delete what was told of a case, with every version, in the case's transaction."""
@@ -120,7 +118,7 @@ class Notifier:
         return any(each.part_id == event.part_id for each in found)
 
     async def _settle(
-        self, connection: AsyncConnection, told: _Told, said: Sequence[Statement]
+        self, connection: AsyncConnection, told: Told, said: Sequence[Statement]
     ) -> None:
         """Bring the notices of a part to what its latest event says."""
         critical, event = self._store.critical, told.event
@@ -129,19 +127,56 @@ class Notifier:
         if any(each.found_us > told.found_us for each in before):
             return  # a later analysis of the part was faster
         wanted = {told.notice_id(each): each for each in said}
+        # The images that take the place of these may have said the same already.
+        there = await critical.lock(connection, ref.tenant, wanted.keys())
         gone = [each for each in before if each.id not in wanted and each.state != WITHDRAWN]
-        back = [each for each in before if each.id in wanted and each.state == WITHDRAWN]
-        quiet = {each.id for each in before} - {each.id for each in back}
-        taken_back = [told.hashes(each) for each in event.retracted_ids]
-        hashes = {each for pair in taken_back for each in pair if each}
-        elsewhere = await critical.about(connection, ref.tenant, hashes) if hashes else []
-        gone += [e for e in elsewhere if e.state != WITHDRAWN and e.case_id != ref.case_id]
+        quiet = {each.id for each in there if each.state != WITHDRAWN}
+        taken_back = {
+            each for result_id in event.retracted_ids for each in told.hashes(result_id) if each
+        }
+        gone += await self._elsewhere(
+            told, await critical.about(connection, ref.tenant, taken_back)
+        )
         for each in before:
             await critical.set(connection, each, found_us=told.found_us)
         async with self._store.resources.writing(ref.tenant, connection=connection) as writing:
+            # Under the tenant's lock: of a result and its correction in another case at the same
+            # time, who comes second sees the first.
+            await critical.void(connection, ref.tenant, ref.case_id, told.received_us, taken_back)
+            late = await critical.about(connection, ref.tenant, taken_back, lock=False)
+            known_ids = {each.id for each in gone}
+            gone += [e for e in await self._elsewhere(told, late) if e.id not in known_ids]
             await self._withdraw(connection, writing, gone)
             due = {key: each for key, each in wanted.items() if key not in quiet}
-            await self._tell(connection, writing, told, due)
+            await self._tell(connection, writing, told, await self._holding(connection, told, due))
+
+    async def _elsewhere(self, told: Told, found: Iterable[Notice]) -> list[Notice]:
+        """Return the notices of cases received no later, which a correction withdraws."""
+        gone = []
+        for each in found:
+            if each.state == WITHDRAWN or each.case_id == told.case.case_id:
+                continue
+            case = await self._store.cases.get(each.tenant, each.case_id)
+            if case.received_us <= told.received_us:
+                gone.append(each)
+        return gone
+
+    async def _holding(
+        self, connection: AsyncConnection, told: Told, due: Mapping[str, Statement]
+    ) -> dict[str, Statement]:
+        """Return what still holds: not what a part or a case of later has replaced already."""
+        hashes = {key: set(filter(None, told.hashes(each.result_id))) for key, each in due.items()}
+        asked = set[str]().union(*hashes.values(), {told.part_hash()})
+        tenant, case_id = told.case.tenant, told.case.case_id
+        voided = await self._store.critical.voided(connection, tenant, asked)
+        if told.part_hash() in {each.hash for each in voided}:
+            return {}
+        corrected = {
+            each.hash
+            for each in voided
+            if each.case_id != case_id and each.received_us > told.received_us
+        }
+        return {key: each for key, each in due.items() if not hashes[key] & corrected}
 
     async def _withdraw(
         self, connection: AsyncConnection, writing: Writing, notices: Iterable[Notice]
@@ -156,7 +191,7 @@ class Notifier:
         self,
         connection: AsyncConnection,
         writing: Writing,
-        told: _Told,
+        told: Told,
         wanted: Mapping[str, Statement],
     ) -> None:
         tenant, case_id = told.case.tenant, told.case.case_id
@@ -178,70 +213,6 @@ class Notifier:
             await writing.save(resource, case_id=case_id, owned=True)
             if told.case.received_us:
                 telemetry.took("critical.told", (sent_us - told.case.received_us) / 1e6)
-
-
-class _Told:
-    """An event with whom it is about."""
-
-    def __init__(
-        self,
-        event: CriticalFound,
-        case: Case,
-        who: Identity,
-        hasher: KeyedHash,
-        measured: Mapping[str, tuple[str, str]],
-    ) -> None:
-        self.event = event
-        self.case = case
-        self.identity = who
-        self.found_us = to_us(event.found_time)
-        self._hasher = hasher
-        self._measured = measured
-
-    def notice_id(self, said: Statement) -> str:
-        """Return the id of a notice: another value of the same result is another notice.
-
-        Of images, which are read again when more of them come, the kind alone counts.
-        """
-        what = [said.kind, said.name]
-        if said.kind == "labs":
-            what += [self.event.part_id, said.result_id, said.flag, said.value, said.limit]
-        made = self._hasher("critical-notice", self.event.case.case_id, *what)
-        return str(uuid.UUID(made[:32]))
-
-    def hashes(self, result_id: str) -> tuple[str, str]:
-        """Return what a result is found by in other cases, empty where it has none.
-
-        The patient's result as it was submitted; what was measured of the patient, and when.
-        """
-        patient = str(self.identity.patient.get("id", ""))
-        whole, _, component = result_id.partition("#")
-        about = same = ""
-        if reference := self.identity.references.get(whole):
-            about = self._hasher("critical-about", patient, reference, component)
-        if measured := self._measured.get(result_id):
-            same = self._hasher("critical-same", patient, *measured)
-        return about, same
-
-
-def named(case: Case, who: Identity) -> Case:
-    """Return a case with whom it is about, where its sender has not told the gateway itself.
-
-    A row of the worklist that nobody can tell from another helps no patient.
-    """
-    code = who.confidentiality
-    if code and "confidentiality" not in case.label:  # the submission may not be noted yet
-        case = replace(case, label={**case.label, "confidentiality": code, "restricted": True})
-    if case.label.get("patient_reference"):
-        return case
-    label: dict[str, Any] = {
-        "patient": submission.describe(who.patient),
-        "patient_reference": f"Patient/{who.patient.get('id', '')}",
-        "order": submission.concept_text(who.service_request.get("code", {})),
-    }
-    if match.restricted(who.patient) or match.restricted(who.service_request):
-        label["restricted"] = True
-    return replace(case, label={**label, **case.label})
 
 
 async def current(writing: Writing, notice: Notice) -> list[Stored]:

@@ -42,6 +42,12 @@ class Policies:
         """Return a tenant's policy."""
         return self.own.get(tenant, self.default)
 
+    @property
+    def shortest_us(self) -> int:
+        """Shortest time of any tenant to the next telling, µs."""
+        every = [self.default, *self.own.values()]
+        return int(min((each.minutes for each in every if each.minutes), default=0) * 60 * US)
+
 
 def parse(minutes: float, times: int, tenants: str) -> Policies:
     """Return the policies from the settings.

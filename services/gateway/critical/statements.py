@@ -69,18 +69,20 @@ def statements(event: CriticalFound, content: bytes, words: Words, days: int) ->
     return [_lab(told, _known(found, told), words, days) for told in event.results]
 
 
-def measurements(event: CriticalFound, content: bytes, days: int) -> dict[str, tuple[str, str]]:
-    """Return, by result id, what was measured and when, where a time of day is stated.
+def measurements(event: CriticalFound, content: bytes, days: int) -> dict[str, tuple[str, ...]]:
+    """Return, by result id, what was measured of what and when, where a time of day is stated.
 
-    A laboratory that sends a correction may give it another id; its name and its time stay.
+    A laboratory that sends a correction may give it another id; its name, code, specimen and time
+    stay. One name of one minute may be two results: potassium of venous and of arterial blood.
     """
     if event.kind == PART_KIND_IMAGING:
         return {}
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for each in LabFindings.FromString(content).results:
         name = each.source_display or each.loinc_code or each.display_en
         if name and "T" in each.effective_time:
-            found[each.observation_id] = (name, _moment(to_true_date(each.effective_time, days)))
+            time = _moment(to_true_date(each.effective_time, days))
+            found[each.observation_id] = (name, each.loinc_code, each.specimen, time)
     return found
 
 

@@ -8,6 +8,7 @@ by its identifier. Every Communication of the notice, escalations too, is `compl
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -17,7 +18,7 @@ from services.gateway.call import Call
 from services.gateway.critical.acknowledging import acknowledge as note
 from services.gateway.critical.acknowledging import themselves
 from services.gateway.critical.communication import KIND, Reader
-from services.gateway.fhir import allowed, answers, content
+from services.gateway.fhir import allowed, answers, conditions, content
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput, Precondition, Violation
 
@@ -30,17 +31,27 @@ async def acknowledge(call: Call) -> Response:
     """Note who read a notice; answer with the Communication as it is then."""
     resource_id = content.id_of(call.path("id"), KIND)
     answers.accept_json(call.request)
-    parameters = dict(await content.read_parameters(call))
+    given = _given(await content.read_parameters(call))
     rights = call.principal.rights
     stored = await call.store.resources.read(call.tenant, KIND, resource_id)
     allowed.require_seen(rights.visibility("r"), stored)
     allowed.require_change(rights, "u", KIND, [fhir.parse(stored.content)])
+    conditions.require(call.request.headers, stored.version)
     notice = await call.store.critical.of_communication(call.tenant, resource_id)
     if notice is None:
         raise Precondition("this Communication tells no critical result", reason="NO_NOTICE")
-    reader, person = await _reader(call, parameters.get("reader"))
+    reader, person = await _reader(call, given)
     await note(call, [notice.id], reader, "$acknowledge", person=person)
     return answers.resource(await call.store.resources.read(call.tenant, KIND, resource_id))
+
+
+def _given(parameters: Sequence[tuple[str, Any]]) -> Any:
+    """Return the reader that is stated; None: there is none."""
+    if any(name != "reader" for name, _ in parameters):
+        raise _refused("it is the only parameter")
+    if len(parameters) > 1:
+        raise _refused("one person reads; say the next one in another request")
+    return parameters[0][1] if parameters else None
 
 
 async def _reader(call: Call, given: Any) -> tuple[Reader, dict[str, Any] | None]:

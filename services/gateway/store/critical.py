@@ -13,12 +13,14 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.store.critical_tables import CRITICAL
+from services.gateway.store.critical_tables import CRITICAL, VOID
 from services.gateway.store.database import Database, insert_absent
 from services.kernel.crypto import KeyedHash
 
 OPEN, READ, WITHDRAWN = "open", "read", "withdrawn"
 NEVER_US = 1 << 62
+REMEMBERED_US = 60 * 86_400_000_000
+"""How long it is remembered what was corrected or replaced: the bus keeps an event half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,17 @@ class Notice:
     def communications(self) -> list[str]:
         """Ids of its Communications: the first, then each escalation."""
         return [self.id, *(escalation_id(self.id, n + 1) for n in range(self.escalations))]
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """What a case corrected or replaced; see the table for its fields."""
+
+    tenant: str
+    hash: str
+    case_id: str
+    received_us: int
+    noted_us: int
 
 
 def escalation_id(notice_id: str, number: int) -> str:
@@ -71,11 +84,44 @@ class CriticalNotices:
         return await self._locked(connection, tenant, which)
 
     async def about(
-        self, connection: AsyncConnection, tenant: str, hashes: Collection[str]
+        self,
+        connection: AsyncConnection,
+        tenant: str,
+        hashes: Collection[str],
+        *,
+        lock: bool = True,
     ) -> list[Notice]:
         """Lock and return the notices about some results, by either hash, of whatever case."""
+        if not hashes:
+            return []
         which = CRITICAL.c.about_hash.in_(hashes) | CRITICAL.c.same_hash.in_(hashes)
-        return await self._locked(connection, tenant, which)
+        if lock:
+            return await self._locked(connection, tenant, which)
+        query = select(CRITICAL).where(CRITICAL.c.tenant == tenant, which)
+        return await _all(connection, query.order_by(CRITICAL.c.id))
+
+    async def void(
+        self,
+        connection: AsyncConnection,
+        tenant: str,
+        case_id: str,
+        received_us: int,
+        hashes: Collection[str],
+    ) -> None:
+        """Remember what a case corrected or replaced: what it replaces may come later."""
+        now_us = self._db.now_us()
+        rows = [asdict(Void(tenant, each, case_id, received_us, now_us)) for each in sorted(hashes)]
+        if rows:
+            old = (VOID.c.tenant == tenant) & (VOID.c.noted_us < now_us - REMEMBERED_US)
+            await connection.execute(delete(VOID).where(old))
+        await insert_absent(connection, VOID, rows)
+
+    async def voided(
+        self, connection: AsyncConnection, tenant: str, hashes: Collection[str]
+    ) -> list[Void]:
+        """Return which of some results or parts were corrected or replaced, and by which case."""
+        query = select(VOID).where(VOID.c.tenant == tenant, VOID.c.hash.in_(hashes))
+        return [Void(**row) for row in (await connection.execute(query)).mappings()]
 
     async def lock(
         self, connection: AsyncConnection, tenant: str, ids: Collection[str]
@@ -111,6 +157,26 @@ class CriticalNotices:
         done = await connection.execute(update(CRITICAL).where(*where).values(values))
         return done.rowcount == 1
 
+    async def put_off(self, notice: Notice, until_us: int, sent_us: int = 0) -> None:
+        """Change when a notice is told again, where nothing else happened to it.
+
+        Parameters
+        ----------
+        sent_us : since when it waits, where that is to change too
+        """
+        where = CRITICAL.c.tenant == notice.tenant, CRITICAL.c.id == notice.id
+        same = CRITICAL.c.state == OPEN, CRITICAL.c.next_us == notice.next_us
+        values = {"next_us": until_us, **({"sent_us": sent_us} if sent_us else {})}
+        async with self._db.begin() as connection:
+            await connection.execute(update(CRITICAL).where(*where, *same).values(values))
+
+    async def waiting_beyond(self, until_us: int, limit: int) -> list[Notice]:
+        """Return unread notices that are told again after a time, the last ones first."""
+        late = (CRITICAL.c.next_us > until_us) & (CRITICAL.c.next_us < NEVER_US)
+        query = select(CRITICAL).where(CRITICAL.c.state == OPEN, late)
+        async with self._db.read() as connection:
+            return await _all(connection, query.order_by(CRITICAL.c.next_us.desc()).limit(limit))
+
     async def due(self, limit: int) -> list[Notice]:
         """Return unread notices that are to be told again, longest waiting first."""
         query = (
@@ -145,6 +211,8 @@ class CriticalNotices:
         """Forget the notices of a case, which are returned."""
         found = await self._locked(connection, tenant, CRITICAL.c.case_id == case_id)
         await connection.execute(delete(CRITICAL).where(_of_case(tenant, case_id)))
+        of_case = (VOID.c.tenant == tenant) & (VOID.c.case_id == case_id)
+        await connection.execute(delete(VOID).where(of_case))
         return found
 
     async def unread(self, tenant: str) -> tuple[int, int]:

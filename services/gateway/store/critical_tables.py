@@ -29,6 +29,21 @@ CRITICAL = Table(
 """One row per notice; what it says is in the Communication `id`, sealed as any resource.
 
 `about_hash` is the keyed hash of patient and submitted result, `same_hash` that of patient,
-what was measured and when (empty where no time of day is stated), `found_us` the time of the last
-event that spoke of it, `read_us` 0 until somebody read it, `next_us` when it is told again.
+what was measured of what specimen and when (empty where no time of day is stated), `found_us`
+the time of the last event that spoke of it, `read_us` 0 until somebody read it, `next_us` when it is told again.
+"""
+
+VOID = Table(
+    "gateway_critical_void",
+    metadata,
+    key_column("tenant", 64),
+    key_column("hash", 64),
+    key_column("case_id", 64),
+    Column("received_us", BigInteger, nullable=False),
+    Column("noted_us", BigInteger, nullable=False),
+)
+"""What a case corrected, by `about_hash` or `same_hash`, or which of its parts was replaced.
+
+Nothing is told any more of what an earlier case, or that part, says later. `received_us` is the
+time of the case.
 """

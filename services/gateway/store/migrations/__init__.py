@@ -25,6 +25,7 @@ databases, so a forgotten column shows. The steps run at start, one process at a
 | 0008 | leases of background work |
 | 0009 | DICOM studies, series and instances |
 | 0010 | critical results that were told |
+| 0011 | results that were corrected before they were told of |
 """
 
 from __future__ import annotations
