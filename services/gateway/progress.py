@@ -33,6 +33,9 @@ STEPS_SYSTEM = "urn:dxmesh:step"
 STATE_EXTENSION = "urn:dxmesh:step-state"
 PROFILE = "urn:dxmesh:fhir:StructureDefinition:case"
 
+JOINED = ("corrected", "corrects")
+"""What joins a case to others in its label; see `corrections`."""
+
 IMAGES_AWAITED = "IMAGES_AWAITED"
 """Reason of a problem that passes: ingest waits for images (docs/guides/receiving.md)."""
 
@@ -171,6 +174,7 @@ def task(case: Case) -> dict[str, Any]:
     if len(case.steps) > 1:  # it has begun: what it waited for came, or is named in the report
         problems = [each for each in problems if each["reason"] != IMAGES_AWAITED]
     outputs += [_problem(problem) for problem in problems]
+    outputs += [_joined(name, each) for name in JOINED for each in case.label.get(name, [])]
     if outputs:
         resource["output"] = outputs
     return resource
@@ -224,6 +228,15 @@ def _problem(problem: dict[str, str]) -> dict[str, Any]:
     return {
         "type": {"coding": coding, "text": problem["message"]},
         "valueString": problem["source"],
+    }
+
+
+def _joined(name: str, entry: dict[str, str]) -> dict[str, Any]:
+    """Return an output that names another case with the same result, corrected."""
+    coding = [{"system": "urn:dxmesh:output", "code": name}]
+    return {
+        "type": {"coding": coding, "text": f"a result that was {entry['kind']}"},
+        "valueReference": {"reference": f"Task/{entry['case']}"},
     }
 
 

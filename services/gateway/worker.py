@@ -25,10 +25,11 @@ from dxmesh.event.v1.finding_ready_pb2 import (
 from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 
+from services.gateway import correction_notices, corrections
 from services.gateway.call import Gateway
 from services.gateway.commit import STOPPED_FOR_GOOD
 from services.gateway.ops.cases import announce_stop
-from services.gateway.progress import Step, known, stop, to_us, with_step
+from services.gateway.progress import Step, known, stop, to_instant, to_us, with_step
 from services.kernel import subjects, telemetry
 from services.kernel.errors import MeshError
 
@@ -75,6 +76,8 @@ class GatewayWorker:
         """Note that ingest accepted the case, and what of a laboratory's message it left out."""
         at = to_us(event.case.received_time)
         await self._step(event.case, Step("received", "done", at, at), event.subject_key)
+        if event.corrections:
+            await self._correct(event)
         if not event.left_out:
             return
         left_out = [
@@ -85,6 +88,16 @@ class GatewayWorker:
             case = opened.case
             if not case.stopped and "problems" not in case.label:  # a file's sender was told
                 opened.case = replace(case, label=case.label | {"problems": left_out})
+
+    async def _correct(self, event: CaseReceived) -> None:
+        """Note in both cases which results of one the other corrects, and tell of those shown."""
+        tenant, at = event.case.tenant, to_instant(to_us(event.case.received_time))
+        for case_id in corrections.cases_of(event.corrections):
+            async with self._cases.change(tenant, case_id) as opened:
+                if not opened.case.stopped:
+                    label = corrections.noted(opened.case.label, case_id, event.corrections, at)
+                    opened.case = replace(opened.case, label=label)
+            await correction_notices.tell(self._gateway, opened.case)
 
     async def deidentified(self, event: CaseDeidentified) -> None:
         """Note the parts that are awaited, and what was set aside."""

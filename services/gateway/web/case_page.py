@@ -14,7 +14,7 @@ from services.gateway.call import Call
 from services.gateway.conclusion import lines_of
 from services.gateway.progress import Case, to_instant
 from services.gateway.store.reports import Review
-from services.gateway.web import critical, pages, sight
+from services.gateway.web import corrected, critical, pages, sight
 from services.gateway.web.reading import Reading, read
 from services.gateway.web.worklist import make_row
 from services.kernel import fhir
@@ -66,11 +66,19 @@ async def show(
     row = make_row(case, case.updated_us)
     told = await critical.of_case(call, case)
     if not version:
-        steps = case.ordered()
+        steps, joined = case.ordered(), await corrected.of_case(call, case, {})
         return pages.render(
-            call.request, "case_waiting.html", call=call, case=case, row=row, steps=steps, told=told
+            call.request,
+            "case_waiting.html",
+            call=call,
+            case=case,
+            row=row,
+            steps=steps,
+            told=told,
+            joined=joined,
         )
-    reading = await read_version(call, case, version)
+    bundle = await seen_version(call, case, version)
+    reading = read(bundle)
     locked = bool(case.signed_version) and not amending
     if locked:
         reading = await _signed(call, reading)
@@ -84,6 +92,7 @@ async def show(
         case=case,
         row=row,
         told=told,
+        joined=await corrected.of_case(call, case, bundle),
         reading=reading,
         review=review,
         signed_at=to_instant(review.last.signed_us) if review.last else "",
@@ -116,10 +125,16 @@ async def has_images(call: Call, case_id: str) -> bool:
     return call.gateway.archive is not None and bool(await sight.series(call, case_id))
 
 
+async def seen_version(call: Call, case: Case, version: int) -> dict[str, Any]:
+    """Return what may be shown of a composed version."""
+    return await sight.bundle(
+        call, await call.store.reports.composed(call.tenant, case.case_id, version)
+    )
+
+
 async def read_version(call: Call, case: Case, version: int) -> Reading:
     """Return a composed version as the page shows it."""
-    bundle = await call.store.reports.composed(call.tenant, case.case_id, version)
-    return read(await sight.bundle(call, bundle))
+    return read(await seen_version(call, case, version))
 
 
 async def _signed(call: Call, reading: Reading) -> Reading:
