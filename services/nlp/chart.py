@@ -15,6 +15,9 @@ from services.nlp.terms import Kind
 from services.nlp.timeline import Time
 from services.nlp.tokens import is_han, narrow
 
+_PARAGRAPH = re.compile(r"\n[ \t]*\r?\n")
+_HEADS = 0.5
+"""Of the letters of its line, what a problem takes that heads an item of a plan."""
 _SENTENCE_END = re.compile(r"[。；;\n]|\.(?=\s|$)")
 
 
@@ -56,6 +59,22 @@ class Chart:
         following = starts[place] if place < len(starts) else len(text)
         return stopped.is_stopped(text, mention.start, mention.end, following)
 
+    def place(self, mention: Mention) -> Section:
+        """Return the section a mention is told under.
+
+        A problem alone in its line of a plan ("Diabetes type II.") heads what is planned for it:
+        it is an assessment.
+        """
+        if mention.section is not Section.PLAN or mention.kind is not Kind.PROBLEM:
+            return mention.section
+        text = self._texts[mention.note_id]
+        first = text.rfind("\n", 0, mention.start) + 1
+        last = text.find("\n", mention.end)
+        line = text[first : last if last >= 0 else len(text)]
+        letters = sum(map(str.isalpha, line))
+        heads = sum(map(str.isalpha, mention.written)) >= _HEADS * letters
+        return Section.DIAGNOSIS if heads else Section.PLAN
+
     def events(self, mentions: Sequence[Mention]) -> list[tuple[Time | None, list[Mention]]]:
         """Return mentions by the time they are told of, the oldest first; None: no time is told.
 
@@ -87,6 +106,7 @@ class _Told:
 
     def __init__(self, text: str, start: int, end: int) -> None:
         self.start, self.end = start, end
+        self._text = text
         self._times = list(timeline.times(text, start, end))
         self._starts = [each.start for each in self._times]
         self._ends = [each.end() for each in _SENTENCE_END.finditer(text, start, end)]
@@ -95,8 +115,8 @@ class _Told:
     def time_of(self, mention: Mention) -> Time | None:
         """Return the time before a mention; in English one behind it in its sentence too.
 
-        Where a sentence has no time, that of the sentence before goes on, but for what is denied:
-        "no fever" is seldom said of that time alone.
+        Where a sentence has no time, that of the sentence before goes on, but not beyond an empty
+        line, and not for what is denied: "no fever" is seldom said of that time alone.
         """
         before = bisect_left(self._starts, mention.start) - 1
         if not self._is_chinese and before + 1 < len(self._times):
@@ -106,6 +126,8 @@ class _Told:
             if behind.start < last and not told_before:
                 return behind
         if before < 0 or not self._times[before].en:
+            return None
+        if _PARAGRAPH.search(self._text, self._times[before].end, mention.start):
             return None
         denied = mention.said.certainty is Certainty.NEGATED
         if denied and self._times[before].start < self._sentence(mention.start)[0]:

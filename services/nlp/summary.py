@@ -74,11 +74,12 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
         result += made
         if section is Section.MEDICATIONS:
             result += _elsewhere(chart, language)
-    return [*result, *_resolved(chart, language), *_planned(chart, language)]
+    result += [*_resolved(chart, language), *_planned(chart, language)]
+    return [*result, *_in_plan(chart, language)]
 
 
 def _section(chart: Chart, section: Section, language: str) -> Iterator[Sentence]:
-    mentions = [mention for mention in chart.mentions if _belongs(mention, section)]
+    mentions = [mention for mention in chart.mentions if _belongs(mention, section, chart)]
     by_time = section is Section.PRESENT_HISTORY
     for time, told in chart.events(mentions) if by_time else [(None, mentions)]:
         for certainty in CERTAINTIES:
@@ -108,6 +109,22 @@ def _planned(chart: Chart, language: str) -> Iterator[Sentence]:
         yield Sentence(text, tuple(_sources(chosen, chart)), Section.PLAN)
 
 
+def _in_plan(chart: Chart, language: str) -> Iterator[Sentence]:
+    """Yield the medicines that a plan goes on with, changes, or forbids."""
+    found = [
+        m
+        for m in chart.mentions
+        if m.section is Section.PLAN
+        and m.kind is Kind.MEDICATION
+        and not (m.said.planned or m.said.hypothetical or m.said.other_person)
+    ]
+    for certainty in CERTAINTIES:
+        chosen = [mention for mention in found if mention.said.certainty is certainty]
+        if chosen:
+            text = say(f"plan-{certainty.value}", language, items=listed(chosen, chart, language))
+            yield Sentence(text, tuple(_sources(chosen, chart)), Section.PLAN)
+
+
 def _elsewhere(chart: Chart, language: str) -> Iterator[Sentence]:
     """Yield the medications of other sections, but those their own section has in the same way."""
     named: set[tuple[str, Certainty]] = set()
@@ -130,7 +147,7 @@ def _elsewhere(chart: Chart, language: str) -> Iterator[Sentence]:
             yield Sentence(text, tuple(_sources(chosen, chart)), Section.MEDICATIONS)
 
 
-def _belongs(mention: Mention, section: Section) -> bool:
+def _belongs(mention: Mention, section: Section, chart: Chart) -> bool:
     """Tell whether a mention is told under a section; each that is there is told under one."""
     said = mention.said
     if said.hypothetical or said.resolved or said.planned:
@@ -140,7 +157,7 @@ def _belongs(mention: Mention, section: Section) -> bool:
     if mention.kind is Kind.MEDICATION:
         told_of = mention.section is Section.MEDICATIONS and not said.other_person
         return section is Section.MEDICATIONS and told_of
-    place = mention.section
+    place = chart.place(mention)
     if place is Section.FAMILY_HISTORY and not said.other_person:
         place = Section.UNSPECIFIED  # the patient's own, told where the family's was expected
     if place is not section or section in (Section.ALLERGIES, Section.MEDICATIONS):

@@ -41,6 +41,9 @@ _FORMS = (
     rf"(?P<named>{'|'.join(sorted(_NAMED, key=len, reverse=True))})(?![a-z])",
 )
 _TIME = re.compile("|".join(_FORMS))
+_SEEN = re.compile(r"\b(?:presents?|presenting|presented|returns?|returning|seen|here|in)[ ]$")
+"""Before "today": when the patient was seen, not when something began."""
+_SEEN_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,10 @@ def times(text: str, start: int, end: int) -> Iterator[Time]:
     """Yield the times told in text[start:end], as they stand there."""
     flat = narrow(text[start:end]).lower()
     for found in _TIME.finditer(flat):
+        if found["named"] and _SEEN.search(
+            flat, max(0, found.start() - _SEEN_CHARS), found.start()
+        ):
+            continue
         yield _time(found, start)
 
 

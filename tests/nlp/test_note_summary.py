@@ -142,3 +142,27 @@ def test_allergy_and_medicine_told_in_the_present_illness_have_no_time_of_their_
     assert found == ["现病史，3天前：发热。", "过敏：青霉素。"]
     found = lines("HPI: Two weeks ago she had a fever. She is allergic to Bactrim - rash.")
     assert "Allergies: Co-trimoxazole (Skin rash)." in found
+
+
+PLAN = """ASSESSMENT AND PLAN
+Acute bronchitis.
+• Medical Treatment: Continue lisinopril 20 mg once daily and Lasix. No NSAIDs.
+
+Diabetes type II.
+• Medical Treatment: Increase metformin to 1000 mg twice daily. Start meloxicam 15 mg daily.
+"""
+
+
+def test_medicines_that_a_plan_goes_on_with_are_told_apart_from_new_ones() -> None:
+    found = lines(PLAN)
+    assert "Planned, not yet done or given: Meloxicam 15 mg once daily." in found
+    [told] = [line for line in found if line.startswith("Medicines in the plan: ")]
+    for medicine in ("Lisinopril 20 mg once daily", "Furosemide", "Metformin 1000 mg twice daily"):
+        assert medicine in told
+
+
+def test_a_problem_alone_in_its_line_of_a_plan_is_an_assessment() -> None:
+    [assessment] = [line for line in lines(PLAN) if line.startswith("Assessment: ")]
+    assert "diabetes" in assessment.lower()
+    in_passing = PLAN.replace("Diabetes type II.", "She will come back if the cough gets worse.")
+    assert not any("cough" in line.lower() for line in lines(in_passing))

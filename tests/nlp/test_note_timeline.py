@@ -208,3 +208,19 @@ def test_numbers_sides_and_denials_stay_with_their_owner(
         item = next(part for part in re.split("[：、。]", sentence) if name in part)
         assert ("左侧" in item, "右侧" in item) == (side == "左侧", side == "右侧")
         assert (f"{times[name]}天前" in sentence) is bool(times[name])
+
+
+def test_a_time_ends_with_its_paragraph() -> None:
+    text = (
+        "HPI: A cough began 3 weeks ago. It got worse.\n\n"
+        "Regarding his heart failure, he is watching his diet."
+    )
+    told = lines(text, "en")
+    assert "Present illness, 3 weeks ago: Cough." in told
+    assert not any("3 weeks" in line and "heart failure" in line.lower() for line in told)
+
+
+def test_the_day_of_the_visit_is_no_onset() -> None:
+    told = lines("HPI: A man with asthma who presents today with cough.", "en")
+    assert told == ["Present illness: Asthma, Cough."]
+    assert "Present illness, today: Cough." in lines("HPI: He began to cough today.", "en")
