@@ -43,13 +43,14 @@ says so beside each suggestion. A hospital's own specialists have to review them
 | decisive: alone enough to consider it | `decisive` | 3 |
 | strong | `strong` | 2 |
 | supportive | `some` | 1 |
-| red flag: makes it pressing | `red` | 1 |
+| red flag: how pressing it is, not how likely | `red` | none |
 | against | `against` | -1 |
 | strongly against | `against_strong` | -2 |
 
 A condition is suggested when its limits (age, sex, pregnancy) allow it, one of its core features
-(`core`; without them any that supports it) is there, and its points reach {points}. Order: those with a red
-flag first, then points, then the number of features for it, then the id. The report keeps the first
+(`core`; without them any that supports it) is there, and its points reach {points}. Order: pressing ones
+first (a red flag beside a decisive or strong feature of its own: shock or fever alone, which many conditions share, lift none), then
+points, then the number of features for it, then the id. The report keeps the first
 12 and the conclusion names the first 5. When nothing reaches {points} points, the report says that there is too
 little evidence, and names the nearest three of those that a decisive or strong feature supports: weak ones alone name nothing.
 

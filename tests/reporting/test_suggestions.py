@@ -191,8 +191,8 @@ def test_every_statement_rests_on_a_fact_and_red_flags_come_first(keys: set[str]
     outcome = ENGINE.weigh(facts_of(keys))
     ranks = [each.rank() for each in outcome.suggested]
     assert ranks == sorted(ranks)
-    red = [bool(each.red_flags) for each in outcome.suggested]
-    assert red == sorted(red, reverse=True)
+    pressing = [each.pressing for each in outcome.suggested]
+    assert pressing == sorted(pressing, reverse=True)
     for weighed in outcome.suggested:
         assert weighed.supports
         assert weighed.points == sum(each.weight for each in weighed.evidence) >= POINTS_MIN

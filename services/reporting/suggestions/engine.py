@@ -27,8 +27,8 @@ class Engine:
         """Return what should be considered.
 
         A condition is suggested when its limits allow it, one of its core features is there,
-        and its points (`Weight`, and 1 for each red flag) reach `POINTS_MIN`. Order: red flags
-        first, then points, then the number of features for it, then the id.
+        and its points (`Weight`) reach `POINTS_MIN`; red flags have none, since they say how
+        pressing something is, not how likely. Order: `Weighed.rank`.
         """
         touched: dict[int, set[int]] = {}
         for key in facts.by_key:
@@ -62,11 +62,11 @@ def _ranked(found: Iterable[Weighed]) -> list[Weighed]:
 
 
 _Feature = tuple[int, bool, Feature]
-"""Points, whether it is a red flag, and the feature."""
+"""Points (a red flag has none), whether it is a red flag, and the feature."""
 
 
 def _features(condition: Condition) -> tuple[_Feature, ...]:
-    red = [(1, True, each) for each in condition.red]
+    red = [(0, True, each) for each in condition.red]
     return (*red, *((int(weight), False, each) for weight, each in condition.weighed))
 
 

@@ -10,7 +10,7 @@ Json = Mapping[str, object]
 
 
 class Weight(IntEnum):
-    """Points of a feature: the whole rule of ranking, with red flags before it."""
+    """Points of a feature; a red flag has none."""
 
     DECISIVE = 3
     """Alone enough to consider the condition."""
@@ -211,7 +211,7 @@ class Evidence:
 
     feature: Feature
     weight: int
-    """Points; of a red flag 1."""
+    """Points; of a red flag 0."""
     red: bool
     facts: tuple[Fact, ...]
 
@@ -233,7 +233,7 @@ class Weighed:
     @property
     def supports(self) -> tuple[Evidence, ...]:
         """What speaks for it, red flags included."""
-        return tuple(each for each in self.evidence if each.weight > 0)
+        return tuple(each for each in self.evidence if each.red or each.weight > 0)
 
     @property
     def heaviest(self) -> int:
@@ -245,9 +245,14 @@ class Weighed:
         """What speaks against it."""
         return tuple(each for each in self.evidence if each.weight < 0)
 
+    @property
+    def pressing(self) -> bool:
+        """Whether it has a red flag, and a decisive or strong feature of its own beside it."""
+        return bool(self.red_flags) and self.heaviest >= Weight.STRONG
+
     def rank(self) -> tuple[bool, int, int, str]:
-        """Return its place: red flags first, then points, then how much speaks for it."""
-        return (not self.red_flags, -self.points, -len(self.supports), self.condition.id)
+        """Return its place: pressing ones first, then points, then how much speaks for it."""
+        return (not self.pressing, -self.points, -len(self.supports), self.condition.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,16 +35,16 @@ ITEMS_MAX = 6
 def compose(draft: Draft, part: Part, outcome: Outcome, topic: Topic) -> None:
     """Add the suggestions, best first, or that too little speaks for any.
 
-    Those with a red flag are named before everything else, for a reader who has seconds.
+    Pressing ones are named before everything else, for a reader who has seconds.
     """
     kept = outcome.suggested[:KEPT_MAX]
-    if pressing := [_name(draft.language, each) for each in kept[:SHOWN_MAX] if each.red_flags]:
+    if pressing := [_name(draft.language, each) for each in kept[:SHOWN_MAX] if each.pressing]:
         items = listed(draft.language, pressing)
         topic.alerts.append(say(draft.language, "suggestion-alert", items=items))
     for rank, weighed in enumerate(kept, 1):
         topic.add(_observation(draft, part, weighed, rank))
     for weighed in kept[:SHOWN_MAX]:
-        flag = say(draft.language, "suggestion-line-flag") if weighed.red_flags else ""
+        flag = say(draft.language, "suggestion-line-flag") if weighed.pressing else ""
         line = sentence(draft.language, weighed)
         topic.conclusion.append(say(draft.language, "suggestion-line", flag=flag, sentence=line))
     if len(kept) > SHOWN_MAX:
