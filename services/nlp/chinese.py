@@ -109,9 +109,13 @@ class _Forward:
             kinds = self._text.taken[first:last]
             single = carried & NEAR and JOINS.isdisjoint(self._text.keys[first:last])
             measured = any(kind & MEASURED for kind in kinds)
+            # 无触痛，脾大: an organ that is enlarged is a finding of its own.
+            enlarged = self._text.keys[last - 1] == "大" and JOINS.isdisjoint(
+                self._text.keys[first:last]
+            )
             # 疑似肺炎，咳嗽: whoever suspects a disease does not doubt the complaint.
             complaint = carried & UNCERTAIN and any(kind & COMPLAINT for kind in kinds)
-            return carried & ~CERTAINTY if single or measured or complaint else carried
+            return carried & ~CERTAINTY if single or measured or complaint or enlarged else carried
         kept = carried & (HYPOTHETICAL | IF) if carried & IF else 0
         return kept | (carried & PLANNED if self._text.begins(THEN, first, last) else 0)
 

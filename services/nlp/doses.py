@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from services.nlp import tables
 from services.nlp.tokens import key, narrow
 
+PARTS_MAX = 4
+"""Amounts and frequencies of one dose."""
 REACH_CHARS = 120
 """A dose begins and ends within this many characters of the medication."""
 
@@ -51,6 +53,12 @@ AMOUNT = re.compile(
     rf"{NUMBER}(?:[ ]?[-~/至][ ]?{NUMBER})?[ ]?(?:{UNIT})(?:[ ]?/[ ]?(?:{NUMBER}[ ]?)?(?:{UNIT}))?"
 )
 OFTEN = re.compile(_OFTEN)
+_TO = r"(?:[ ]?(?:[-~–至]|to)[ ]?(?P<{}>[0-9]{{1,2}}))?"
+EVERY = re.compile(
+    rf"(?:every[ ]|q[ ]?)(?P<en>[0-9]{{1,2}}){_TO.format('en_to')}[ ]?(?:hours?|hrs?|h)(?![a-z])"
+    rf"|每隔?[ ]?(?P<zh>[0-9]{{1,2}}){_TO.format('zh_to')}[ ]?小时(?:[ ]?[一1]次)?"
+)
+"""A frequency with hours of its own: "every 4 to 6 hours", q4-6h."""
 WAYS_ZH = (
     "片剂?|胶囊剂?|缓释|控释|肠溶|分散|注射液|针剂?|口服液?|静滴|静脉滴注|皮下注射|肌注|吸入|外用|剂量"
     "|每次|一次|服用|用量|约"
@@ -74,21 +82,38 @@ def find(text: str, start: int, end: int) -> Dose | None:
         return None
     place = first = last = 0
     amount, frequency, begun = "", None, False
-    for _ in range(4):
+    for _ in range(PARTS_MAX):
         place = _end_of(BETWEEN.match(flat, place), place)
-        found = OFTEN.match(flat, place) or AMOUNT.match(flat, place)
+        every = EVERY.match(flat, place)
+        found = every or OFTEN.match(flat, place) or AMOUNT.match(flat, place)
         if found is None:
             break
         if not begun:
             first, begun = found.start(), True
-        if found.group() in FREQUENCIES:
-            frequency = frequency or FREQUENCIES[found.group()]
+        if every or found.group() in FREQUENCIES:
+            told = _hours(every) if every else FREQUENCIES[found.group()]
+            frequency = _both(frequency, told) if frequency else told
         elif amount:
             break
         else:
             amount = text[start + found.start() : start + found.end()]
         place = last = found.end()
     return Dose(start + first, start + last, amount, frequency) if begun else None
+
+
+def _hours(found: re.Match[str]) -> Frequency:
+    first, last = found["en"] or found["zh"], found["en_to"] or found["zh_to"]
+    if last:
+        return Frequency(f"每{first}~{last}小时一次", f"every {first} to {last} hours")
+    plural = "" if first == "1" else "s"
+    return Frequency(f"每{first}小时一次", f"every {first} hour{plural}")
+
+
+def _both(first: Frequency, second: Frequency) -> Frequency:
+    """Return two frequencies of one dose as one: "every 4 hours" and "as needed"."""
+    if second.en in first.en:
+        return first
+    return Frequency(f"{first.zh}，{second.zh}", f"{first.en} {second.en}")
 
 
 def _end_of(match: re.Match[str] | None, place: int) -> int:

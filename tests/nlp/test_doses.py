@@ -54,9 +54,9 @@ def test_number_that_is_no_dose_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("MEDICATIONS\nBaloxavir 40 mg once", "Baloxavir"),
+        ("MEDICATIONS\nLefamulin 40 mg once", "Lefamulin"),
         ("MEDICATIONS\nUnithroid.", "Unithroid"),
-        ("用药史：玛巴洛沙韦片 40mg 每日一次", "玛巴洛沙韦"),
+        ("用药史：来法莫林片 40mg 每日一次", "来法莫林"),
     ],
 )
 def test_medication_in_no_table_is_found_by_its_place(text: str, name: str) -> None:
@@ -85,3 +85,26 @@ def test_duration_is_told_in_both_languages(text: str, zh: str, en: str) -> None
     (mention,) = mentions(text)
     assert mention.lasts is not None
     assert (mention.lasts.words("zh"), mention.lasts.words("en")) == (zh, en)
+
+
+@pytest.mark.parametrize(
+    ("text", "zh", "en"),
+    [
+        (
+            "albuterol 2 puffs every 4-6 hours as needed.",
+            "每4~6小时一次，必要时",
+            "every 4 to 6 hours as needed",
+        ),
+        ("morphine 2 mg IV q4h prn", "每4小时一次，必要时", "every 4 hours as needed"),
+        ("acetaminophen 650 mg q 4 to 6 hrs prn", None, "every 4 to 6 hours as needed"),
+        ("ceftriaxone 1 g every 24 hours", "每24小时一次", "every 24 hours"),
+        ("布洛芬 0.2g 每6至8小时一次 必要时", "每6~8小时一次，必要时", None),
+        ("quetiapine 25 mg once daily at bedtime", "每日一次，每晚一次", "once daily at night"),
+        ("aspirin 81 mg daily once a day", "每日一次", "once daily"),
+    ],
+)
+def test_every_part_of_how_often_is_kept(text: str, zh: str | None, en: str | None) -> None:
+    dose = find(text, text.index(" ") + 1, len(text))
+    assert dose is not None and dose.frequency is not None
+    assert zh is None or dose.frequency.zh == zh
+    assert en is None or dose.frequency.en == en

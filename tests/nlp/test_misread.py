@@ -107,7 +107,7 @@ def test_family_history_may_say_what_the_patient_has() -> None:
         ("Less likely pyelonephritis given a clean urine.", {"pyelonephritis": "?"}),
         ("Denies fever today, chills or nausea.", {"fever": "-", "chills": "-", "nausea": "-"}),
         ("Doubt pneumonia given clear lungs.", {"pneumonia": "-"}),
-        ("Old left basal ganglia lacunar infarct.", {"infarct": "+h"}),
+        ("Old left basal ganglia lacunar infarct.", {"lacunar infarct": "+h"}),
         ("No numbness, just some weakness in the left hand.", {"numbness": "-", "weakness": "+"}),
     ],
 )
