@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.nlp.doses import Dose
+from services.nlp.doses import Dose, find
 from tests.nlp.reading_of import mentions
 
 
