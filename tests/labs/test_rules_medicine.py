@@ -68,7 +68,11 @@ PREGNANT = {"sex": "female", "age": 31, "pregnant": True}
         ("troponin-very-high", "0.9 ng/mL", {"troponin-i": 0.9, "uln(troponin-i)": 0.04}),
         ("troponin-high-once", "30 ng/L", {"hs-troponin-t": 30}),
         ("troponin-rising", "180 ng/L", {"hs-troponin-t": [[0, 30], [6, 180]]}),
-        ("troponin-stable", "62 ng/L", {"hs-troponin-i": [[0, 60], [3, 62]], "uln(hs-troponin-i)": 26}),
+        (
+            "troponin-stable",
+            "62 ng/L",
+            {"hs-troponin-i": [[0, 60], [3, 62]], "uln(hs-troponin-i)": 26},
+        ),
         ("hypoglycaemia-level-2", "2.2 mmol/L", {"glucose": 2.2}),
         ("hypoglycaemia-level-1", "3.5 mmol/L", {"glucose-fasting": 3.5}),
         ("hypocalcaemia-severe", "1.6", {"ca": 1.6}),
@@ -78,6 +82,7 @@ PREGNANT = {"sex": "female", "age": 31, "pregnant": True}
         ("gestational-diabetes", "5.5 mmol/L", {"glucose-fasting": 5.5, **PREGNANT}),
         ("pregnancy-overt-diabetes", "8.2", {"glucose-fasting": 8.2, **PREGNANT}),
     ],
+)
 def test_a_statement_carries_the_patients_value(
     risk_id: str, words: str, example: dict[str, Any]
 ) -> None:
@@ -100,13 +105,20 @@ def test_a_statement_carries_the_patients_value(
             "egfr-g5",
             {"creatinine": [[0, 90], [48, 480]], "score:egfr-ckd-epi-2021": 11},
         ),
-        ("hyponatraemia-by-glucose", "hyponatraemia-moderate", {
-            "na": 126, "glucose": 40, "score:corrected-sodium": 140.8}),
-        ("hyponatraemia-beside-glucose", "hyponatraemia-profound", {
-            "na": 118, "glucose": 38, "score:corrected-sodium": 131.9}),
+        (
+            "hyponatraemia-by-glucose",
+            "hyponatraemia-moderate",
+            {"na": 126, "glucose": 40, "score:corrected-sodium": 140.8},
+        ),
+        (
+            "hyponatraemia-beside-glucose",
+            "hyponatraemia-profound",
+            {"na": 118, "glucose": 38, "score:corrected-sodium": 131.9},
+        ),
         ("diabetes-two-tests", "hba1c-diabetes", {"hba1c": 7.4, "glucose-fasting": 8.8}),
         ("anaemia-transfusion", "anaemia-severe", {"hgb": 52}),
     ],
+)
 def test_of_grades_only_the_highest_speaks(
     spoken: str, silent: str, example: dict[str, Any]
 ) -> None:
@@ -130,11 +142,19 @@ def test_sodium_stays_graded_where_glucose_does_not_explain_it() -> None:
     ("one", "other", "example"),
     [
         ("pseudohyperkalaemia", "hyperkalaemia-severe", {"k": 6.8, "plt": 1400}),
-        ("haemolysed-sample", "hyperkalaemia-moderate", {"k": 6.2, "ldh": 600, "ast": 80, "alt": 22}),
-        ("platelets-clumped", "platelet-fall", {
-            "plt": [[0, 240], [24, 60]], "hgb": [[0, 130], [24, 128]]}),
+        (
+            "haemolysed-sample",
+            "hyperkalaemia-moderate",
+            {"k": 6.2, "ldh": 600, "ast": 80, "alt": 22},
+        ),
+        (
+            "platelets-clumped",
+            "platelet-fall",
+            {"plt": [[0, 240], [24, 60]], "hgb": [[0, 130], [24, 128]]},
+        ),
         ("pseudohyponatraemia", "hyponatraemia-moderate", {"na": 126, "triglycerides": 30}),
     ],
+)
 def test_both_sides_are_shown(one: str, other: str, example: dict[str, Any]) -> None:
     risks = found(example)
     assert other in risks[one].contradicts and one in risks[other].contradicts

@@ -62,7 +62,8 @@ def named_thresholds(check: Check, table: Json, replaced: Thresholds) -> dict[st
         if not _is_number(value) or not unit:
             check.say(f"thresholds.{name}", "is { value = number, unit = text }")
             continue
-        made[name] = Threshold(name, float(replaced.get(name, value or 0)), str(unit))
+        written = f"{replaced[name]:g}" if name in replaced else str(value)
+        made[name] = Threshold(name, float(replaced.get(name, value or 0)), str(unit), written)
     for name in sorted(replaced.keys() - table.keys()):
         check.say(f"thresholds.{name}", "is no threshold of this file")
     return made

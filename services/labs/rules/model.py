@@ -22,6 +22,8 @@ class Threshold:
     name: str
     value: float
     unit: str
+    written: str = ""
+    """The value for a reader: `{$name}` in a text shows it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ name; a threshold is never replaced by anything but a number in the same unit.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from services.kernel.errors import InvalidInput
 from services.labs.analytes import ANALYTES
@@ -32,6 +34,7 @@ from services.labs.rules.model import (
     Node,
     Rule,
     Source,
+    Threshold,
     Topic,
     When,
 )
@@ -42,6 +45,7 @@ STRENGTHS = ("definition", "strong", "moderate", "weak")
 POPULATIONS = ("adult", "adult-or-pregnant", "pregnant", "child", "any")
 WITHIN_HOURS = 720.0
 """Inputs of one rule lie at most this far apart, unless it says otherwise: as for scores."""
+_THRESHOLD = re.compile(r"\{\$([a-z][a-z0-9_]*)\}")
 GROUPS = ("all", "any", "not", "unless")
 _TEXTS = ("en", "zh", "next_en", "next_zh")
 _FIELDS = frozenset(
@@ -69,6 +73,7 @@ def read(text: str, file: str, replaced: Thresholds | None = None) -> Topic:
     topic = text_at(check, document, "topic")
     thresholds = named_thresholds(check, document.get("thresholds", {}), replaced or {})
     limits = {name: each.value for name, each in thresholds.items()}
+    document["rule"] = _worded(document.get("rule", []), thresholds)
     derived = derived_quantities(check, document.get("quantities", {}), limits)
     sources = sources_of(check, document.get("sources", {}))
     rules = _rules(check, document, _Context(topic, limits, derived, sources))
@@ -76,6 +81,21 @@ def read(text: str, file: str, replaced: Thresholds | None = None) -> Topic:
     if check.problems:
         raise InvalidInput(f"{file} has rules that cannot be used", check.problems)
     return Topic(topic, name_en, name_zh, thresholds, derived, rules)
+
+
+def _worded(entry: Any, thresholds: Mapping[str, Threshold]) -> Any:
+    """Return rules with `{$name}` of their texts replaced by the threshold, whoever set it."""
+    if isinstance(entry, Mapping):
+        return {key: _worded(each, thresholds) for key, each in entry.items()}
+    if isinstance(entry, list):
+        return [_worded(each, thresholds) for each in entry]
+    if not isinstance(entry, str) or "{$" not in entry:
+        return entry
+
+    def shown(name: re.Match[str]) -> str:
+        return thresholds[name[1]].written if name[1] in thresholds else name[0]
+
+    return _THRESHOLD.sub(shown, entry)
 
 
 @dataclass(frozen=True, slots=True)
