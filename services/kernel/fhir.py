@@ -23,8 +23,10 @@ Json = Any
 """A JSON value; numbers that an int of 64 bits cannot keep as written are `Number`."""
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
+_STRINGS = re.compile(rb'"[^"]*+"?')
+_NO_MARKS = bytes(set(range(256)) - set(b'"[]{}'))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_OPEN = ord("[")
 
 
 class Number(Decimal):
@@ -166,8 +168,20 @@ def _refuse_half_characters(value: Json) -> None:
 
 def _depth(content: bytes) -> int:
     """Return how deep brackets nest, outside strings; linear, so no input is costly."""
+    if b"\\" in content:  # an escaped quote ends no string
+        content = content.replace(rb"\\", b"").replace(rb"\"", b"")
+    marks = content.translate(_ONE_KIND, _NO_MARKS).replace(b'""', b"")
+    if b'"' in marks:  # some string holds brackets, as units do
+        marks = _STRINGS.sub(b"", marks)
+    left = marks
+    for depth in range(DEPTH_MAX):  # each round takes the innermost pairs away
+        if not left:
+            return depth
+        if (fewer := left.replace(b"[]", b"")) == left:
+            break
+        left = fewer
     depth = deepest = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", content)):
-        depth += 1 if bracket in b"[{" else -1
+    for bracket in marks:
+        depth += 1 if bracket == _OPEN else -1
         deepest = max(deepest, depth)
     return deepest

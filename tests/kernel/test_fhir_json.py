@@ -97,6 +97,17 @@ def test_depth_counts_brackets_outside_strings_alone() -> None:
     assert fhir.parse(b'"\\ud83d\\ude00"') == "😀"
 
 
+@pytest.mark.parametrize("escaped", [True, False])
+def test_depth_is_that_of_the_value_whatever_its_strings_hold(escaped: bool) -> None:
+    held = 'a "quoted\\" [mm[Hg]] {2} \\\\ 血 \n'
+    deep: object = [held]
+    for _ in range(fhir.DEPTH_MAX - 2):
+        deep = {held: [held], "of": deep}
+    assert fhir.parse(json.dumps(deep, ensure_ascii=escaped).encode()) == deep
+    with pytest.raises(InvalidInput, match="deeper"):
+        fhir.parse(json.dumps([[deep]], ensure_ascii=escaped).encode())
+
+
 @pytest.mark.parametrize("content", [b'"\\"' * 300_000, b'"' + b"\\" * 900_001, b'"a"' * 300_000])
 def test_hostile_strings_take_no_longer_than_their_length(content: bytes) -> None:
     began = time.perf_counter()
