@@ -306,6 +306,7 @@ class LabResult(_message.Message):
     EARLIER_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
     TREND_FIELD_NUMBER: _builtins.int
+    COMMENTS_FIELD_NUMBER: _builtins.int
     observation_id: _builtins.str
     """Id of the Observation, with "#n" for its n-th component."""
     loinc_code: _builtins.str
@@ -374,6 +375,10 @@ class LabResult(_message.Message):
     def trend(self) -> Global___Trend:
         """Over the earlier results and this one; absent when they show no direction."""
 
+    @_builtins.property
+    def comments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the laboratory wrote beside it, without identity, in its own words."""
+
     def __init__(
         self,
         *,
@@ -405,10 +410,11 @@ class LabResult(_message.Message):
         earlier: _abc.Iterable[Global___EarlierResult] | None = ...,
         change: Global___Change | None = ...,
         trend: Global___Trend | None = ...,
+        comments: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "not_interpreted", b"not_interpreted", "trend", b"trend"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analyte_id", b"analyte_id", "canonical_high", b"canonical_high", "canonical_low", b"canonical_low", "canonical_unit", b"canonical_unit", "canonical_value", b"canonical_value", "category", b"category", "change", b"change", "comparator", b"comparator", "critical_source", b"critical_source", "display_en", b"display_en", "display_zh", b"display_zh", "earlier", b"earlier", "effective_time", b"effective_time", "flag", b"flag", "loinc_code", b"loinc_code", "matched_by", b"matched_by", "not_interpreted", b"not_interpreted", "observation_id", b"observation_id", "range_high", b"range_high", "range_low", b"range_low", "range_source", b"range_source", "remarks", b"remarks", "source_display", b"source_display", "specimen", b"specimen", "trend", b"trend", "unit_text", b"unit_text", "value_kind", b"value_kind", "value_text", b"value_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analyte_id", b"analyte_id", "canonical_high", b"canonical_high", "canonical_low", b"canonical_low", "canonical_unit", b"canonical_unit", "canonical_value", b"canonical_value", "category", b"category", "change", b"change", "comments", b"comments", "comparator", b"comparator", "critical_source", b"critical_source", "display_en", b"display_en", "display_zh", b"display_zh", "earlier", b"earlier", "effective_time", b"effective_time", "flag", b"flag", "loinc_code", b"loinc_code", "matched_by", b"matched_by", "not_interpreted", b"not_interpreted", "observation_id", b"observation_id", "range_high", b"range_high", "range_low", b"range_low", "range_source", b"range_source", "remarks", b"remarks", "source_display", b"source_display", "specimen", b"specimen", "trend", b"trend", "unit_text", b"unit_text", "value_kind", b"value_kind", "value_text", b"value_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -843,6 +849,7 @@ class LabFindings(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     RISKS_FIELD_NUMBER: _builtins.int
+    COMMENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabResult]:
         """Every result that came in, in order."""
@@ -855,17 +862,56 @@ class LabFindings(_message.Message):
     def risks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Risk]:
         """Risks."""
 
+    @_builtins.property
+    def comments(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabComment]:
+        """What the laboratory wrote of an order or a specimen as a whole."""
+
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___LabResult] | None = ...,
         scores: _abc.Iterable[Global___Score] | None = ...,
         risks: _abc.Iterable[Global___Risk] | None = ...,
+        comments: _abc.Iterable[Global___LabComment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results", "risks", b"risks", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comments", b"comments", "results", b"results", "risks", b"risks", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LabFindings: _TypeAlias = LabFindings  # noqa: Y015
+
+@_typing.final
+class LabComment(_message.Message):
+    """LabComment is what the laboratory wrote of an order or a specimen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    OBSERVATION_IDS_FIELD_NUMBER: _builtins.int
+    REMARKS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """In its own words, without identity."""
+    @_builtins.property
+    def observation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Results that it is about."""
+
+    @_builtins.property
+    def remarks(self) -> _containers.RepeatedCompositeFieldContainer[_refusal_pb2.Refusal]:
+        """What it says of the specimen or the result, such as SPECIMEN_HAEMOLYSED."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        observation_ids: _abc.Iterable[_builtins.str] | None = ...,
+        remarks: _abc.Iterable[_refusal_pb2.Refusal] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["observation_ids", b"observation_ids", "remarks", b"remarks", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabComment: _TypeAlias = LabComment  # noqa: Y015
