@@ -76,6 +76,11 @@ class GatewayWorker:
         """Note that ingest accepted the case, and what of a laboratory's message it left out."""
         at = to_us(event.case.received_time)
         await self._step(event.case, Step("received", "done", at, at), event.subject_key)
+        withdrawn_us = await self._gateway.store.critical.withdrawn_us(
+            event.case.tenant, event.subject_key
+        )
+        if at < withdrawn_us:  # the withdrawal was heard first
+            await self._stop_of(event.case.tenant, event.subject_key, withdrawn_us)
         if event.corrections:
             await self._correct(event)
         if not event.left_out:
@@ -134,10 +139,19 @@ class GatewayWorker:
             await self._gateway.archive.destroy(event.case.tenant, event.case.case_id)
 
     async def withdrawn(self, event: ConsentWithdrawn) -> None:
-        """Stop every open case of the subject."""
+        """Stop every open case of the subject, and those that are heard of later."""
+        await self._gateway.store.critical.withdrew(
+            event.tenant, event.subject_key, event.consent_version, to_us(event.recorded_time)
+        )
+        await self._stop_of(event.tenant, event.subject_key)
+
+    async def _stop_of(self, tenant: str, subject_key: str, received_before_us: int = 0) -> None:
+        """Stop the open cases of a subject, all or those received before a time."""
         message = "The patient's consent was withdrawn while the case waited."
         refusal = Refusal(reason="CONSENT_WITHDRAWN", message=message)
-        for case in await self._cases.open_of_subject(event.tenant, event.subject_key):
+        for case in await self._cases.open_of_subject(tenant, subject_key):
+            if received_before_us and case.received_us >= received_before_us:
+                continue
             await announce_stop(self._gateway, case, refusal)
             async with self._cases.change(case.tenant, case.case_id) as opened:
                 opened.case = stop(opened.case, "rejected", refusal.reason, message)

@@ -157,6 +157,24 @@ class CriticalNotices:
         done = await connection.execute(update(CRITICAL).where(*where).values(values))
         return done.rowcount == 1
 
+    async def withdrew(self, tenant: str, subject: str, version: str, at_us: int) -> None:
+        """Remember that a subject withdrew: cases of before may be heard of later."""
+        if not subject:
+            return
+        hasher = await self._db.hasher_for(tenant)
+        mark = hasher("critical-withdrawal", version)  # one row for each withdrawal
+        async with self._db.begin() as connection:
+            await self.void(connection, tenant, mark, at_us, {hasher("critical-subject", subject)})
+
+    async def withdrawn_us(self, tenant: str, subject: str) -> int:
+        """Return when a subject withdrew last, µs; 0: never, as far as it is remembered."""
+        if not subject:
+            return 0
+        hasher = await self._db.hasher_for(tenant)
+        async with self._db.read() as connection:
+            found = await self.voided(connection, tenant, {hasher("critical-subject", subject)})
+        return max((each.received_us for each in found), default=0)
+
     async def put_off(self, notice: Notice, until_us: int, sent_us: int = 0) -> None:
         """Change when a notice is told again, where nothing else happened to it.
 

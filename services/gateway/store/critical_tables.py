@@ -30,7 +30,8 @@ CRITICAL = Table(
 
 `about_hash` is the keyed hash of patient and submitted result, `same_hash` that of patient,
 what was measured of what specimen and when (empty where no time of day is stated), `found_us`
-the time of the last event that spoke of it, `read_us` 0 until somebody read it, `next_us` when it is told again.
+the time of the last event that spoke of it, `read_us` 0 until somebody read it, `next_us` when
+it is told again.
 """
 
 VOID = Table(
@@ -45,5 +46,6 @@ VOID = Table(
 """What a case corrected, by `about_hash` or `same_hash`, or which of its parts was replaced.
 
 Nothing is told any more of what an earlier case, or that part, says later. `received_us` is the
-time of the case.
+time of the case. Of a subject who withdrew: the hash of the subject, instead of the case the hash
+of the consent's version, and the time of the withdrawal.
 """

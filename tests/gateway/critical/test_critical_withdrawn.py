@@ -113,6 +113,27 @@ async def test_a_stopped_case_destroys_what_was_told(
     assert await telling.communications(world) == []
 
 
+@pytest.mark.requirement("DX-CRI-17")
+@pytest.mark.parametrize(("received_s", "stays"), [(100, False), (300, True)])
+async def test_a_withdrawal_that_is_heard_before_its_case_ends_it(
+    world: Any, setting: Any, telling: Any, received_s: int, stays: bool
+) -> None:
+    ref = setting.case_ref()
+    ref.received_time.FromSeconds(1_790_000_000 + received_s)
+    withdrawn = ConsentWithdrawn(tenant="north", subject_key="subject-1", consent_version="c/2")
+    withdrawn.recorded_time.FromSeconds(1_790_000_200)
+    await world.bus.publish(subjects.CONSENT_WITHDRAWN, withdrawn, message_id="w")
+    await telling.send(world, await telling.event(world, setting, ref=ref))
+    received = CaseReceived(case=ref, subject_key="subject-1")
+    await world.bus.publish(subjects.CASE_RECEIVED, received, message_id="r")
+    found = await telling.communications(world)
+    assert bool(found) == stays
+    stopped = world.bus.published(subjects.CASE_STOPPED)
+    assert [each.refusal.reason for each in stopped] == ([] if stays else ["CONSENT_WITHDRAWN"])
+    await telling.send(world, await telling.event(world, setting, ref=ref, at=1_790_000_900))
+    assert bool(await telling.communications(world)) == stays
+
+
 @pytest.mark.requirement("DX-CRI-08")
 async def test_a_case_whose_key_is_gone_is_left_alone(
     world: Any, setting: Any, telling: Any
