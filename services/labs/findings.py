@@ -226,6 +226,7 @@ def _risk(risk: engine.Risk) -> pb.Risk:
         next_en=risk.next_en,
         next_zh=risk.next_zh,
         contradicts=risk.contradicts,
+        covers=risk.covers,
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from dxmesh.labs.v1 import lab_findings_pb2 as labs
 
 from services.reporting.reconcile import medicines
 from services.reporting.suggestions import catalogue
 from services.reporting.suggestions.features import fact
 from services.reporting.suggestions.model import Facts, Weight
+from tests.reporting.told import H, case, coded, result
 
 ENGINE = catalogue.engine()
 SHOCK = ["vital:sbp = 78", "vital:spo2 = 88", "vital:respiratory-rate = 30"]
@@ -144,3 +146,15 @@ def test_what_explains_the_case_comes_first(first: str, keys: list[str]) -> None
 def test_medicines_that_lower_glucose_are_checked(check: str, keys: list[str], holds: bool) -> None:
     feature = next(each.feature for each in medicines.checks() if each.id == check)
     assert bool(feature.found(facts(keys))) is holds
+
+
+@pytest.mark.requirement("DX-SUG-07")
+def test_a_rule_that_covers_others_answers_for_them() -> None:
+    failing = labs.Risk(
+        risk_id="liver-failure-transplant-criteria",
+        text_zh="INR 6.2。",
+        evidence_ids=["inr-6.2"],
+        covers=["acute-liver-failure", "liver-severe-injury"],
+    )
+    draft = case("主诉：黄疸。", results=[result("inr", "6.2", H)], risks=[failing])
+    assert "acute-liver-failure" in coded(draft, "suggestion")

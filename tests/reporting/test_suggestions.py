@@ -19,6 +19,7 @@ from services.labs.qualitative import BY_ID as ORDINALS
 from services.labs.rules import engine as labs_rules
 from services.labs.scores.catalogue import CATALOGUE as SCORES
 from services.nlp import tables as nlp_tables
+from services.reporting import tables as reporting_tables
 from services.reporting import analytes
 from services.reporting.suggestions import catalogue, features, schema
 from services.reporting.suggestions.model import (
@@ -98,6 +99,8 @@ def test_every_feature_names_something_that_can_be_found() -> None:
         if kind != "image" and name not in tables[kind]:
             lost.append(key)
     assert lost == []
+    broad = [(row["specific"], row["broader"]) for row in reporting_tables.rows("broader")]
+    assert [pair for pair in broad if not set(pair) <= problems] == []
     images = {k.split(":")[1].split("/")[0] for k in every_key() if k.startswith("image:")}
     assert images <= {"nodule", "haemorrhage", "fracture", "tumour", "no-haemorrhage"}
 

@@ -12,7 +12,7 @@ from services.kernel.errors import InvalidInput, Violation
 from services.labs.analytes import ANALYTES
 from services.labs.interpret import Result
 from services.labs.panel import Subject
-from services.labs.rules import heading, schema, together
+from services.labs.rules import covering, heading, schema, together
 from services.labs.rules.anchors import Anchors
 from services.labs.rules.facts import Facts, Known, Score, gather
 from services.labs.rules.model import Derived, Rule, Topic
@@ -50,6 +50,8 @@ class Risk:
     source_url: str
     against: tuple[Counterpoint, ...] = ()
     contradicts: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()
+    """Rules that hold as well and are left out, since this one says the same and more."""
 
 
 _AGE_NOT_STATED = Counterpoint(
@@ -257,6 +259,8 @@ def _settled(found: Sequence[tuple[Rule, Risk]]) -> list[Risk]:
     """Leave out what another risk covers, pair what contradicts, put the most pressing first."""
     covered = {other for rule, _ in found for other in rule.covers}
     kept = [(rule, risk) for rule, risk in found if risk.risk_id not in covered]
+    if len(kept) < len(found):
+        kept = [(rule, replace(risk, covers=covering.of(rule, found))) for rule, risk in kept]
     ids = {risk.risk_id for _, risk in kept}
     opposed: dict[str, set[str]] = {}
     for rule, _ in kept:

@@ -20,7 +20,7 @@ from services.reporting import imaging_words, lab_names, stated
 from services.reporting.analytes import ANALYTES, VITALS, analyte_of
 from services.reporting.draft import Part
 from services.reporting.elements import text
-from services.reporting.suggestions import pregnancy
+from services.reporting.suggestions import broader, pregnancy
 from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Fact, Facts, Span
 from services.reporting.words import Language, listed, say, term
@@ -71,7 +71,8 @@ def _of_notes(known: Known, part: Part, found: notes.NoteFindings, facts: Facts)
     for entity in found.entities:
         for key, zh, en in _said(entity):
             span = Span(part.part_id, entity.span.note_id, entity.span.start, entity.span.end)
-            _merge(merged, key, zh, en, known.places(part, entity.entity_id), span)
+            for each in broader.keys(key):
+                _merge(merged, each, zh, en, known.places(part, entity.entity_id), span)
     for note_id, claim in stated.vital_signs(found):
         span = Span(part.part_id, note_id, claim.start, claim.end)
         written = text(claim.written)
@@ -170,7 +171,8 @@ def _of_labs(known: Known, part: Part, found: labs.LabFindings, facts: Facts) ->
         own = f"risk-{risk.risk_id}"
         places = known.places(part, own, *(each.observation_id for each in shown))
         statement = (_statement(risk.text_zh), _statement(risk.text_en))
-        facts.add(Fact(f"risk:{risk.risk_id}", zh, en, places=places, stated=statement))
+        for rule in (risk.risk_id, *risk.covers):
+            facts.add(Fact(f"risk:{rule}", zh, en, places=places, stated=statement))
 
 
 def _result(known: Known, part: Part, key: str, result: labs.LabResult) -> Fact:

@@ -777,6 +777,7 @@ class Risk(_message.Message):
     NEXT_ZH_FIELD_NUMBER: _builtins.int
     CONTRADICTS_FIELD_NUMBER: _builtins.int
     SOURCE_URL_FIELD_NUMBER: _builtins.int
+    COVERS_FIELD_NUMBER: _builtins.int
     risk_id: _builtins.str
     """Id of the rule."""
     snomed_code: _builtins.str
@@ -813,6 +814,10 @@ class Risk(_message.Message):
     def contradicts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Rules that also hold and say the opposite."""
 
+    @_builtins.property
+    def covers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Rules that hold as well and are not listed, since this one says the same and more."""
+
     def __init__(
         self,
         *,
@@ -831,10 +836,11 @@ class Risk(_message.Message):
         next_zh: _builtins.str = ...,
         contradicts: _abc.Iterable[_builtins.str] | None = ...,
         source_url: _builtins.str = ...,
+        covers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["against", b"against", "contradicts", b"contradicts", "evidence_ids", b"evidence_ids", "kind", b"kind", "next_en", b"next_en", "next_zh", b"next_zh", "priority", b"priority", "risk_id", b"risk_id", "snomed_code", b"snomed_code", "source", b"source", "source_url", b"source_url", "strength", b"strength", "text_en", b"text_en", "text_zh", b"text_zh", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["against", b"against", "contradicts", b"contradicts", "covers", b"covers", "evidence_ids", b"evidence_ids", "kind", b"kind", "next_en", b"next_en", "next_zh", b"next_zh", "priority", b"priority", "risk_id", b"risk_id", "snomed_code", b"snomed_code", "source", b"source", "source_url", b"source_url", "strength", b"strength", "text_en", b"text_en", "text_zh", b"text_zh", "topic", b"topic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
