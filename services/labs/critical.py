@@ -74,8 +74,8 @@ Table = Mapping[str, tuple[Limits, ...]]
 class Earlier(Protocol):
     """A person's earlier results."""
 
-    def was_critical(self, analyte_id: str, *, high: bool, since: datetime, at: datetime) -> bool:
-        """Tell whether an analyte was critical on that side from `since` to before `at`."""
+    def critical_times(self, analyte_id: str, *, high: bool, before: datetime) -> list[datetime]:
+        """Return when an analyte was critical on that side before a time, in any order."""
 
 
 def load(rows: Iterable[Mapping[str, str]]) -> dict[str, tuple[Limits, ...]]:

@@ -1,7 +1,7 @@
 """Which critical results are told at once, ahead of the report. Pure.
 
 Every critical result keeps its flag in the report. Where a hospital's table says "first time
-only", a result is told again only when none like it came in the hours before.
+only", a result is told again only when none like it was told in the hours before.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ class _Part:
             if each.critical and (time := moment(each.measured.effective))
         ]
 
-    def was_critical(self, analyte_id: str, *, high: bool, since: datetime, at: datetime) -> bool:
+    def critical_times(self, analyte_id: str, *, high: bool, before: datetime) -> list[datetime]:
         """See `critical.Earlier`."""
-        return any(
-            (name, side) == (analyte_id, high) and since <= time < at
+        return [
+            time
             for name, side, time in self._known
-        )
+            if (name, side) == (analyte_id, high) and time < before
+        ]
 
 
 def notices(
@@ -85,10 +86,26 @@ def _notice(
         return None
     at = moment(result.measured.effective)
     if limits.first_only_h and at:
-        since = at - timedelta(hours=limits.first_only_h)
-        if any(each.was_critical(result.name, high=high, since=since, at=at) for each in known):
+        times = [
+            time
+            for each in known
+            for time in each.critical_times(result.name, high=high, before=at)
+        ]
+        if not _due(times, at, timedelta(hours=limits.first_only_h)):
             return None
     return Notice(result, high, limit, limits.source)
+
+
+def _due(times: Sequence[datetime], at: datetime, hours: timedelta) -> bool:
+    """Tell whether the last one that was told is as long ago; one that was held back is not told.
+
+    Else a value that stays critical would be told once and never again.
+    """
+    told: datetime | None = None
+    for time in sorted(times):
+        if told is None or time - told > hours:
+            told = time
+    return told is None or at - told > hours
 
 
 def moment(text: str) -> datetime | None:

@@ -141,11 +141,9 @@ class Known:
     def __init__(self, *known: tuple[str, bool, str]) -> None:
         self.known = [(name, high, datetime.fromisoformat(time)) for name, high, time in known]
 
-    def was_critical(self, analyte_id: str, *, high: bool, since: datetime, at: datetime) -> bool:
-        return any(
-            (name, side) == (analyte_id, high) and since <= time < at
-            for name, side, time in self.known
-        )
+    def critical_times(self, analyte_id: str, *, high: bool, before: datetime) -> list[datetime]:
+        known = self.known
+        return [t for name, side, t in known if (name, side) == (analyte_id, high) and t < before]
 
 
 FIRST_ONLY = critical.before(critical.load(rows("k|mmol/L|3|6||||24")))
@@ -161,6 +159,16 @@ FIRST_ONLY = critical.before(critical.load(rows("k|mmol/L|3|6||||24")))
         ([("na", True, "2026-01-01T20:00:00+00:00")], True),
         ([("k", True, "2025-12-31T07:00:00+00:00")], True),
         ([("k", True, "2026-01-02T09:00:00+00:00")], True),
+        # The second was held back by the first, so that one, 30 hours old, is the last that was
+        # told: a value that stays critical is told again.
+        (
+            [("k", True, "2026-01-01T14:00:00+00:00"), ("k", True, "2026-01-01T02:00:00+00:00")],
+            True,
+        ),
+        (
+            [("k", True, "2026-01-01T14:00:00+00:00"), ("k", True, "2025-12-31T02:00:00+00:00")],
+            False,
+        ),
     ],
 )
 def test_first_time_only_looks_at_the_side_and_the_hours_before(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from services.labs.history.rows import Row, place
 
@@ -48,11 +48,12 @@ class Past:
         """Tell whether the same result is kept already; see `rows.place`."""
         return any(place(each) == place(row) for each in self._by_analyte.get(row.analyte, ()))
 
-    def was_critical(self, analyte_id: str, *, high: bool, since: datetime, at: datetime) -> bool:
-        """Tell whether an analyte was critical on that side from `since` to before `at`."""
-        start, end, flag = since.timestamp(), at.timestamp(), CRITICAL[high]
+    def critical_times(self, analyte_id: str, *, high: bool, before: datetime) -> list[datetime]:
+        """See `critical.Earlier`."""
+        end, flag = before.timestamp(), CRITICAL[high]
         rows = self._by_analyte.get(analyte_id, ())
-        return any(row.flag == flag and start <= row.at < end and not row.of_day for row in rows)
+        found = (row.at for row in rows if row.flag == flag and row.at < end and not row.of_day)
+        return [datetime.fromtimestamp(each, UTC) for each in found]
 
 
 NOTHING = Past()
