@@ -45,6 +45,18 @@ def found(example: dict[str, Any]) -> dict[str, engine.Risk]:
             "creatinine": 300}),
         ("hbv-inactive", "hbv-replicating-normal-alt", {
             "hbsag": "positive", "hbeag": "negative", "hbv-dna": 300, "alt": 20, "age": 25}),
+        ("anaemia-moderate", "anaemia-mild-m", {"hgb": [[0, 120], [20, 92]]}),
+        ("hyperkalaemia-severe", "hyperkalaemia-mild", {"k": [[0, 6.9], [4, 5.7]]}),
+        ("iron-deficiency-anaemia", "anaemia-moderate", {"hgb": 88, "ferritin": 5}),
+        ("tumour-lysis-clinical", "tumour-lysis-laboratory", {
+            "urate": 820, "k": 6.6, "phosphate": 2.9, "creatinine": 190, "wbc": 120}),
+        ("rhabdomyolysis-kidney-risk", "tumour-lysis-clinical", {
+            "urate": 720, "k": 6.3, "phosphate": 2.2, "creatinine": 260, "ck": 46000, "ldh": 1600}),
+        ("rhabdomyolysis-kidney-risk", "liver-severe-injury", {
+            "ck": 46000, "ast": 900, "alt": 220}),
+        ("upper-bleeding-ratio", "pre-renal-ratio", {"urea": 24, "creatinine": 130, "hgb": 70}),
+        ("pancreatitis-acute", "cirrhosis-pattern", {
+            "lipase": 900, "uln(lipase)": 60, "plt": 90, "albumin": 26, "inr": 1.5, "crp": 260}),
     ],
 )  # fmt: skip
 def test_the_one_speaks_and_the_other_does_not(
@@ -65,6 +77,11 @@ def test_the_one_speaks_and_the_other_does_not(
         ("lead-child", 3, {"lead": 0.4}),
         ("iron-overdose", 3, {"iron": 120}),
         ("paracetamol-level", 3, {"acetaminophen": 900}),
+        ("blasts-leukaemia", 3, {"blasts-pct": 60}),
+        ("thrombocytopenia-severe", 3, {"plt": 9}),
+        ("neutropenia-severe", 3, {"neut": 0.2}),
+        ("hyperleukocytosis", 3, {"wbc": 240}),
+        ("anaemia-child-severe", 3, {"hgb": 62}),
     ],
 )
 def test_children_are_seen(risk_id: str, age: float, example: dict[str, Any]) -> None:
@@ -123,3 +140,17 @@ def test_no_statement_makes_the_diagnosis() -> None:
     for rule in RULES.rules:
         assert "确诊" not in rule.text_zh, rule.risk_id
         assert "诊断为" not in rule.text_zh and "diagnosis of" not in rule.text_en, rule.risk_id
+
+
+@pytest.mark.requirement("DX-LAB-12")
+def test_no_rule_covers_itself_even_through_others() -> None:
+    covers = {rule.risk_id: set(rule.covers) for rule in RULES.rules}
+    for start in covers:
+        seen: set[str] = set()
+        waiting = list(covers[start])
+        while waiting:
+            each = waiting.pop()
+            assert each != start, start
+            if each not in seen:
+                seen.add(each)
+                waiting += covers[each]
