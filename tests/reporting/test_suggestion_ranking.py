@@ -75,6 +75,19 @@ def test_a_red_flag_presses_only_beside_a_strong_feature() -> None:
         ),
         ("hypercalcaemia", ["risk:hypercalcaemia", "note:Confusion"]),
         (
+            "haemorrhagic-fever-with-renal-syndrome",
+            ["note:Fever", "lab:plt = 92 low", "risk:aki-stage-1", "note:Pneumonia"],
+        ),
+        (
+            "acute-cholangitis",
+            ["note:Fever", "note:Jaundice", "lab:schistocytes positive", "risk:tma-possible"],
+        ),
+        (
+            "perforated-viscus",
+            ["note:Guarding", "note:Upper abdominal pain", "risk:pancreatitis-acute", "note:Fever"],
+        ),
+        ("hypertensive-emergency", ["vital:dbp = 112", "note:Headache", "person:pregnant"]),
+        (
             "severe-fever-with-thrombocytopenia",
             [
                 "note:Fever",

@@ -19,8 +19,8 @@ from services.labs.qualitative import BY_ID as ORDINALS
 from services.labs.rules import engine as labs_rules
 from services.labs.scores.catalogue import CATALOGUE as SCORES
 from services.nlp import tables as nlp_tables
-from services.reporting import tables as reporting_tables
 from services.reporting import analytes
+from services.reporting import tables as reporting_tables
 from services.reporting.suggestions import catalogue, features, schema
 from services.reporting.suggestions.model import (
     POINTS_MIN,
