@@ -8,6 +8,8 @@ from services.nlp.tokens import is_han, narrow
 
 ENDINGS_ZH = tuple(row["ending"] for row in tables.rows("acts") if is_han(row["ending"][0]))
 ENDINGS_EN = tuple(row["ending"] for row in tables.rows("acts") if row["ending"].isascii())
+NONE = ("effusion", "confusion")
+"""Of these "fusion" is no operation."""
 
 
 def is_act(kind: Kind, written: str) -> bool:
@@ -15,7 +17,8 @@ def is_act(kind: Kind, written: str) -> bool:
     if kind is not Kind.PROBLEM:
         return kind is Kind.MEDICATION
     name = narrow(written).casefold()
-    return name.endswith(ENDINGS_ZH) or name.removesuffix("s").endswith(ENDINGS_EN)
+    name = name.removesuffix("s")
+    return name.endswith((*ENDINGS_ZH, *ENDINGS_EN)) and not name.endswith(NONE)
 
 
 COMPLAINTS = frozenset(row["en"] for row in tables.rows("complaints"))

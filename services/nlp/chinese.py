@@ -56,6 +56,7 @@ LIKE, LIKENESS, LIKENESS_TOKENS = frozenset("如似"), frozenset("样状般"), 7
 HAVING = ("有", "患", "患有", "存在")
 """否认其有A: these end a denial only where it has denied something."""
 AFTER = frozenset("后而时")
+DENYING = frozenset("未无")
 OF_THE_DEAD = ("死", "系", "因", "生前", "患", "曾", "既往")
 EVENTS = frozenset("患曾因诊确")
 OPERATED = frozenset("术院")
@@ -105,14 +106,15 @@ class _Forward:
         # A sentence has many segments, but no segment is looked at twice.
         if self._text.begins(EXAMPLES, first, last):
             return carried
+        keys = self._text.keys[first:last]
+        if not DENYING.isdisjoint(keys) and self._text.is_bare(first, last):
+            return carried & ~CERTAINTY  # 无呕吐，未排气，腹胀: a name that denies by itself
         if self._text.is_bare(first, last):
             kinds = self._text.taken[first:last]
-            single = carried & NEAR and JOINS.isdisjoint(self._text.keys[first:last])
+            single = carried & NEAR and JOINS.isdisjoint(keys)
             measured = any(kind & MEASURED for kind in kinds)
             # 无触痛，脾大: an organ that is enlarged is a finding of its own.
-            enlarged = self._text.keys[last - 1] == "大" and JOINS.isdisjoint(
-                self._text.keys[first:last]
-            )
+            enlarged = keys[-1] == "大" and JOINS.isdisjoint(keys)
             # 疑似肺炎，咳嗽: whoever suspects a disease does not doubt the complaint.
             complaint = carried & UNCERTAIN and any(kind & COMPLAINT for kind in kinds)
             return carried & ~CERTAINTY if single or measured or complaint or enlarged else carried

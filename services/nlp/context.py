@@ -68,6 +68,8 @@ def assertions(tokens: Sequence[Token], mentions: Sequence[Range]) -> list[Asser
 def _assertion(bits: int, mention: Range) -> Assertion:
     if bits & triggers.OF_DISEASE and mention.is_complaint:
         bits &= ~triggers.UNCERTAIN
+    if bits & triggers.RESOLVED and mention.is_act:
+        bits = bits & ~triggers.RESOLVED | triggers.HISTORICAL  # a medicine is stopped, not gone
     resolved = bool(bits & triggers.RESOLVED)
     hypothetical = bool(bits & triggers.HYPOTHETICAL)
     denied = bool(bits & triggers.NEGATED) or resolved

@@ -38,6 +38,8 @@ PATIENT = frozenset(("patient", "pt", "he", "she"))
 SOFT_REACH = 8
 """Tokens from a denial on within which "suggestive of" is part of it."""
 KNOWN = frozenset(("the", "this", "that", "these", "those", "his", "her", "their", "my", "your"))
+SUBJECTS = frozenset(("his", "her", "he", "she", "patient", "pt", "i", "we", "my"))
+"""Right behind a mention one of these begins what a dictation has no full stop before."""
 TURNS = frozenset(("with", "for", "because", "why", "what", "when", "how", "about", "if", "until"))
 """A bare "not" denies nothing behind these: "cannot bear the pain", "not sleeping with pain"."""
 BEGUN = frozenset(
@@ -124,12 +126,17 @@ class _Forward:
         """Return the bits of each token, but for what stands behind it."""
         result = [0] * len(self._keys)
         place = 0
+        before: list[int] = []  # what was said before each open bracket holds again behind it
         while place < len(self._keys):
             match = self._found.get(place)
             if match:
                 self._trigger(match)
                 place = match.last
                 continue
+            if self._keys[place] == "(":
+                before.append(self._state)
+            elif self._keys[place] == ")" and before:
+                self._state = before.pop()
             self._pass(place, ends=clauses[place], is_finding=there[place])
             result[place] |= self._state | self._own
             if self._taken[place]:
@@ -204,6 +211,10 @@ class _Forward:
             self._state &= ~(NEGATED | RESOLVED | HISTORICAL)
         if word == "for" and self._reached and self._taken[place - 1] & ACT:
             self._state &= ~NEGATED
+        if word == "on" and self._taken[place + 1 : place + 2] and self._taken[place + 1] & ACT:
+            self._state &= ~(HISTORICAL | WEAK)  # "s/p mastectomy 2019 on tamoxifen"
+        if word in SUBJECTS and self._reached and self._taken[place - 1]:
+            self._state &= ~NEGATED  # "no murmurs his creatinine is up", without a stop
         if self._left and word in KNOWN | TURNS:
             self._state &= ~(self._passing & NEGATED)
         if word in PATIENT and not self._is_relative(word):
@@ -250,8 +261,10 @@ def _backward(
             continue
         # "Cough, fever and chills were denied" is one list, "nodule, cancer to be excluded" is not.
         ends_list = word in COMMAS and passed and not joined
-        if clauses[place] or word in COLONS or ends_list:
+        if clauses[place] or word in COLONS or ends_list or _is_once(keys, place):
             state = 0
+        elif word == "for" and passed:
+            state &= ~HYPOTHETICAL  # "heparin for DVT prophylaxis" is given
         elif there[place]:
             state &= ~(NEGATED | RESOLVED)
         elif word in VERBS and passed:
@@ -262,7 +275,14 @@ def _backward(
         place -= 1
 
 
+def _is_once(keys: Sequence[str], place: int) -> bool:
+    """Tell whether "once" begins a clause here ("stopped once cultures were negative")."""
+    after = keys[place + 1] if place + 1 < len(keys) else ""
+    return keys[place] == "once" and after not in ("daily", "a", "per", "every", "or", "weekly")
+
+
 def _closes(keys: Sequence[str], match: Found) -> bool:
     """Tell whether nothing of its clause stands behind a trigger."""
     after = keys[match.last] if match.last < len(keys) else ""
-    return not after.isalnum() or after in CLOSERS
+    shortened = after == "d" and keys[match.last + 1 : match.last + 2] == ["/"]  # d/t: due to
+    return not after.isalnum() or after in CLOSERS or shortened

@@ -20,6 +20,8 @@ from services.nlp.tokens import is_han, narrow, tokenize
 
 HEADING_CHARS_MAX = 60
 NAME_CHARS_MAX = 48
+TOLD_CHARS_MIN = 40
+"""Of what stands under a chief complaint in further lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,14 @@ def sections(text: str) -> list[SectionText]:
         kind = heading.name.within
         inside = kind == "part" and current is not Section.UNSPECIFIED
         stop = _line_end(flat, heading.body, end) if kind == "line" else end
+        if heading.name.section is Section.CHIEF_COMPLAINT:
+            stop = _complaint_end(flat, heading.body, end)
+            if stop < end:
+                result.append(_section(text, heading, stop, heading.name.section, False))
+                heading = _Heading(heading.name, stop, stop, stop, stop)
+                current = Section.PRESENT_HISTORY
+                result.append(_section(text, heading, end, current, False))
+                continue
         if kind == "line":
             result.append(_section(text, heading, stop, heading.name.section, False))
             if not text[stop:end].strip():
@@ -112,6 +122,18 @@ def sections(text: str) -> list[SectionText]:
 
 def _line_end(flat: str, start: int, end: int) -> int:
     return line.end() if (line := LINE.match(flat, start, end)) else start
+
+
+def _complaint_end(flat: str, start: int, end: int) -> int:
+    """Return where a chief complaint ends that stands on the line of its heading.
+
+    What follows in lines of its own is the illness told, without a heading.
+    """
+    stop = _line_end(flat, start, end)
+    rest = flat[stop:end].strip()
+    goes_on = rest[:1].islower() or flat[start:stop].rstrip()[-1:] in ",、"
+    is_told = len(rest) >= TOLD_CHARS_MIN and not goes_on
+    return stop if flat[start:stop].strip() and is_told else end
 
 
 def _shouts(flat: str) -> bool:
