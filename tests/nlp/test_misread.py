@@ -96,7 +96,7 @@ def test_family_history_may_say_what_the_patient_has() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("高血压3级（很高危）。", {"高血压": "+"}),
+        ("高血压3级（很高危）。", {"高血压3级": "+"}),
         ("患者担心患胃癌，情绪焦虑。", {"胃癌": "?", "焦虑": "+"}),
         ("门诊以“热性惊厥、支气管肺炎？”收入院。", {"支气管肺炎": "?"}),
         ("最高血压180/110mmHg。", {"高血压": None}),
