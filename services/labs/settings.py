@@ -27,8 +27,9 @@ class Settings(MeshSettings):
     concurrency: int = 4
     """Parts interpreted at once."""
 
-    history_per_analyte: int = 24
-    """Newest results of each analyte that are kept of a patient for later cases; 0: none."""
+    history_per_analyte: int = 40
+    """Newest results of each analyte that are kept of a patient for later cases, besides one for
+    each four weeks of older ones; 0: none."""
 
     history_days: int = 730
     """Days after its case was received that a result is kept for later cases."""

@@ -26,12 +26,15 @@ PARTS_MAX = 200
 """Parts of one patient; more would be cases of many years."""
 
 
+MONTH_S = 28 * 86_400.0
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How much is kept."""
 
     per_analyte: int
-    """Newest results of each analyte."""
+    """Newest results of each analyte; of older ones one for each four weeks stays besides."""
     days: int
     """Age of the case, in days, after which its rows go."""
 
@@ -113,12 +116,25 @@ def bounded(kept: Iterable[Kept], bounds: Bounds, now: datetime) -> list[Kept]:
 
 
 def _newest(kept: Sequence[Kept], most: int) -> set[tuple[int, int]]:
-    """Return which rows are among the newest of their analyte: numbers of part and row."""
+    """Return which rows stay: numbers of part and row.
+
+    The newest of their analyte, and one for each four weeks that have none of these: a month of
+    daily results must not push out what a patient's values were before.
+    """
     by_analyte: dict[str, list[tuple[float, int, int]]] = defaultdict(list)
     for at, each in enumerate(kept):
         for number, row in enumerate(each.rows):
             by_analyte[row.analyte].append((row.at, at, number))
-    return {place[1:] for places in by_analyte.values() for place in sorted(places)[-most:]}
+    stays: set[tuple[int, int]] = set()
+    for places in by_analyte.values():
+        places.sort()
+        newest = places[-most:]
+        months = {at // MONTH_S: (part, row) for at, part, row in places[:-most]}
+        for at, *_ in newest:
+            months.pop(at // MONTH_S, None)
+        stays.update(place[1:] for place in newest)
+        stays.update(months.values())
+    return stays
 
 
 def part_content(each: Kept) -> bytes:
