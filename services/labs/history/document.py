@@ -130,8 +130,8 @@ def _newest(kept: Sequence[Kept], most: int) -> set[tuple[int, int]]:
         places.sort()
         newest = places[-most:]
         months = {at // MONTH_S: (part, row) for at, part, row in places[:-most]}
-        for at, *_ in newest:
-            months.pop(at // MONTH_S, None)
+        for place in newest:
+            months.pop(place[0] // MONTH_S, None)
         stays.update(place[1:] for place in newest)
         stays.update(months.values())
     return stays
