@@ -15,7 +15,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from services.labs import tables, units
-from services.labs.reasons import NoConversion, NotInterpretable, WrongDimension
+from services.labs.reasons import NoConversion, NotInterpretable, UnknownUnit, WrongDimension
 from services.labs.units import Unit
 
 OWN_SYSTEM = "urn:dxmesh:analyte"
@@ -168,6 +168,7 @@ def _factor(ucum: str, loinc: str, analyte_id: str, code_ucum: str) -> Decimal:
         unit = units.as_arbitrary(unit)
     elif "[arb'U]" in code.unit.marks and unit.dimension == units.CATALYTIC:
         unit = units.as_arbitrary(unit, "[arb'U]")
+    unit = _of_creatinine(unit, code.unit)
     if unit.property != code.unit.property and not _in_equivalents(unit, code.unit):
         if not (_needs_none(code.unit) and unit.ucum in {"1", "{ratio}"}):
             raise WrongDimension("the unit does not measure what the code names")
@@ -175,9 +176,20 @@ def _factor(ucum: str, loinc: str, analyte_id: str, code_ucum: str) -> Decimal:
     return to_canonical(unit, analyte)
 
 
+def _of_creatinine(unit: Unit, target: Unit) -> Unit:
+    """Return `mg/g` of a ratio to creatinine as what it means, `mg/g{creat}`."""
+    if target.marks != _CREATININE or unit.ucum.count("/") != 1 or "{" in unit.ucum:
+        return unit
+    try:
+        return units.read(f"{unit.ucum}{{creat}}")
+    except UnknownUnit:
+        return unit
+
+
 def to_canonical(unit: Unit, analyte: Analyte) -> Decimal:
     """Return the factor from `unit` to the analyte's canonical unit; see `factor`."""
     target = analyte.unit
+    unit = _of_creatinine(unit, target)
     if unit.property == target.property:
         return unit.factor_to(target)
     if _in_equivalents(unit, target):

@@ -13,7 +13,17 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 
-from services.labs import critical, matching, plausible, qualitative, ranges, reading, reasons
+from services.labs import (
+    counterparts,
+    critical,
+    matching,
+    plausible,
+    qualitative,
+    ranges,
+    reading,
+    reasons,
+    specimens,
+)
 from services.labs.analytes import Analyte, Code
 from services.labs.interval import Interval
 from services.labs.local_codes import NONE
@@ -151,6 +161,8 @@ def _interpret(
         if item.category:
             raise reasons.NotOfLaboratory("a sign or an answer, which scores read")
         match = matching.find(item, site.mappings)
+        if match.code is None and (titre := counterparts.titre_of(match.test, item)):
+            match = matching.Match(titre, how=match.how)
         if match.code is not None:
             value = reading.value_of(item, match.code)
             plausible.check(value, match.code.analyte)
@@ -198,6 +210,8 @@ def _flagged(
         if side is None:
             remark = reasons.CriticalNotExcluded("the value may lie beyond a critical limit")
             remarks = (*remarks, remark)
+    if flag is None and held is None and _reactive(value, code.analyte):
+        flag = Flag.ABNORMAL
     if flag is None and held is not None:
         side = _side(value, held)
         if side is None:
@@ -218,6 +232,12 @@ def _flagged(
         remarks=remarks,
         how=match.how,
     )
+
+
+def _reactive(value: Value, analyte: Analyte) -> bool:
+    """Tell whether it is a titre of which every stated dilution is abnormal: RPR 1:8."""
+    stated = value.kind is Kind.TITRE and value.quantity.comparator not in ("<", "<=")
+    return stated and analyte.analyte_id in counterparts.REACTIVE
 
 
 def _critical_side(value: Value, limits: critical.Limits) -> int | None:
@@ -247,6 +267,8 @@ def _absent_or_not(result: Result, answer: qualitative.Reading) -> Result:
     negative = answer.answer is qualitative.Answer.NEGATIVE
     if negative and result.analyte is not None and result.analyte.absent_normal:
         return replace(made, flag=Flag.NORMAL)
+    if test := counterparts.TESTS.get(result.name):
+        return _answered(replace(result, code=None, test=test))
     return replace(made, reason=reasons.ValueNotNumeric("an answer, where a number is due"))
 
 
@@ -258,6 +280,8 @@ def _answered(result: Result) -> Result:
     if not text:
         return replace(result, reason=reasons.NoValue("there is no value"))
     answer = qualitative.read(text)
+    if answer is None and specimens.unusable(text):
+        return replace(result, reason=reasons.SpecimenUnusable("the specimen could not be used"))
     if answer is None:
         return replace(result, reason=reasons.AnswerNotRead("the answer is not a known spelling"))
     if answer.answer is qualitative.Answer.PENDING:

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.labs import analytes, nearest, qualitative, reasons, specimens, tables, units
+from services.labs import analytes, nearest, qualitative, reasons, specimens, tables, units, values
 from services.labs.analytes import Analyte, Code
 from services.labs.folding import fold, pieces, scripts
 from services.labs.local_codes import NONE, Row, Table
-from services.labs.panel import Measured
+from services.labs.panel import Measured, Quantity
 from services.labs.qualitative import Test
 from services.labs.reasons import NotInterpretable
 from services.labs.units import Unit
@@ -239,6 +239,8 @@ def _usual(thing: Analyte | Test, unit: Unit) -> bool:
 def unit_of(item: Measured) -> Unit | None:
     """Return the unit that a result is given in, when it is one that is known."""
     quantity = item.quantity
+    if quantity is None and item.text and (found := values.read(item.text)):
+        quantity = Quantity(found.number, found.written, unit=found.unit)
     for text in (quantity.code, quantity.unit) if quantity else ():
         if text.strip():
             try:

@@ -89,7 +89,9 @@ def read(text: str) -> Reading | None:
     """Return what the text of an ordinal result says; None when that is not certain."""
     if not text or len(text) > TEXT_MAX:
         return None
-    plain = unicodedata.normalize("NFKC", values.without_titre(text)).casefold()
+    if ":" in text:
+        text = values.without_titre(values.without_pattern(text.replace("：", ":")))
+    plain = unicodedata.normalize("NFKC", text).casefold()
     plain = plain.replace("−", "-").replace("–", "-").replace("—", "-").replace("加", "+")
     plain = _PUNCTUATION.sub("", plain.replace("+/-", "±"))
     if found := _GRADED.fullmatch(plain):

@@ -1,7 +1,8 @@
 """Tables of reference ranges: rows by specimen, sex, age and trimester of pregnancy.
 
 An age is in completed years, both ends included (`18`, `59`), or has a unit and then the upper
-end is not included (`28d`, `6mo`). A row without a trimester is not of pregnancy.
+end is not included (`28d`, `6mo`). A row without a trimester is not of pregnancy. `>3` as low and
+`<80` as high: the limit itself is outside.
 """
 
 from __future__ import annotations
@@ -157,7 +158,9 @@ def load(rows: Iterable[Mapping[str, str]], source: str) -> Table:
 
 def _row(row: Mapping[str, str], analyte: Analyte, source: str) -> Row:
     factor = analytes.to_canonical(units.read(row["unit"]), analyte)
-    low, high = (Decimal(row[end]) * factor if row[end] else None for end in ("low", "high"))
+    is_open = row["low"].startswith(">"), row["high"].startswith("<")
+    ends = row["low"].removeprefix(">"), row["high"].removeprefix("<")
+    low, high = (Decimal(end) * factor if end else None for end in ends)
     if low is None and high is None:
         raise ValueError("low and high are both empty")
     if low is not None and high is not None and low > high:
@@ -181,7 +184,7 @@ def _row(row: Mapping[str, str], analyte: Analyte, source: str) -> Row:
         _years(row["age_to"], float("inf"), last=True),
         int(trimester or 0),
         specimen,
-        Range(low, high, named + note),
+        Range(low, high, named + note, *is_open),
     )
 
 

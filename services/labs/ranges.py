@@ -26,8 +26,8 @@ _SEXES = {"male": "male", "M": "male", "female": "female", "F": "female"}
 _NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
 _FROM_TO = re.compile(rf"\s*(?P<low>{_NUMBER})\s*(?:[-–—~～]|--)\s*(?P<high>{_NUMBER})\s*")
 """A range written as text, "3.5-5.3"."""
-_ONE_END = re.compile(rf"\s*(?P<sign>[<>≤≥＜＞]=?)\s*(?P<end>{_NUMBER})\s*")
-"""One end of a range, "<5.0" or "≥60"; any other text is not read."""
+_ONE_END = re.compile(rf"\s*(?P<sign>[<>≤≥＜＞]=?)\s*(?:1\s*[:：∶]\s*)?(?P<end>{_NUMBER})\s*")
+"""One end of a range, "<5.0", "≥60" or "<1:80"; any other text is not read."""
 
 BUILT_IN: Table = range_rows.built_in()
 """By analyte id."""

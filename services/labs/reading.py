@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 
-from services.labs import analytes, interval, qualitative, reasons, units, values
+from services.labs import analytes, interval, qualitative, reasons, specimens, units, values
 from services.labs.analytes import Analyte, Code
 from services.labs.interval import Interval
 from services.labs.panel import Measured, Quantity
@@ -95,6 +95,8 @@ def value_of(item: Measured, code: Code) -> Value:
         if (found := values.read(item.text)) is None or found.unit in qualitative.SIGNS:
             if answer := qualitative.read(item.text):
                 raise AnswerInstead(answer)
+            if specimens.unusable(item.text):
+                raise reasons.SpecimenUnusable("the specimen could not be used")
             raise reasons.ValueNotNumeric("the value is not one number")
         quantity = Quantity(found.number, found.written, found.comparator, found.unit)
         dilution = found.titre

@@ -65,6 +65,10 @@ class AnswerNotRead(NotInterpretable):
     """The answer of an ordinal test is not one of the known spellings."""
 
 
+class SpecimenUnusable(NotInterpretable):
+    """Instead of a value stands that the specimen was haemolysed, clotted, too little …"""
+
+
 class AnswerPending(NotInterpretable):
     """The answer says that it is to be repeated or confirmed."""
 

@@ -97,6 +97,26 @@ def apart(name: str) -> tuple[str, str]:
     return key, ""
 
 
+_UNUSABLE = re.compile(
+    r"(?<![不未无非])(?:溶血|凝固|凝块)|乳糜|脂血|标本量?(?:不足|少|太少)|量不足|量少|不合格|拒收|退检|退回|"
+    r"未收到|未送|容器错|抽错|标本错|污染|(?<!not )(?<!non-)(?:ha?emoly[sz]ed|clotted)|"
+    r"insufficient|\bqns\b|unsuitable|lipa?emic|rejected|not received|no (?:sample|specimen)|"
+    r"leaked|contaminated|mislabell?ed|wrong (?:tube|container)",
+    re.IGNORECASE,
+)
+UNUSABLE_MAX = 60
+
+
+@lru_cache(maxsize=512)
+def unusable(text: str) -> bool:
+    """Tell whether a text that stands for a value says that the specimen could not be used.
+
+    A text with a figure may hold a value beside it, and is none.
+    """
+    short = bool(text) and len(text) <= UNUSABLE_MAX and not any(map(str.isdigit, text))
+    return short and _UNUSABLE.search(text) is not None
+
+
 def accepts(analyte_class: str, stated: str) -> bool:
     """Tell whether an analyte of a class is measured in a stated specimen."""
     return stated == analyte_class or stated in _ACCEPTED.get(analyte_class, ())

@@ -34,7 +34,10 @@ COUNTED = frozenset({"cells", "cell", "RBC", "RBCs", "WBC", "WBCs", "#", "count"
 FRACTIONS = frozenset({"%", "1", "10*-2", "L/L", "{ratio}", "{fraction}"})
 """Units of a plain fraction. Others (mmol/mol) say what of, and match only themselves."""
 
-WITHOUT_UNIT = {"{INR}": "INR", "[pH]": "pH", "{titer}": "titre", "{SG}": "specific gravity"}
+WITHOUT_UNIT = {
+    **{"{INR}": "INR", "[pH]": "pH", "{titer}": "titre", "{SG}": "specific gravity"},
+    "{index}": "index",
+}
 """Quantities of scale 1, often printed without a unit; ucumvert does not read them."""
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")

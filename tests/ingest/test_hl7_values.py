@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.hl7v2 import moments
+from services.ingest.hl7v2 import moments, values
 from services.ingest.hl7v2.ranges import reference_range
 from services.ingest.hl7v2.site import Site
-from services.ingest.hl7v2.values import number
+from services.ingest.hl7v2.values import Number, number
 from tests.ingest.oru import OBR, WBC, msh, observation, oru, read, reasons, resources
 
 UCUM = "http://unitsofmeasure.org"
@@ -251,3 +251,25 @@ def test_what_is_a_number_here_is_one_in_python_and_in_json(text: str) -> None:
     if found is not None:
         assert found == Decimal(text)
         json.loads(found.written)
+
+
+@pytest.mark.requirement("DX-HL7-03")
+@pytest.mark.parametrize(
+    ("text", "unit", "made"),
+    [
+        ("5.6", "mmol/L", {"valueQuantity": {"value": Number("5.6"), "unit": "mmol/L"}}),
+        (
+            "<0.01",
+            "ng/mL",
+            {"valueQuantity": {"value": Number("0.01"), "comparator": "<", "unit": "ng/mL"}},
+        ),
+        ("1.25E+05", "IU/mL", {"valueString": "1.25E+05 IU/mL"}),
+        ("3-5", "/HP", {"valueString": "3-5 /HP"}),
+        ("未检出", "IU/mL", {"valueString": "未检出"}),
+        ("1:320", "", {"valueString": "1:320"}),
+        ("5.6", "", {"valueString": "5.6"}),
+        ("", "mmol/L", {}),
+    ],
+)
+def test_a_text_beside_a_unit_keeps_it(text: str, unit: str, made: dict[str, Any]) -> None:
+    assert values.of_text(text, {"unit": unit} if unit else {}) == made

@@ -154,5 +154,5 @@ def test_sample_panel_is_interpreted() -> None:
     refused = {r.measured.observation_id: reason_of(r) for r in results if r.reason}
     assert refused == {
         "demo-lab-troponin-i": "NO_RANGE",
-        "demo-lab-cea": "VALUE_NOT_NUMERIC",
+        "demo-lab-cea": "SPECIMEN_UNUSABLE",
     }

@@ -103,7 +103,7 @@ def test_a_name_is_matched_with_specimen_and_unit(
         ("HBsAg", "阳性", "", "hbsag"),
         ("HBsAg", "0.01 IU/mL", "", "hbsag-quantity"),
         ("隐血", "弱阳性(+)", "尿液", "urine-blood-strip"),
-        ("HBV-DNA", "低于检测下限", "", ""),
+        ("HBV-DNA", "低于检测下限", "", "hbv-dna-presence"),
     ],
 )
 def test_the_kind_of_value_tells_test_from_quantity(

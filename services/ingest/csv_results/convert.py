@@ -229,7 +229,7 @@ def _value(text: str, unit: Json) -> Json:
         return {"dataAbsentReason": {"coding": [{"system": ABSENT, "code": "unknown"}]}}
     if found := values.quantity(text, unit):
         return {"valueQuantity": found}
-    return {"valueString": text[: values.TEXT_CHARS_MAX]}
+    return values.of_text(text[: values.TEXT_CHARS_MAX], unit)
 
 
 def _flag(text: str) -> list[Json]:

@@ -198,7 +198,7 @@ def _value(result: Result, reading: Reading, code: Json) -> Json:
 
 
 def _joined(kind: str, result: Result, reading: Reading) -> Json:
-    """Return the repetitions of a text as its lines."""
+    """Return the repetitions of a text as its lines; one that is a number with a unit, as that."""
     obx = result.segment
     lines = []
     for part in obx.parts(5):
@@ -207,7 +207,7 @@ def _joined(kind: str, result: Result, reading: Reading) -> Json:
         except Unread as error:
             obx.message.asides.add(obx.at(5), error.reason, error.message)
     text = "\n".join(lines)
-    return {"valueString": text} if text.strip() else _absent(result)
+    return values.of_text(text, reading.unit) or _absent(result)
 
 
 def _one(kind: str, part: Any, reading: Reading, result: Result) -> Json:

@@ -32,6 +32,8 @@ _NUMBER = re.compile(r"([+-]?)(\d{1,40})?(?:\.(\d{0,40}))?", re.ASCII)
 _POWER = re.compile(r"[x×*✕]?\s*10", re.IGNORECASE)
 _EXPONENT = re.compile(r"\d{1,2}\s*/.{1,20}")
 _COMPARED = re.compile(r"(<=|>=|<|>|≤|≥)\s*([+-]?[\d.]{1,40})")
+_FIGURES = re.compile(r"(?:<=|>=|<|>|≤|≥)?\s*\d[\d.eE+\-~–—×xX*^ ]{0,40}")
+"""A range, or a power of ten."""
 COMPARATORS = {"<": "<", ">": ">", "<=": "<=", ">=": ">=", "≤": "<=", "≥": ">="}
 
 
@@ -149,6 +151,21 @@ def _span(part: Part, reading: Reading) -> Json:
 
 def _text(part: Part, _: Reading) -> Json:
     return _string(part.whole())
+
+
+def of_text(text: str, unit: Json) -> Json:
+    """Return the value of a text beside a unit: many systems send every number as text.
+
+    A number is a Quantity. What else begins with one, `3-5` or `1.25E+05`, keeps the unit in the
+    text: a string has no other place for it.
+    """
+    if not unit or len(text) > TEXT_CHARS_MAX:
+        return _string(text)
+    if found := quantity(text, unit):
+        return {"valueQuantity": found}
+    shown = unit.get("unit") or unit.get("code") or ""
+    plain = _FIGURES.fullmatch(unicodedata.normalize("NFKC", text).strip())
+    return _string(f"{text.strip()} {shown}" if plain and shown else text)
 
 
 def _string(text: str) -> Json:
