@@ -9,7 +9,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.kernel.errors import MeshError
@@ -133,18 +132,20 @@ def interpreted(
     earlier = history.into_rules(over, ruled.timed)
     found = ruled.find(counting, [*computed, *figures], part.subject, earlier)
     message = pb.LabFindings(
-        results=[_result(each) for each in results],
-        scores=[score_message.score(each) for each in computed if each.listed],
-        risks=[_risk(each) for each in found],
+        # Fields, not messages: those would be made, then copied.
+        results=[_result(each) for each in results],  # type: ignore[arg-type]
+        scores=[score_message.fields(each) for each in computed if each.listed],  # type: ignore[arg-type]
+        risks=[_risk(each) for each in found],  # type: ignore[arg-type]
     )
-    for each in message.results:
+    for each in message.results if over else ():
         if each.observation_id in over:
             history_message.add(each, over[each.observation_id])
     told = notices(results, part.subject, table, past)
     return Interpreted(message, told, retracted(results), Keep(kept, taken_back(results)))
 
 
-def _result(result: Result) -> pb.LabResult:
+def _result(result: Result) -> pb.LabResult | dict[str, Any]:
+    """Return a result as the fields of its message, or as the message."""
     item, analyte = result.measured, result.analyte or result.test
     if category := signs.category_of(item):
         return signs.message(item, category)
@@ -158,13 +159,11 @@ def _result(result: Result) -> pb.LabResult:
         "specimen": item.specimen,
     }
     if analyte is not None:
-        fields |= {
-            "loinc_code": _loinc(result),
-            "display_en": analyte.name_en,
-            "display_zh": analyte.name_zh,
-            "analyte_id": analyte.analyte_id,
-            "matched_by": MATCHED.get(result.how, pb.MATCHED_BY_UNSPECIFIED),
-        }
+        fields["loinc_code"] = _loinc(result)
+        fields["display_en"] = analyte.name_en
+        fields["display_zh"] = analyte.name_zh
+        fields["analyte_id"] = analyte.analyte_id
+        fields["matched_by"] = MATCHED.get(result.how, pb.MATCHED_BY_UNSPECIFIED)
     if quantity is not None:
         fields["unit_text"] = quantity.unit or quantity.code
     if judged and result.code is not None:
@@ -187,7 +186,7 @@ def _result(result: Result) -> pb.LabResult:
         fields["not_interpreted"] = _refusal(result.reason)
     if result.remarks:
         fields["remarks"] = [_refusal(each) for each in result.remarks]
-    return pb.LabResult(**fields)
+    return fields
 
 
 def _comparator(interval: Interval) -> str:
@@ -205,33 +204,31 @@ def _loinc(result: Result) -> str:
     return next((each for each in result.measured.loinc), "") if result.test else ""
 
 
-def _risk(risk: engine.Risk) -> pb.Risk:
-    return pb.Risk(
-        risk_id=risk.risk_id,
-        text_en=risk.text_en,
-        text_zh=risk.text_zh,
-        evidence_ids=risk.evidence_ids,
-        source=risk.source,
-        source_url=risk.source_url,
-        kind=KINDS[risk.kind],
-        priority=PRIORITIES[risk.priority],
-        strength=STRENGTHS[risk.strength],
-        topic=risk.topic,
-        against=[
-            pb.Counterpoint(
-                text_en=each.text_en, text_zh=each.text_zh, evidence_ids=each.evidence_ids
-            )
+def _risk(risk: engine.Risk) -> dict[str, Any]:
+    return {
+        "risk_id": risk.risk_id,
+        "text_en": risk.text_en,
+        "text_zh": risk.text_zh,
+        "evidence_ids": risk.evidence_ids,
+        "source": risk.source,
+        "source_url": risk.source_url,
+        "kind": KINDS[risk.kind],
+        "priority": PRIORITIES[risk.priority],
+        "strength": STRENGTHS[risk.strength],
+        "topic": risk.topic,
+        "against": [
+            {"text_en": each.text_en, "text_zh": each.text_zh, "evidence_ids": each.evidence_ids}
             for each in risk.against
         ],
-        next_en=risk.next_en,
-        next_zh=risk.next_zh,
-        contradicts=risk.contradicts,
-        covers=risk.covers,
-    )
+        "next_en": risk.next_en,
+        "next_zh": risk.next_zh,
+        "contradicts": risk.contradicts,
+        "covers": risk.covers,
+    }
 
 
-def _refusal(error: MeshError) -> Refusal:
-    return Refusal(reason=error.reason, message=error.message, facts=error.facts)
+def _refusal(error: MeshError) -> dict[str, Any]:
+    return {"reason": error.reason, "message": error.message, "facts": error.facts}
 
 
 def _as_it_came(item: Measured) -> str:

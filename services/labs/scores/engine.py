@@ -34,7 +34,7 @@ def assess(results: Sequence[Result], subject: Subject, before: Sequence[Fact] =
     `before` holds creatinine from before the part.
     """
     facts = gather(results, subject, before=before)
-    known = facts.values.keys() | facts.ambiguous
+    known = {*facts.values, *facts.ambiguous}
     return [
         _evaluate(each, facts) for each in CATALOGUE.values() if listing.worth_trying(each, known)
     ]
@@ -47,8 +47,9 @@ def evaluate(facts: Facts, score_ids: Collection[str]) -> list[Score]:
 
 def _evaluate(definition: Definition, facts: Facts) -> Score:
     gaps = [*_person_gaps(definition, facts), *_input_gaps(definition, facts)]
-    used = [(wanted, facts.values.get(wanted.quality.name)) for wanted in definition.wanted]
-    inputs = tuple(_input(wanted, fact) for wanted, fact in used if fact)
+    known = facts.values
+    used = [(wanted, known.get(wanted.quality.name)) for wanted in definition.wanted]
+    inputs = tuple([_input(wanted, fact) for wanted, fact in used if fact])
     if gaps:
         listed = listing.of_refused(definition, inputs, gaps)
         return Score(definition, inputs, gaps=tuple(gaps), listed=listed)
@@ -107,7 +108,6 @@ def _factor(wanted: Wanted, fact: Fact) -> float:
 def _person_gaps(definition: Definition, facts: Facts) -> Iterator[Gap]:
     """Yield why the score does not hold for this person."""
     age, sex = QUALITIES["age"], QUALITIES["sex"]
-    wanted = {each.quality.name for each in definition.wanted}
     stated = facts.values.get("age")
     years = stated.value if stated else facts.subject.age_years
     if definition.ages and years is None:
@@ -126,7 +126,7 @@ def _person_gaps(definition: Definition, facts: Facts) -> Iterator[Gap]:
                     below=f"{high:g}",
                 ),
             )
-    if "sex" in wanted and "sex" not in facts.values:
+    if "sex" not in facts.values and any(w.quality.name == "sex" for w in definition.wanted):
         message = "the equation needs the sex male or female"
         yield Gap(sex, NotComputed(message, reason="SEX_UNKNOWN"))
     if facts.subject.pregnant and not definition.in_pregnancy:
@@ -192,9 +192,7 @@ def _stale(
 
 
 def _beyond(wanted: Wanted, fact: Fact) -> NotComputed | None:
-    value = fact.value * _factor(wanted, fact)
-    margin = 1e-9 * max(abs(wanted.low), abs(wanted.high))
-    if wanted.low - margin <= value <= wanted.high + margin:
+    if wanted.floor <= fact.value * _factor(wanted, fact) <= wanted.ceiling:
         return None
     return NotComputed(
         f"{wanted.quality.name_en} is outside what the score was made for",

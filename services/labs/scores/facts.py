@@ -92,10 +92,9 @@ def celsius(value: float, spelling: str) -> float | None:
 
 
 def _of_result(result: Result, unusable: dict[str, str]) -> Iterator[tuple[Quality, Fact]]:
-    item = result.measured
-    if result.analyte:
-        qualities = BY_ANALYTE.get(result.analyte.analyte_id, ())
-        for quality in qualities:
+    item, analyte = result.measured, result.analyte
+    if analyte:
+        for quality in BY_ANALYTE.get(analyte.analyte_id, ()):
             if fact := _of_laboratory(result, quality):
                 yield quality, fact
             elif quality.kind is Kind.LAB and result.interval:
@@ -104,7 +103,10 @@ def _of_result(result: Result, unusable: dict[str, str]) -> Iterator[tuple[Quali
                 unusable[quality.name] = result.reason.reason
     if item.answers and item.status not in reasons.STATUSES and item.status:
         yield from _of_answers(item)
-    quality_of_sign = next((BY_LOINC[code] for code in item.loinc if code in BY_LOINC), None)
+    quality_of_sign: Quality | None = None
+    for code in item.loinc:
+        if quality_of_sign := BY_LOINC.get(code):
+            break
     if quality_of_sign is None or item.quantity is None or item.quantity.comparator:
         return
     if item.status in reasons.STATUSES or not item.status or not item.quantity.in_scale:

@@ -10,7 +10,7 @@ disease are listed only when asked for. The limits in the conditions are the pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from operator import ge, gt, le, lt
 
 from services.labs.scores.model import Condition, Definition, Gap, Input, Value
@@ -37,11 +37,11 @@ def of_refused(definition: Definition, inputs: Sequence[Input], gaps: Sequence[G
     return definition.listed == () and worth_trying(definition, came)
 
 
-def worth_trying(definition: Definition, known: Set[str]) -> bool:
+def worth_trying(definition: Definition, known: set[str]) -> bool:
     """Tell whether a score may be computed, or is near enough to say what it lacks."""
-    if definition.of_others - known:
+    if not definition.of_others <= known:
         return False
-    if definition.one_of and not definition.one_of & known:
+    if definition.one_of and definition.one_of.isdisjoint(known):
         return False
     lacking = len(definition.of_laboratory - known)
     there = len(definition.of_laboratory) - lacking

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dxmesh.event.v1.refusal_pb2 import Refusal
+from typing import Any
+
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 from dxmesh.labs.v1 import labs_service_pb2 as service_pb
 
@@ -11,25 +12,30 @@ from services.labs.scores.model import Definition, Gap, Input, NotComputed, Scor
 
 def score(found: Score) -> pb.Score:
     """Return a score with its inputs, or with what kept it from being computed."""
+    return pb.Score(**fields(found))
+
+
+def fields(found: Score) -> dict[str, Any]:
+    """Return the same as fields, which a message that holds it makes without copying."""
     of = found.definition
-    made = pb.Score(
-        score_id=of.score_id,
-        loinc_code=of.loinc,
-        display_en=of.name_en,
-        display_zh=of.name_zh,
-        value=found.shown,
-        unit=of.unit,
-        category_en=found.category[0],
-        category_zh=found.category[1],
-        source=of.source,
-        source_url=of.link,
-        note_en=of.note_en,
-        note_zh=of.note_zh,
-        inputs=[_input(each) for each in found.inputs],
-        gaps=[_gap(each) for each in found.gaps],
-    )
+    made = {
+        "score_id": of.score_id,
+        "loinc_code": of.loinc,
+        "display_en": of.name_en,
+        "display_zh": of.name_zh,
+        "value": found.shown,
+        "unit": of.unit,
+        "category_en": found.category[0],
+        "category_zh": found.category[1],
+        "source": of.source,
+        "source_url": of.link,
+        "note_en": of.note_en,
+        "note_zh": of.note_zh,
+        "inputs": [_input(each) for each in found.inputs],
+        "gaps": [_gap(each) for each in found.gaps],
+    }
     if found.reason:
-        made.not_computed.CopyFrom(_refusal(found.reason))
+        made["not_computed"] = _refusal(found.reason)
     return made
 
 
@@ -65,26 +71,26 @@ def _wanted(each: Wanted, of: Definition) -> service_pb.ScoreInputDefinition:
     )
 
 
-def _input(each: Input) -> pb.ScoreInput:
-    return pb.ScoreInput(
-        name=each.name,
-        value=each.value,
-        unit=each.unit,
-        observation_id=each.observation_id,
-        display_en=each.name_en,
-        display_zh=each.name_zh,
-        effective_time=each.effective,
-    )
+def _input(each: Input) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "value": each.value,
+        "unit": each.unit,
+        "observation_id": each.observation_id,
+        "display_en": each.name_en,
+        "display_zh": each.name_zh,
+        "effective_time": each.effective,
+    }
 
 
-def _gap(each: Gap) -> pb.ScoreGap:
-    return pb.ScoreGap(
-        name=each.quality.name,
-        display_en=each.quality.name_en,
-        display_zh=each.quality.name_zh,
-        refusal=_refusal(each.reason),
-    )
+def _gap(each: Gap) -> dict[str, Any]:
+    return {
+        "name": each.quality.name,
+        "display_en": each.quality.name_en,
+        "display_zh": each.quality.name_zh,
+        "refusal": _refusal(each.reason),
+    }
 
 
-def _refusal(error: NotComputed) -> Refusal:
-    return Refusal(reason=error.reason, message=error.message, facts=error.facts)
+def _refusal(error: NotComputed) -> dict[str, Any]:
+    return {"reason": error.reason, "message": error.message, "facts": error.facts}

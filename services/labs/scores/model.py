@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -75,6 +75,14 @@ class Wanted:
     low: float
     high: float
     optional: bool
+    floor: float = field(init=False, compare=False, repr=False)
+    """The limits with what rounding may take: a value beyond these is beyond the limits."""
+    ceiling: float = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        margin = 1e-9 * max(abs(self.low), abs(self.high))
+        object.__setattr__(self, "floor", self.low - margin)
+        object.__setattr__(self, "ceiling", self.high + margin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +160,7 @@ class Input:
     name_zh: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as above
 class Gap:
     """One reason why a score was not computed, about one input."""
 
@@ -160,7 +168,7 @@ class Gap:
     reason: NotComputed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as above
 class Score:
     """One score; `value` is None when it was not computed, and `reason` says why first."""
 
