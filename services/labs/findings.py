@@ -131,12 +131,12 @@ def interpreted(
     ruled = rules or engine.default()
     earlier = history.into_rules(over, ruled.timed)
     found = ruled.find(counting, [*computed, *figures], part.subject, earlier)
-    message = pb.LabFindings(
-        # Fields, not messages: those would be made, then copied.
-        results=[_result(each) for each in results],  # type: ignore[arg-type]
-        scores=[score_message.fields(each) for each in computed if each.listed],  # type: ignore[arg-type]
-        risks=[_risk(each) for each in found],  # type: ignore[arg-type]
-    )
+    made: dict[str, Any] = {  # fields, not messages: those would be made, then copied
+        "results": [_result(each) for each in results],
+        "scores": [score_message.fields(each) for each in computed if each.listed],
+        "risks": [_risk(each) for each in found],
+    }
+    message = pb.LabFindings(**made)
     for each in message.results if over else ():
         if each.observation_id in over:
             history_message.add(each, over[each.observation_id])

@@ -18,7 +18,7 @@ def score(found: Score) -> pb.Score:
 def fields(found: Score) -> dict[str, Any]:
     """Return the same as fields, which a message that holds it makes without copying."""
     of = found.definition
-    made = {
+    made: dict[str, Any] = {
         "score_id": of.score_id,
         "loinc_code": of.loinc,
         "display_en": of.name_en,
