@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from services.labs.rules import engine, examples, heading
+from services.labs.rules import engine, examples, heading, schema
+from services.labs.rules.anchors import Anchors
+from services.labs.rules.facts import gather
 
 RULES = engine.default()
 PREGNANT = {"sex": "female", "age": 31, "pregnant": True}
@@ -154,3 +156,20 @@ def test_no_rule_covers_itself_even_through_others() -> None:
             if each not in seen:
                 seen.add(each)
                 waiting += covers[each]
+
+
+@pytest.mark.requirement("DX-LAB-09")
+def test_a_rule_that_holds_is_looked_up_by_something_that_is_there() -> None:
+    anchors = Anchors(RULES.rules, RULES.derived)
+    places: dict[str, set[str]] = {}
+    for letter in ("M", "F"):
+        for name, every in anchors.of(frozenset(schema.POPULATIONS), letter).items():
+            for each in every:
+                places.setdefault(each.rule.risk_id, set()).add(name)
+    assert len(places) == len(RULES.rules)
+    for about in RULES.rules:
+        results, scores, subject = examples.panel(about.positive)
+        facts, every_value = gather(results, scores, subject, RULES.derived)
+        known = facts.names() | every_value.keys()
+        for rule in RULES.rules:
+            assert places[rule.risk_id] & known or not rule.when.holds(facts), rule.risk_id

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.labs.rules.asking import Limit
 from services.labs.rules.known import Known
-from services.labs.rules.model import WORDS, Derived, Rule
+from services.labs.rules.model import WORDS, Derived, Node, Rule, When
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Anchored:
 
 
 _GAS = frozenset({"ph", "pco2"})
+_NONE: frozenset[str] = frozenset()
 
 
 class Anchors:
@@ -46,10 +47,11 @@ class Anchors:
         self._by_person: dict[tuple[frozenset[str], str], Mapping[str, list[Anchored]]] = {}
         for number, rule in enumerate(rules):
             needs = _present(rule.needs)
-            # A rule without a need of its own is looked at whenever one of its names is there.
-            names = [min(needs, key=self._weight)] if needs else _any_names(rule, derived)
+            # A rule without a need of its own is looked up by what each of its ways needs.
+            own = {min(needs, key=self._weight)} if needs else None
+            names = own or _alternatives(rule.when, derived, self._weight)
             each = anchored(number, rule, needs, derived)
-            for name in names:
+            for name in sorted(names):
                 self._anchored.setdefault(name, []).append(each)
 
     def of(self, about: frozenset[str], letter: str) -> Mapping[str, list[Anchored]]:
@@ -95,10 +97,32 @@ def _present(needs: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _any_names(rule: Rule, derived: Mapping[str, Derived]) -> list[str]:
-    found: dict[str, None] = {}
-    for name in rule.names:
-        own = derived.get(name)
-        for each in sorted(_present(own.quantity.names if own else {name})):
-            found.setdefault(each)
-    return list(found)
+def _alternatives(
+    node: Node, derived: Mapping[str, Derived], weight: Callable[[str], tuple[int, str]]
+) -> frozenset[str]:
+    """Return names without any of which a node cannot hold, the rarest that there are.
+
+    Every condition of `all` has to hold, so the rarest of them is enough; of `any` one has to,
+    so each gives its own. Empty: it may hold without any name.
+    """
+    if not isinstance(node, When):
+        names = frozenset[str]() if node.asks_knowledge else node.names - WORDS
+        parts = {part for each in names for part in _parts(each, derived)}
+        return frozenset({min(parts, key=weight)}) if parts else frozenset()
+    found = [_alternatives(each, derived, weight) for each in (*node.all, *node.not_)]
+    if node.any:
+        each_of = [_alternatives(each, derived, weight) for each in node.any]
+        if all(each_of):
+            found.append(frozenset().union(*each_of))
+    return min(
+        filter(None, found), key=lambda names: sum(map(_common(weight), names)), default=_NONE
+    )
+
+
+def _parts(name: str, derived: Mapping[str, Derived]) -> frozenset[str]:
+    own = derived.get(name)
+    return _present(own.quantity.names if own else {name})
+
+
+def _common(weight: Callable[[str], tuple[int, str]]) -> Callable[[str], int]:
+    return lambda name: weight(name)[0] + 1
