@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from services.reporting.reconcile import medicines
 from services.reporting.suggestions import catalogue
 from services.reporting.suggestions.model import POINTS_MIN, Condition, Feature, Limits, Weight
 from services.reporting.suggestions.schema import Topic
@@ -32,8 +33,9 @@ not, which the tests run.
 
 **Not validated.** The weights are ours, by the rule below; no clinician has reviewed them and they
 were measured on no patients. Of {sources} sources, {checked} were checked: their criteria were read in an
-excerpt of a public page when the condition was written. The other {unchecked} are marked `unchecked`; their
-citations and what the features take from them come from knowledge of the sources alone. A report
+excerpt of a public page, often a summary and not the document itself, and what did not agree was changed. The other {unchecked} are
+marked `unchecked`; their citations and what the features take from them come from knowledge of the sources alone. Of {checks} checks
+of medicines against results, the statement of {checks_read} was read in the same way. A report
 says so beside each suggestion. A hospital's own specialists have to review them before it relies on them.
 
 ## The rule
@@ -112,6 +114,8 @@ def page() -> str:
         sources=len(sources),
         checked=checked,
         unchecked=len(sources) - checked,
+        checks=len(medicines.checks()),
+        checks_read=sum(each.checked for each in medicines.checks()),
         points=POINTS_MIN,
     )
     return "\n".join([head, *(_topic(topic) for topic in topics)])

@@ -59,8 +59,9 @@ def test_a_red_flag_presses_only_beside_a_strong_feature() -> None:
         ("primary-aldosteronism", ["history:Hypertension", "lab:k = 3.4", "risk:troponin-rising"]),
         (
             "primary-aldosteronism",
-            ["history:Hypertension", "lab:k = 3.4", "med:Hydrochlorothiazide"],
+            ["history:Hypertension", "lab:k = 3.4", "risk:hypercalcaemia-severe"],
         ),
+        ("encephalitis", ["note:Confusion", "note:Fever", "note:Pneumonia"]),
         ("acute-ischaemic-stroke", ["note:Dysarthria", "lab:plt = 9 low", "risk:tma-possible"]),
         (
             "hyponatraemia-symptomatic",
@@ -153,7 +154,7 @@ def test_what_explains_the_case_comes_first(first: str, keys: list[str]) -> None
         ("hypoglycaemic-glucose", ["med:Insulin", "lab:glucose = 3.9"], False),
         ("hypoglycaemic-glucose", ["med:Metformin", "lab:glucose = 3.4"], False),
         ("glibenclamide-kidney", ["med:Glibenclamide", "score:egfr-ckd-epi-2021 = 41"], True),
-        ("glibenclamide-kidney", ["med:Glibenclamide", "score:egfr-ckd-epi-2021 = 66"], False),
+        ("glibenclamide-kidney", ["med:Glibenclamide", "score:egfr-ckd-epi-2021 = 56"], False),
     ],
 )
 def test_medicines_that_lower_glucose_are_checked(check: str, keys: list[str], holds: bool) -> None:
