@@ -6,8 +6,9 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from services.nlp import sides, stopped, timeline
+from services.nlp import stopped, timeline
 from services.nlp.context import Certainty
+from services.nlp.details import SIDE_OF, DetailKind
 from services.nlp.headings import Section
 from services.nlp.reading import Mention, Reading
 from services.nlp.sides import Sided
@@ -41,14 +42,13 @@ class Chart:
             for each in readings
         }
 
-    def side(self, mention: Mention) -> Sided | None:
+    @staticmethod
+    def side(mention: Mention) -> Sided | None:
         """Return the side of a problem; None where the note, or its name, has none."""
-        if mention.kind is not Kind.PROBLEM:
-            return None
-        term = mention.term
-        if term and (set("左右双") & set(term.zh) or "bilateral" in term.en.lower()):
-            return None
-        return sides.find(self._texts[mention.note_id], mention.start, mention.end)
+        for each in mention.details:
+            if each.kind is DetailKind.SIDE and each.word in SIDE_OF:
+                return Sided(SIDE_OF[each.word], each.start, each.end)
+        return None
 
     def stopped(self, mention: Mention) -> bool:
         """Tell whether a medicine was stopped."""

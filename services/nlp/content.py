@@ -13,7 +13,7 @@ from services.nlp.details import Detail, DetailKind, Place
 from services.nlp.found import Found
 from services.nlp.headings import Section
 from services.nlp.terms import Kind, Term
-from services.nlp.tokens import Token
+from services.nlp.tokens import Token, narrow
 from services.nlp.values import Value
 
 COMMAS = frozenset(",;。")
@@ -83,17 +83,20 @@ def times(text: str, tokens: Sequence[Token], found: Found) -> list[Detail]:
 def details(
     text: str, tokens: Sequence[Token], found: Sequence[Found], said: Sequence[Assertion]
 ) -> list[list[Detail]]:
-    """Return for each mention of a sentence what else is said of it; nothing of what is denied."""
+    """Return for each mention what else its sentence says of it; of what is denied, its side."""
     chosen = [
         number
         for number, (each, what) in enumerate(zip(found, said, strict=True))
         if each.kind is Kind.PROBLEM and what.certainty is not Certainty.NEGATED
     ]
-    places = [Place(found[n].first, found[n].last, said[n].other_person) for n in chosen]
+    places = [
+        Place(found[n].first, found[n].last, said[n].other_person, found[n].term) for n in chosen
+    ]
+    denied = [Place(each.first, each.last) for n, each in enumerate(found) if n not in chosen]
     result: list[list[Detail]] = [[] for _ in found]
     for number, route in _routes(tokens, found):
         result[number].append(route)
-    for number, its in zip(chosen, told.find(text, tokens, places), strict=True):
+    for number, its in zip(chosen, told.find(text, tokens, places, denied), strict=True):
         result[number] = its
         begin, stop = _words_of(tokens, found, number)
         if amounts.is_habit(found[number].term):
@@ -101,6 +104,10 @@ def details(
             result[number] = [*its, *amounts.find(text, begin, stop)]
         elif lasting := durations.find(text, found[number].end, stop):
             result[number].append(_lasting(text, found[number].end, lasting.end))
+    flat = narrow(text[tokens[0].start : tokens[-1].end])
+    for number, each in enumerate(found):
+        if each.kind is Kind.PROBLEM and said[number].certainty is Certainty.NEGATED:
+            result[number] = told.side(flat, tokens, Place(each.first, each.last, term=each.term))
     _given_up(found, result)
     for its in result:
         its.sort(key=lambda each: each.start)

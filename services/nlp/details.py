@@ -1,7 +1,8 @@
 """What else a sentence says of its problems: whose, how bad, where, since when, how large.
 
 Each detail has its own place. A word belongs to the problem it stands in, or directly before, or
-directly behind; a time to what follows it; a size to the lesion it stands beside.
+directly behind; a time to what follows it; a size to the lesion it stands beside. Sides are found
+by `sides`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from services.nlp import tables
+from services.nlp import sides, sizes, tables
 from services.nlp.phrases import Match, Phrases
+from services.nlp.sides import Side
+from services.nlp.terms import Term
 from services.nlp.tokens import Token, is_han, narrow
 
 
@@ -62,6 +65,7 @@ class Place:
     first: int
     last: int
     is_other: bool = False
+    term: Term | None = None
 
 
 def _load() -> Iterator[tuple[str, Word]]:
@@ -77,6 +81,12 @@ def _load() -> Iterator[tuple[str, Word]]:
 
 
 WORDS: Phrases[Word] = Phrases(_load())
+SIDES = {
+    Side.LEFT: Word(DetailKind.SIDE, "left", "左侧"),
+    Side.RIGHT: Word(DetailKind.SIDE, "right", "右侧"),
+    Side.BOTH: Word(DetailKind.SIDE, "bilateral", "双侧"),
+}
+SIDE_OF = {word: side for side, word in SIDES.items()}
 
 
 def _load_routes() -> Iterator[tuple[str, Word]]:
@@ -118,21 +128,15 @@ TIME = re.compile(
     r"|\bin (?:19|20)[0-9]{2}\b",
     re.IGNORECASE,
 )
-LENGTH = r"[0-9]{1,3}(?:\.[0-9]{1,2})?"
-SIZE = re.compile(
-    rf"{LENGTH}[ ]?(?:mm|cm)?(?:[ ]?(?:[x×*X~\-]|to|by)[ ]?{LENGTH}[ ]?(?:mm|cm)?){{0,2}}"
-    r"[ ]?(?:mm|cm|毫米|厘米|公分)"
-    r"(?![a-z/0-9²2³3])|[0-9]{1,3}[ ]?-?(?:millimeters?|centimeters?)",
-    re.IGNORECASE,
-)
-EARLIER = re.compile(
-    r"(?:from|previously|prior|formerly|was|原|原为|由|从|前次|上次|此前)[ ]?$", re.IGNORECASE
-)
-"""Before a size that is no more."""
 
 
-def find(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[list[Detail]]:
-    """Return for each problem of a sentence, in their order, what else is said of it."""
+def find(
+    text: str, tokens: Sequence[Token], places: Sequence[Place], denied: Sequence[Place] = ()
+) -> list[list[Detail]]:
+    """Return for each problem of a sentence, in their order, what else is said of it.
+
+    Of what is `denied` nothing is said, but it keeps a size from what stands before it.
+    """
     result: list[list[Detail]] = [[] for _ in places]
     if not places:
         return result
@@ -142,6 +146,8 @@ def find(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[li
     relatives: list[Match[Word]] = []
     for match in WORDS.find(tokens):
         kind = match.value.kind
+        if kind is DetailKind.SIDE:
+            continue
         if kind is DetailKind.RELATIVE:
             relatives.append(match)
         elif kind and (number := _owner(tokens, owner, match, kind)) >= 0:
@@ -149,10 +155,25 @@ def find(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[li
     _relatives(tokens, places, relatives, result)
     start = tokens[0].start
     flat = narrow(text[start : tokens[-1].end])
+    for place, its in zip(places, result, strict=True):
+        its += side(flat, tokens, place)
     if not flat.isalpha():
-        _sizes(flat, tokens, places, result)
+        spans = [(tokens[p.first].start - start, tokens[p.last - 1].end - start) for p in places]
+        others = [tokens[p.first].start - start for p in denied]
+        for number, *span in sizes.find(flat, spans, others):
+            result[number].append(Detail(DetailKind.SIZE, *(start + each for each in span)))
     _times(flat, tokens, places, result)
     return [sorted(each, key=lambda detail: detail.start) for each in result]
+
+
+def side(flat: str, tokens: Sequence[Token], place: Place) -> list[Detail]:
+    """Return the side of a problem as a detail; `flat` is the sentence in its plain form."""
+    start = tokens[0].start
+    first, last = tokens[place.first].start - start, tokens[place.last - 1].end - start
+    found = sides.of_term(flat, first, last, place.term)
+    if found is None:
+        return []
+    return [Detail(DetailKind.SIDE, start + found.start, start + found.end, SIDES[found.side])]
 
 
 def times(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[list[Detail]]:
@@ -267,22 +288,3 @@ def _times(
 def _is_near(between: str) -> bool:
     """Tell whether a time stands in the clause of what precedes it ("cough began 3 days ago")."""
     return len(between) <= 24 and not any(each in SEPARATORS for each in between)
-
-
-def _sizes(
-    flat: str, tokens: Sequence[Token], places: Sequence[Place], result: list[list[Detail]]
-) -> None:
-    start = tokens[0].start
-    number = 0
-    for match in SIZE.finditer(flat):
-        if EARLIER.search(flat, max(0, match.start() - 14), match.start()):
-            continue
-        while number < len(places) and tokens[places[number].first].start - start < match.end():
-            number += 1
-        after = tokens[places[number].first].start - start if number < len(places) else -1
-        between = flat[match.end() : after] if after >= 0 else ""
-        follows = after >= 0 and len(between) <= 16 and not any(c in SEPARATORS for c in between)
-        chosen = number if follows else number - 1
-        if 0 <= chosen < len(places):
-            span = start + match.start(), start + match.end()
-            result[chosen].append(Detail(DetailKind.SIZE, *span))

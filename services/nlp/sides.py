@@ -1,8 +1,9 @@
 """Which side a note gives a problem: left, right or both; only what stands in the same clause.
 
-A side before the name counts within its item ("左下肢水肿", "right leg swelling"), one behind it
-where a preposition leads there ("pain in the left knee"). Where the words allow another reading
-("left the hospital", "20分钟左右", 左氧氟沙星) there is none.
+A side before the name counts within its item ("左下肢水肿", "right leg swelling", "L calf pain"),
+one behind it where a preposition leads there ("pain in the left knee"). Where the words allow
+another reading ("left the hospital", "20分钟左右", 左氧氟沙星, "4 L of oxygen") there is none.
+Details, summary and contradictions all ask here.
 """
 
 from __future__ import annotations
@@ -11,15 +12,24 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from services.nlp.terms import Term
+
 BEFORE_CHARS, BEHIND_CHARS = 24, 48
 _EDGE_ZH = re.compile(r"[，,。；;：:、\n（）()]|伴|并|及|与|和")
 _EDGE_EN = re.compile(r"[,.;:\n()]|\b(?:and|with|but|without)\b", re.I)
 _ZH = re.compile(
     r"(?P<both>双侧|两侧|双[肺眼耳肾手足膝髋踝肩腕肘上下]|左右两?侧)"
-    r"|(?P<left>(?<![偏不])左(?![右氧旋卡乙甲]))|(?P<right>(?<!左)右(?![美旋佐雷]))"
+    r"|(?P<left>(?<![偏不])左(?![右氧旋卡乙甲])[侧边]?)|(?P<right>(?<!左)右(?![美旋佐雷])[侧边]?)"
 )
+_SHORT = (
+    r"(?=[ ](?:sided\b|(?!wave|on\b|lead)[a-z]{3,}|[A-Z]{2,4}\b|M[12]\b)"
+    r"|(?<=\bon [LR])[ ]*(?:[.,;)]|$))"
+)
+"""What follows L or R that stands for a side."""
 _EN = re.compile(
-    r"\b(?:(?P<both>bilateral(?:ly)?|both sides)|(?P<left>left)|(?P<right>right))\b"
+    r"\b(?:(?P<both>bilateral(?:ly)?|both(?: sides)?|bilat\b|b/l)"
+    rf"|(?P<left>left(?:[- ]sided)?|(?-i:(?<![0-9][ ])(?<![0-9.])L{_SHORT}|L[LU]E|L[LU]L))"
+    rf"|(?P<right>right(?:[- ]sided)?|(?-i:(?<![0-9][ ])(?<![0-9.])R{_SHORT}|R[LU]E|R[LUM]L)))\b"
     r"(?!-hand|[ ](?:now|away|after|before|when|the|home|work|school|against|ama|at|on|to|for|"
     r"without|hand(?:ed)?[ ]dominant|him|her|it)\b)",
     re.I,
@@ -63,6 +73,16 @@ def find(text: str, start: int, end: int) -> Sided | None:
         _sides(_EN, text, end, last.start() if last else min(len(text), end + BEHIND_CHARS))
     )
     return _one(found[:1])
+
+
+def of_term(text: str, start: int, end: int, term: Term | None) -> Sided | None:
+    """Return the side of the problem text[start:end]; None where its own name holds one.
+
+    The side is part of such a name (左肩臂放射痛, "bilateral hilar lymphadenopathy").
+    """
+    if term and (set("左右双") & set(term.zh) or "bilateral" in term.en.lower()):
+        return None
+    return find(text, start, end)
 
 
 def _in(text: str, start: int, end: int) -> Sided | None:
