@@ -16,7 +16,7 @@ from services.kernel import subjects
 from services.kernel.blobs import Blobs
 from services.kernel.errors import InvalidInput, TooLarge
 from services.kernel.testing import MemoryBus, memory_blobs
-from services.labs.service import LabsService
+from services.labs.service import AT_ONCE_BYTES, LabsService
 from services.labs.worker import LabsWorker, read_limits
 
 POTASSIUM = {
@@ -98,6 +98,8 @@ async def test_tenant_has_its_own_critical_limits(tmp_path: Path) -> None:
 async def test_panel_is_interpreted_at_once() -> None:
     request = pb.InterpretPanelRequest(panel_json=json.dumps(PART).encode())
     answer = await LabsService().InterpretPanel(request, None)
+    large = pb.InterpretPanelRequest(panel_json=request.panel_json + b" " * AT_ONCE_BYTES)
+    assert await LabsService().InterpretPanel(large, None) == answer  # on a thread
     assert answer.findings.results[0].canonical_value == "6.0"
     with pytest.raises(InvalidInput):
         await LabsService().InterpretPanel(pb.InterpretPanelRequest(panel_json=b"[]"), None)
