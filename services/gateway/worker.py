@@ -165,7 +165,7 @@ class GatewayWorker:
             opened.case = case
 
     async def keep_measuring(self) -> None:
-        """Record the age of each tenant's oldest open case, until the process stops.
+        """Record what `measure` does, until the process stops.
 
         A tenant without one is recorded as 0: a gauge keeps what it was last told.
         """
@@ -174,12 +174,15 @@ class GatewayWorker:
             await asyncio.sleep(MEASURE_S)
 
     async def measure(self) -> None:
-        """Record the ages once."""
+        """Record once each tenant's oldest open case and its unread critical results."""
         now = time.time()
         received = await self._cases.oldest_open_us()
-        for tenant in self._gateway.accounts.tenants | received.keys():
+        unread = await self._gateway.store.critical.unread_of_all()
+        for tenant in self._gateway.accounts.tenants | received.keys() | unread.keys():
             at_us = received.get(tenant)
             telemetry.oldest_case(tenant, now - at_us / 1e6 if at_us else 0.0)
+            count, sent_us = unread.get(tenant, (0, 0))
+            telemetry.unread_critical(tenant, count, now - sent_us / 1e6 if sent_us else 0.0)
 
     async def _step(self, ref: CaseRef, step: Step, subject_key: str = "") -> None:
         await self._steps(ref, [step], subject_key)

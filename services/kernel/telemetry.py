@@ -51,6 +51,12 @@ _depth = _meter.create_gauge("dxmesh.queue.depth", description="Messages waiting
 _oldest = _meter.create_gauge(
     "dxmesh.case.oldest_age", unit="s", description="Age of the oldest case without a report."
 )
+_unread = _meter.create_gauge(
+    "dxmesh.critical.unread", description="Critical results that nobody has read, by tenant."
+)
+_unread_age = _meter.create_gauge(
+    "dxmesh.critical.unread_age", unit="s", description="Time the first of them waits."
+)
 
 
 def start(service: str, otlp_endpoint: str | None, level: str) -> None:
@@ -174,6 +180,12 @@ def queue_depth(consumer: str, waiting: int) -> None:
 def oldest_case(tenant: str, age_s: float) -> None:
     """Record the age of the oldest case that has no report yet."""
     _oldest.set(age_s, {"tenant": tenant})
+
+
+def unread_critical(tenant: str, count: int, age_s: float) -> None:
+    """Record how many critical results of a tenant nobody has read, and for how long."""
+    _unread.set(count, {"tenant": tenant})
+    _unread_age.set(age_s, {"tenant": tenant})
 
 
 def frames(error: BaseException) -> str:

@@ -29,7 +29,14 @@ EVERYTHING: Document = {
         "identity": {"url": "file:///blobs/identity", "claim": "blobs-identity"},
         "analysis": {"url": "s3://analysis/prefix"},
     },
-    "telemetry": {"endpoint": "https://otel.example.org:4317"},
+    "telemetry": {
+        "endpoint": "https://otel.example.org:4317",
+        "alerts": {
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "criticalUnreadMinutes": 20,
+        },
+    },
     "networkPolicy": {
         "gatewayFrom": [{"cidr": "198.51.100.0/24"}],
         "operatorFrom": [{"namespace": "operations", "podLabels": {"app": "console"}}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import Counter
 
@@ -19,7 +20,8 @@ VERSIONS = ("1.28", "1.33", "1.37")
 
 
 def known_to_kubernetes(documents: list[Document]) -> list[Document]:
-    return [d for d in documents if not d["apiVersion"].startswith("cert-manager.io/")]
+    foreign = ("cert-manager.io/", "monitoring.coreos.com/")
+    return [d for d in documents if not d["apiVersion"].startswith(foreign)]
 
 
 @pytest.mark.requirement("DX-OPS-01")
@@ -120,3 +122,21 @@ def test_more_pods_on_cpu_use_only_where_asked_for() -> None:
     )
     assert scaler["spec"]["scaleTargetRef"]["name"] == "mesh-gateway"
     assert "replicas" not in gateway["spec"]
+
+
+@pytest.mark.requirement("DX-CRI-18")
+def test_alarms_rest_on_metrics_that_are_sent_and_name_a_place_in_the_guide() -> None:
+    assert not of_kind(case("default"), "PrometheusRule")
+    (found,) = of_kind(case("everything"), "PrometheusRule")
+    sent = re.findall(r'"(dxmesh\.[a-z_.]+)"', (ROOT / "services/kernel/telemetry.py").read_text())
+    names = {each.replace(".", "_") for each in sent}
+    names |= {f"{each}_{end}" for each in names for end in ("seconds", "total")}
+    guide = (ROOT / "docs/guides/critical-results.md").read_text()
+    rules = [rule for group in found["spec"]["groups"] for rule in group["rules"]]
+    for rule in rules:
+        used = set(re.findall(r"dxmesh_[a-z_]+", rule["expr"]))
+        assert used and used <= names, rule["alert"]
+        assert rule["alert"] in guide and "critical-results.md" in rule["annotations"]["runbook"]
+    assert len(rules) == 4 and "> 1200" in rules[0]["expr"]
+    assert "{{ $labels.tenant }}" in rules[0]["annotations"]["summary"]
+    assert found["metadata"]["labels"]["release"] == "prometheus"

@@ -233,6 +233,14 @@ class CriticalNotices:
         await connection.execute(delete(VOID).where(of_case))
         return found
 
+    async def unread_of_all(self) -> dict[str, tuple[int, int]]:
+        """Return by tenant how many notices nobody has read, and when the first was sent, µs."""
+        columns = CRITICAL.c.tenant, func.count(), func.min(CRITICAL.c.sent_us)
+        query = select(*columns).where(CRITICAL.c.state == OPEN).group_by(CRITICAL.c.tenant)
+        async with self._db.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return {str(tenant): (int(count), int(first)) for tenant, count, first in rows}
+
     async def unread(self, tenant: str) -> tuple[int, int]:
         """Return how many notices nobody has read, and when the first of them was sent, µs."""
         query = select(func.count(), func.min(CRITICAL.c.sent_us)).where(

@@ -13,6 +13,7 @@ from services.gateway.critical import policy
 from services.gateway.critical.escalation import Escalation
 from services.gateway.critical.policy import Policies, Policy
 from services.gateway.profiles import conform
+from services.gateway.worker import GatewayWorker
 from services.kernel import fhir, telemetry
 from services.kernel.errors import InvalidInput
 
@@ -187,3 +188,24 @@ async def test_the_operator_sees_how_many_wait(
     clock.wait(7)
     answer = (await world.get("/ops/status", "operator")).json()
     assert answer["critical"] == {"unread": 1, "oldest_s": 420.0}
+
+
+@pytest.mark.requirement("DX-CRI-18")
+async def test_the_alarm_has_a_number_that_falls_when_somebody_reads(
+    world: Any, setting: Any, telling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, tuple[int, float]] = {}
+    monkeypatch.setattr(telemetry, "unread_critical", lambda t, n, age: seen.update({t: (n, age)}))
+    worker = GatewayWorker(world.gateway)
+    (told,) = await telling.tell(world, setting)
+    await worker.measure()
+    count, age_s = seen["north"]
+    assert count == 1 and 0 <= age_s < 60
+    who = {"name": "reader", "valueReference": {"reference": "Practitioner/d"}}
+    body = fhir.dump({"resourceType": "Parameters", "parameter": [who]})
+    headers = {**world.bearer(), "Content-Type": "application/fhir+json"}
+    await world.http.post(
+        f"/fhir/Communication/{told['id']}/$acknowledge", content=body, headers=headers
+    )
+    await worker.measure()
+    assert seen["north"] == (0, 0.0)
