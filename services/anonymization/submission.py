@@ -14,6 +14,7 @@ from typing import Any
 
 from services.anonymization import (
     clinical,
+    comments,
     dates,
     fhir_identity,
     fhir_notes,
@@ -21,6 +22,7 @@ from services.anonymization import (
     gestation,
     laboratory,
     local_codes,
+    restriction,
 )
 from services.anonymization.documents.taken import UnusableNote
 from services.anonymization.identity import Identity
@@ -41,17 +43,6 @@ _PREGNANT, _NOT_PREGNANT = "77386006", "60001007"
 _SEXES = frozenset(("male", "female", "other"))
 
 
-RESTRICTED = {
-    ("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", code) for code in ("R", "V")
-}
-
-
-KEPT = frozenset(
-    ("Patient", "ServiceRequest", "ImagingStudy", "Encounter", "Practitioner", "Consent")
-)
-"""What the gateway keeps as it came, so that it says itself how confidential it is."""
-
-
 @dataclass(frozen=True, slots=True)
 class Submission:
     """The resources of a submission that matter here, each with its reference."""
@@ -67,6 +58,8 @@ class Submission:
     """fullUrl → reference, for references written either way."""
     specimens: Mapping[str, str] = field(default_factory=dict)
     """Reference of a Specimen, written either way → its kind in words."""
+    comments: tuple[comments.Comment, ...] = ()
+    """What the laboratory wrote of orders and specimens."""
     restricted: bool = False
     """Whether the order, or anything that is analysed, is labelled R or V."""
     confidentiality: str = ""
@@ -119,33 +112,12 @@ def read(content: bytes) -> Submission:
         ),
         aliases={url: reference for reference, url, _ in named if url},
         specimens=laboratory.specimens(named),
-        restricted=any(_is_restricted(resource) for _, _, resource in named),
-        confidentiality=max((_label(resource) for _, _, resource in named), default=""),
+        comments=comments.of_orders(named),
+        restricted=any(restriction.is_restricted(resource) for _, _, resource in named),
+        confidentiality=max(
+            (restriction.label_of(resource) for _, _, resource in named), default=""
+        ),
     )
-
-
-def _label(resource: Resource) -> str:
-    """Return the stricter label, R or V, of what is analysed and not kept as it came."""
-    if resource.get("resourceType") in KEPT:
-        return ""
-    return max((code for _, code in RESTRICTED & _labels(resource)), default="")
-
-
-def _labels(resource: Resource) -> set[tuple[str, str]]:
-    meta = resource.get("meta")
-    found = meta.get("security") if isinstance(meta, Mapping) else None
-    listed = (
-        [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
-    )
-    return {(str(each.get("system")), str(each.get("code"))) for each in listed}
-
-
-def _is_restricted(resource: Resource) -> bool:
-    """Tell whether a resource has a label that hides it from most (R4 security-labels).
-
-    A Patient's own hides whatever is about them, earlier results and later ones alike.
-    """
-    return resource.get("resourceType") != "Patient" and bool(RESTRICTED & _labels(resource))
 
 
 def _of(patient: Resource, note: fhir_notes.Note | UnusableNote) -> fhir_notes.Note | UnusableNote:
@@ -261,10 +233,13 @@ def labs_part(
     made = [
         fhir_rules.observation(resource, f"lab-{number}", rules)
         | clinical.marked(_categories(resource))
+        | ({} if _categories(resource) & clinical.OTHERS else comments.own(resource, known))
         for number, (_, resource) in enumerate(chosen, 1)
     ]
-    document = fhir.dump({"subject": dict(person), "observations": made})
-    return document, {f"lab-{n}": reference for n, (reference, _) in enumerate(chosen, 1)}
+    document: dict[str, Json] = {"subject": dict(person), "observations": made}
+    if said := comments.written(submission.comments, ids, known):
+        document["comments"] = said
+    return fhir.dump(document), {new: reference for reference, new in ids.items()}
 
 
 def _categories(resource: Resource) -> set[str]:
