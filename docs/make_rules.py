@@ -20,9 +20,10 @@ diagnosis: each says what results make likely, what argues against it, and what 
 {rules} rules in {topics} topics, each with an example that fits and one that does not, which the
 tests run.
 
-**Not yet checked:** statements, thresholds and most citations were written from knowledge of the
-sources; few of the sources were opened, and no clinician has reviewed them. A hospital's own
-specialists have to before it relies on them.
+**How far it is checked:** every rule was read against what is known of its source (threshold, direction,
+unit, population, wording in both languages) on 2026-11-26. A source marked *opened* was looked at then, and how
+much of it; {opened} of {sources} were. The others are cited from knowledge. No clinician has reviewed the rules: a
+hospital's own specialists have to before it relies on them.
 
 ## How a rule is written
 
@@ -34,13 +35,13 @@ specialists have to before it relies on them.
 | `strength` | {strengths}: how strongly the source supports it |
 | `population`, `sex` | whom the source is about: {populations}; adult means 18 and older and not pregnant; adult-or-pregnant, for emergencies, also holds for somebody whose age is not stated, and then says so |
 | `all`, `any`, `not`, `unless` | conditions; `not` must be known not to hold, `unless` only stops the rule when it is known to hold; groups nest |
-| `value` | what `{{value}}` shows, of several names the first that is known; `{{name}}` shows any other input |
-| `en`, `zh`, `next_en`, `next_zh` | the statement and what to check next |
+| `value` | what `{{value}}` shows, with its `{{unit}}`: of several names one whose condition holds, else the first that is known; `{{name}}` shows any other input |
+| `en`, `zh`, `next_en`, `next_zh` | the statement and what to check next; `{{$name}}` shows a threshold, a hospital's own where it has one |
 | `against` | what argues against it: always, or `when` a condition holds |
 | `contradicts` | rules that say the opposite: when both hold, both are shown and each names the other |
 | `covers` | rules that need not be said when this one is |
 | `within_hours` | how far apart its inputs may lie; {within} otherwise |
-| `source` | keys of the file's `[sources]` |
+| `source` | keys of the file's `[sources]`: `text`, `link`, and `opened`, when and what of it was read |
 | `positive`, `negative` | examples in canonical units |
 
 A condition compares analytes, `score:<id>`, `age` and the file's own `[quantities]` (`ratio:<name>`)
@@ -73,9 +74,12 @@ def main() -> None:
 def page() -> str:
     """Return the page."""
     found = engine.default()
+    cited = [source for rule in found.rules for source in rule.sources]
     head = HEAD.format(
         rules=len(found.rules),
         topics=len(found.topics),
+        opened=len({each.text for each in cited if each.opened}),
+        sources=len({each.text for each in cited}),
         kinds=", ".join(schema.KINDS),
         priorities=", ".join(schema.PRIORITIES),
         strengths=", ".join(schema.STRENGTHS),

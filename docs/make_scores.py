@@ -44,8 +44,9 @@ Made from `services/labs/data/scores/*.toml` and `score_inputs.tsv` by `python d
 {count} scores. dxmesh is not a certified medical device: each is for reference only, and a physician
 judges whether it applies.
 
-**Not yet checked:** the formulas are held to published or recomputed pairs, but most papers and links were
-cited from knowledge and not opened; the origin of each pair stands in `tests/labs/score_pairs.json`.
+**How far it is checked:** each formula, cut-off and point was read against what is known of its paper on
+2026-11-26 and held to published or recomputed pairs, whose origin stands in `tests/labs/score_pairs.json`. A source marked
+*opened* was looked at then, and how much of it ({opened} of {count}); the others are cited from knowledge.
 
 ## How a score is computed
 
@@ -86,7 +87,13 @@ def main() -> None:
 
 def page() -> str:
     """Return the page."""
-    parts = [HEAD.format(count=len(CATALOGUE), lacking=LACKING_MAX)]
+    parts = [
+        HEAD.format(
+            count=len(CATALOGUE),
+            lacking=LACKING_MAX,
+            opened=sum(bool(each.opened) for each in CATALOGUE.values()),
+        )
+    ]
     for topic, found in groupby(CATALOGUE.values(), key=lambda each: each.topic):
         parts.append(f"## {TOPICS[topic]}\n")
         parts += map(_score, found)
