@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from services.nlp import allergens, measured, terms, unlisted
+from services.nlp import allergens, measured, strength, terms, unlisted
 from services.nlp.found import Found, fits, of_match
 from services.nlp.headings import Section
 from services.nlp.terms import Kind, Term
@@ -38,6 +38,8 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
             _cover(covered, [found])
             result.append(found)
     complaints = list(measured.find(text, tokens, covered))
+    _cover(covered, complaints)
+    complaints += strength.find(text, tokens, covered)
     _cover(covered, complaints)
     result += complaints
     result += unlisted.find(text, tokens, covered, section)

@@ -106,6 +106,6 @@ def _one(found: list[Sided]) -> Sided | None:
     if not found:
         return None
     sides = {each.side for each in found[-2:]}
-    if sides == {Side.LEFT, Side.RIGHT} and found[-1].start - found[-2].end <= 4:
+    if sides == {Side.LEFT, Side.RIGHT} and found[-1].start - found[-2].end <= 5:
         return Sided(Side.BOTH, found[-2].start, found[-1].end)
     return found[-1]

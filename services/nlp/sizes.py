@@ -2,7 +2,7 @@
 
 A size stands before its lesion ("a 9 mm nodule") or behind it: right there, or in the next clause
 where that is about the size (结节，大小约8mm×6mm; "nodule, measuring 8 mm"). A distance
-(距肛缘5cm), an earlier size, the width of something else in between (脾肋下3cm, "a 10 cm loop") is none of it.
+(距肛缘5cm), an earlier size, the width of something else (脾肋下3cm, "a 10 cm loop") is none of it.
 """
 
 from __future__ import annotations

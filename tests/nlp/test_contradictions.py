@@ -123,3 +123,45 @@ def test_any_record_is_read_and_every_place_fits(parts: list[str]) -> None:
     for each in read(text).contradictions:
         assert len(each.spans) == 2
         assert all(0 <= span.start < span.end <= len(text) for span in each.spans)
+
+
+def _sides_of(text: str) -> list[str]:
+    return [each.text_zh for each in read(text).contradictions if each.kind == SIDE]
+
+
+@pytest.mark.requirement("DX-SUG-08")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "主诉：右侧肢体无力3小时。\n查体：左侧肢体肌力3级，右侧肌力5级。",
+        "突发右侧肢体无力3小时。查体：左上肢肌力2级，左下肢肌力3级，右侧肢体肌力5级。",
+        "Preop Diagnosis: Right inguinal hernia.\nPostop Diagnosis: Left inguinal hernia.",
+        "Man for assessment of left inguinal hernia. Right inguinal hernia, reducible.",
+        "CC: L arm weakness\nExam: LUE 5/5, RUE 2/5.",
+    ],
+)
+def test_sides_of_a_weakness_and_of_a_hernia_are_held_against_each_other(text: str) -> None:
+    assert _sides_of(text)
+
+
+@pytest.mark.requirement("DX-SUG-08")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "主诉：左侧肢体无力3小时。\n查体：左侧肢体肌力3级，右侧肌力5级。",
+        "主诉：四肢无力。\n查体：左下肢肌力3级，右下肢肌力4级。",
+        "Prior right inguinal hernia repair 2012. Now left inguinal hernia.",
+        "Left and right inguinal hernia, bilateral inguinal hernia repair.",
+        "CC: L arm weakness\nExam: LUE 1/5, LLE 2/5, RUE and RLE 5/5.",
+    ],
+)
+def test_sides_that_fit_together_are_left_alone(text: str) -> None:
+    assert _sides_of(text) == []
+
+
+@pytest.mark.requirement("DX-SUG-08")
+def test_a_pressure_that_is_up_is_no_disease_and_an_intolerance_no_allergy() -> None:
+    text = "主诉：血压升高1周。\n既往史：否认高血压病史。"
+    assert not read(text).contradictions
+    text = "Allergies: NKDA. Intolerance to codeine (nausea)."
+    assert not read(text).contradictions
