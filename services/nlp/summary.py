@@ -16,7 +16,7 @@ from services.nlp.context import Certainty
 from services.nlp.headings import Section
 from services.nlp.reading import Mention, Reading
 from services.nlp.terms import Kind
-from services.nlp.wording import listed, name_of, say
+from services.nlp.wording import listed, name_of, say, site_of
 
 QUOTE_CHARS_MAX = 160
 ORDER = (
@@ -118,9 +118,12 @@ def _in_plan(chart: Chart, language: str) -> Iterator[Sentence]:
         and m.kind is Kind.MEDICATION
         and not (m.said.planned or m.said.hypothetical or m.said.other_person)
     ]
+    given: dict[Certainty, list[Mention]] = {}
+    for mention in found:
+        ends = mention.said.historical or chart.stopped(mention)
+        given.setdefault(Certainty.NEGATED if ends else mention.said.certainty, []).append(mention)
     for certainty in CERTAINTIES:
-        chosen = [mention for mention in found if mention.said.certainty is certainty]
-        if chosen:
+        if chosen := given.get(certainty):
             text = say(f"plan-{certainty.value}", language, items=listed(chosen, chart, language))
             yield Sentence(text, tuple(_sources(chosen, chart)), Section.PLAN)
 
@@ -202,6 +205,7 @@ def _sources(chosen: Iterable[Mention], chart: Chart) -> Iterator[Source]:
         start, end = mention.start, mention.end
         if mention.dose or mention.lasts:
             end = mention.dose.end if mention.dose else mention.lasts.end if mention.lasts else end
-        if sided := chart.side(mention):
-            start, end = min(start, sided.start), max(end, sided.end)
+        for told in (chart.side(mention), site_of(mention)):
+            if told:
+                start, end = min(start, told.start), max(end, told.end)
         yield Source(mention.note_id, start, end)

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from services.nlp import tables
 from services.nlp.chart import Chart
+from services.nlp.details import Detail, DetailKind
 from services.nlp.reading import Mention
 from services.nlp.sides import Side
 from services.nlp.terms import Kind
 
 ITEMS_MAX = 12
+_SIDES = frozenset("左右双")
+"""In the name of a site (左下腹), the side is said already."""
 WORDS = {row["key"]: row for row in tables.rows("words")}
 JOIN, FACTS_JOIN = {"zh": "、", "en": ", "}, {"zh": "，", "en": ", "}
 
@@ -41,15 +44,33 @@ def name_of(mention: Mention, language: str) -> str:
     return mention.term.zh if language == "zh" else mention.term.en
 
 
+def site_of(mention: Mention) -> Detail | None:
+    """Return where a problem is, unless its own name says so ("back pain", 胸闷)."""
+    if mention.kind is not Kind.PROBLEM:
+        return None
+    for each in mention.details:
+        if each.kind is not DetailKind.SITE or each.word is None:
+            continue
+        inside = mention.start <= each.start and each.end <= mention.end
+        named = each.word.zh[:1] in name_of(mention, "zh")
+        if not inside and not named and each.word.en not in name_of(mention, "en").lower():
+            return each
+    return None
+
+
 def _items(chosen: Iterable[Mention], chart: Chart, language: str) -> Iterator[str]:
     """Yield each concept once for each side, with what is known of it anywhere in the section."""
-    same: dict[tuple[str, Side | None], list[Mention]] = {}
+    same: dict[tuple[str, Side | None, str], list[Mention]] = {}
     for mention in chosen:
         sided = chart.side(mention)
-        key = (name_of(mention, language), sided.side if sided else None)
+        word = place.word if (place := site_of(mention)) else None
+        site = (word.zh if language == "zh" else word.en) if word else ""
+        side = sided.side if sided and not (word and _SIDES & set(word.zh)) else None
+        key = (name_of(mention, language), side, site)
         same.setdefault(key, []).append(mention)
-    for (name, side), mentions in same.items():
-        facts = list(_facts(mentions, side, chart, language))
+    for (name, side, site), mentions in same.items():
+        facts = [site] if site else []
+        facts += _facts(mentions, side, chart, language)
         doses = list(_doses(mentions, language))
         if doses:
             name = say("dose", language, name=name, facts=WORDS["doses-join"][language].join(doses))

@@ -166,3 +166,30 @@ def test_a_problem_alone_in_its_line_of_a_plan_is_an_assessment() -> None:
     assert "diabetes" in assessment.lower()
     in_passing = PLAN.replace("Diabetes type II.", "She will come back if the cough gets worse.")
     assert not any("cough" in line.lower() for line in lines(in_passing))
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "told"),
+    [
+        ("Assessment: pain in the right knee.", "en", "Assessment: Pain (knee, right)."),
+        ("Assessment: back pain.", "en", "Assessment: Back pain."),
+        ("诊断：右膝关节疼痛。", "zh", "诊断：关节痛（膝部，右侧）。"),
+        (
+            "Exam: tenderness of the left lower quadrant.",
+            "en",
+            "Examination mentions: Abdominal tenderness (left lower quadrant).",
+        ),
+        ("诊断：胸闷。", "zh", "诊断：胸闷。"),
+    ],
+)
+def test_where_a_complaint_is_is_kept(text: str, language: str, told: str) -> None:
+    [sentence] = summary(text, language=language, note_language=language)
+    assert sentence.text == told
+
+
+def test_what_a_plan_stops_is_not_given() -> None:
+    found = lines(
+        "PLAN\nStart meloxicam 15 mg daily. Stop ibuprofen. Continue aspirin 81 mg daily."
+    )
+    assert "Medicines in the plan: Aspirin 81 mg once daily." in found
+    assert "Medicines the plan stops or rules out: Ibuprofen." in found

@@ -47,7 +47,7 @@ def test_time_behind_its_complaint_counts_in_english() -> None:
     assert lines(text, "en") == [
         "Present illness, denied or absent: Fever.",
         "Present illness, 2 weeks ago: Cough.",
-        "Present illness, yesterday: Pain (left).",
+        "Present illness, yesterday: Pain (knee, left).",
     ]
 
 
@@ -206,7 +206,7 @@ def test_numbers_sides_and_denials_stay_with_their_owner(
         (sentence,) = [each.text for each in found if name in each.text]
         assert ("否认" in sentence) is denied
         item = next(part for part in re.split("[：、。]", sentence) if name in part)
-        assert ("左侧" in item, "右侧" in item) == (side == "左侧", side == "右侧")
+        assert ("左" in item, "右" in item) == (side == "左侧", side == "右侧")
         assert (f"{times[name]}天前" in sentence) is bool(times[name])
 
 
