@@ -94,9 +94,9 @@ def _in(text: str, start: int, end: int) -> Sided | None:
 
 def _sides(side: re.Pattern[str], text: str, start: int, end: int) -> list[Sided]:
     return [
-        Sided(Side(str(each.lastgroup)), each.start(), each.end())
+        Sided(Side(str(each.lastgroup)), each.start(), min(each.end(), end))
         for each in side.finditer(text, start, min(end + 12, len(text)))
-        if each.end() <= end
+        if each.end() - (text[each.end() - 1] in "侧边") <= end  # 左|侧腹痛
         and not _NO_SIDE_EN.search(text, max(0, each.start() - 6), each.start())
     ]
 
