@@ -6,13 +6,15 @@ of phrases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from services.nlp.tokens import Token, tokenize
+from services.nlp.tokens import Token, token_keys
 
 T = TypeVar("T")
+Keys = tuple[str, ...]
+"""A phrase as the keys of its tokens."""
+Node = dict[str | None, Any]
 
 
 class Match(NamedTuple, Generic[T]):
@@ -23,55 +25,70 @@ class Match(NamedTuple, Generic[T]):
     value: T
 
 
-def keys(phrase: str) -> tuple[str, ...]:
+def keys(phrase: str) -> Keys:
     """Return the keys of the tokens of a phrase."""
-    return tuple(token.key for token in tokenize(phrase))
-
-
-@dataclass(slots=True)
-class _Node(Generic[T]):
-    after: dict[str, _Node[T]] = field(default_factory=dict)
-    value: T | None = None
+    return tuple(token_keys(phrase))
 
 
 class Phrases(Generic[T]):
-    """A set of phrases, each standing for a value; the first value given to a phrase stays."""
+    """A set of phrases, each standing for a value; the first value given to a phrase stays.
 
-    def __init__(self, items: Iterable[tuple[str | tuple[str, ...], T]]) -> None:
+    The tree is of plain dictionaries, since a table makes a hundred thousand of them: by the key
+    of a token what may follow it, by `None` what the phrase that ends here stands for.
+    """
+
+    def __init__(self, items: Iterable[tuple[str | Keys, T]] = ()) -> None:
         """Take each phrase as text or as the keys of its tokens."""
-        self._root: _Node[T] = _Node()
+        self._root: Node = {}
         for phrase, value in items:
             node = self._root
-            for key in keys(phrase) if isinstance(phrase, str) else phrase:
-                if key not in node.after:
-                    node.after[key] = _Node()
-                node = node.after[key]
-            if node.value is None and node is not self._root:
-                node.value = value
+            for key in token_keys(phrase) if isinstance(phrase, str) else phrase:
+                after = node.get(key)
+                if after is None:
+                    after = node[key] = {}
+                node = after
+            if node is not self._root:
+                node.setdefault(None, value)
+
+    def add(self, choices: Sequence[Sequence[Keys]], value: T, joined: Callable[[T, T], T]) -> None:
+        """Add every phrase that takes one of each of the choices.
+
+        One that stands for something already stands for both, as `joined` has it.
+        """
+        ends = [self._root]
+        for choice in choices:
+            ends = [_walked(node, chosen) for node in ends for chosen in choice]
+        for node in ends:
+            if node is not self._root:
+                node[None] = joined(node[None], value) if None in node else value
 
     def find(self, tokens: Sequence[Token]) -> list[Match[T]]:
         """Return the matches, leftmost first, the longest at each place, none overlapping."""
         matches: list[Match[T]] = []
-        begins = self._root.after
-        place = 0
-        while place < len(tokens):
-            match = self._longest(tokens, place) if tokens[place].key in begins else None
-            if match is None:
-                place += 1
-            else:
-                matches.append(match)
-                place = match.last
+        begins = self._root
+        place, end = 0, len(tokens)
+        while place < end:
+            node = begins.get(tokens[place].key)
+            first, place = place, place + 1
+            if node is None:
+                continue
+            best: T | None = node.get(None)
+            last, after = place, place
+            while after < end and (node := node.get(tokens[after].key)) is not None:
+                after += 1
+                if None in node:
+                    best, last = node[None], after
+            if best is not None:
+                matches.append(Match(first, last, best))
+                place = last
         return matches
 
-    def _longest(self, tokens: Sequence[Token], first: int) -> Match[T] | None:
-        node: _Node[T] | None = self._root
-        best: Match[T] | None = None
-        place = first
-        while place < len(tokens):
-            node = node.after.get(tokens[place].key) if node else None
-            if node is None:
-                break
-            place += 1
-            if node.value is not None:
-                best = Match(first, place, node.value)
-        return best
+
+def _walked(node: Node, phrase: Keys) -> Node:
+    """Return the node a phrase leads to, made where it is not there."""
+    for key in phrase:
+        after = node.get(key)
+        if after is None:
+            after = node[key] = {}
+        node = after
+    return node

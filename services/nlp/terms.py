@@ -92,16 +92,15 @@ def _names(name: str, term: Term, *, denies: bool) -> Iterator[tuple[str, Name]]
             yield variant + "s", Name(term, capitals, denies)
 
 
+_MEDICATIONS = list(_load("medications", Kind.MEDICATION))
 DECOYS = [(row["name"], Name(None)) for row in tables.rows("decoys")]
 PROBLEMS_AND_MEDICATIONS: Phrases[Name] = Phrases(
     (
         *DECOYS,
         *_load("problems", Kind.PROBLEM),
         *_load("hpo", Kind.PROBLEM),
-        *_load("medications", Kind.MEDICATION),
+        *_MEDICATIONS,
     )
 )
-ALLERGENS: Phrases[Name] = Phrases(
-    (*_load("allergens", Kind.ALLERGY), *_load("medications", Kind.MEDICATION))
-)
+ALLERGENS: Phrases[Name] = Phrases((*_load("allergens", Kind.ALLERGY), *_MEDICATIONS))
 """Sought only where the note speaks of allergy: "egg" is no finding elsewhere."""

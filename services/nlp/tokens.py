@@ -59,11 +59,24 @@ class Token(NamedTuple):
 
 def tokenize(text: str, offset: int = 0) -> list[Token]:
     """Return the tokens of `text`, whose first character stands at `offset`. Linear time."""
-    plain = text if text.isascii() and "\0" not in text else text.translate(IN_WORDS)
+    plain = _plain(text)
     return [
         Token(offset + found.start(), offset + found.end(), _key(found.group()))
         for found in WORD.finditer(plain)
     ]
+
+
+def token_keys(text: str) -> list[str]:
+    """Return the keys of the tokens of `text` alone, for tables of phrases."""
+    plain = _plain(text)
+    words: list[str] = WORD.findall(plain)
+    if "\xad" in plain:
+        return [_key(word) for word in words]
+    return [word.casefold() for word in words]
+
+
+def _plain(text: str) -> str:
+    return text if text.isascii() and "\0" not in text else text.translate(IN_WORDS)
 
 
 def _key(word: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.nlp import tables
-from services.nlp.phrases import Match, Phrases, keys
+from services.nlp.phrases import Keys, Match, Phrases, keys
 from services.nlp.tokens import Token
 
 (NEGATED, RESOLVED, UNCERTAIN, HYPOTHETICAL, HISTORICAL, OTHER_PERSON, PLANNED, CARRIED_OUT) = (
@@ -99,8 +98,6 @@ class Trigger:
         return not acts and bool(self.does) and not self.does & ~ALONE
 
 
-Keys = tuple[str, ...]
-"""A phrase as the keys of its tokens."""
 Found = Match[Trigger]
 Matches = dict[int, Found]
 """Triggers by their first token."""
@@ -108,27 +105,22 @@ Matches = dict[int, Found]
 
 def _load(language: str) -> Phrases[Trigger]:
     groups: dict[str, list[Keys]] = {}
-    found: dict[Keys, Trigger] = {}
+    found: Phrases[Trigger] = Phrases()
     for row in tables.rows(f"triggers_{language}"):
         if row["kind"] == "group":
             groups[row["way"]] = [keys(each) for each in row["phrase"].split("|")]
             continue
-        own = _of_row(row)
-        for phrase in _expanded(row["phrase"], groups):
-            known = found.get(phrase)
-            found[phrase] = _joined(known, own) if known else own
-    return Phrases(found.items())
+        found.add(_choices(row["phrase"], groups), _of_row(row), _joined)
+    return found
 
 
-def _expanded(phrase: str, groups: Mapping[str, list[Keys]]) -> Iterator[Keys]:
-    """Yield the phrases that `{a|b|}`, or the name of a group, in a phrase stands for."""
-    choices = [
+def _choices(phrase: str, groups: Mapping[str, list[Keys]]) -> list[list[Keys]]:
+    """Return the pieces of a phrase, each with what `{a|b|}` or the name of a group stands for."""
+    return [
         groups.get(piece) or [keys(each) for each in piece.split("|")]
         for number, piece in enumerate(GROUP.split(phrase))
         if piece or number % 2
     ]
-    for chosen in itertools.product(*choices):
-        yield tuple(itertools.chain.from_iterable(chosen))
 
 
 def _of_row(row: Mapping[str, str]) -> Trigger:
