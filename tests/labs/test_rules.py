@@ -136,7 +136,7 @@ def test_rules_that_contradict_show_both_sides() -> None:
     assert list(found["thalassaemia-trait"].contradicts) == ["iron-deficiency-anaemia"]
     assert list(found["iron-deficiency-anaemia"].contradicts) == ["thalassaemia-trait"]
     shown = found["thalassaemia-trait"].against[0]
-    assert "9 ug/L" in shown.text_en and list(shown.evidence_ids) == ["2276-4"]
+    assert "9 µg/L" in shown.text_en and list(shown.evidence_ids) == ["2276-4"]
 
 
 @pytest.mark.requirement("DX-LAB-12")

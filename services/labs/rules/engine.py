@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from services.kernel.errors import InvalidInput, Violation
+from services.kernel.ucum import readable
 from services.labs.analytes import ANALYTES
 from services.labs.interpret import Result
 from services.labs.panel import Subject
@@ -249,7 +250,7 @@ def _filled(text: str, values: Sequence[str], facts: Facts, language: str) -> st
         names = values if name in ("value", "unit") else (name,)
         if name == "unit":
             known = next((each for each in names if facts.shown(each)), "")
-            return ANALYTES[known].unit.ucum if known in ANALYTES else ""
+            return readable(ANALYTES[known].unit.ucum) if known in ANALYTES else ""
         return next((s for each in names if (s := facts.shown(each))), _UNKNOWN[language])
 
     return _PLACEHOLDER.sub(value, text)
