@@ -12,7 +12,7 @@ from typing import Any
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.kernel.errors import MeshError
-from services.labs import critical, signs
+from services.labs import comments, critical, signs
 from services.labs.history import facts as history
 from services.labs.history import message as history_message
 from services.labs.history.overtime import over_time
@@ -21,7 +21,7 @@ from services.labs.history.rows import Place, Row, taken_back, to_keep
 from services.labs.interpret import DEFAULT_SITE, Flag, Kind, Result, Site, interpret, show
 from services.labs.interval import Interval
 from services.labs.notices import Notice, notices, retracted
-from services.labs.panel import LabPart, Measured
+from services.labs.panel import Comment, LabPart, Measured
 from services.labs.rules import engine
 from services.labs.scores import message as score_message
 from services.labs.scores.engine import assess
@@ -135,6 +135,7 @@ def interpreted(
         "results": [_result(each) for each in results],
         "scores": [score_message.fields(each) for each in computed if each.listed],
         "risks": [_risk(each) for each in found],
+        "comments": [_comment(each) for each in part.comments if each.text],
     }
     message = pb.LabFindings(**made)
     for each in message.results if over else ():
@@ -184,9 +185,21 @@ def _result(result: Result) -> pb.LabResult | dict[str, Any]:
         fields["value_kind"] = kind
     if result.reason is not None:
         fields["not_interpreted"] = _refusal(result.reason)
-    if result.remarks:
-        fields["remarks"] = [_refusal(each) for each in result.remarks]
+    remarks = result.remarks
+    if item.notes or item.status in comments.CORRECTED:
+        fields["comments"] = item.notes
+        remarks += comments.of_result(item)
+    if remarks:
+        fields["remarks"] = [_refusal(each) for each in remarks]
     return fields
+
+
+def _comment(comment: Comment) -> dict[str, Any]:
+    return {
+        "text": comment.text,
+        "observation_ids": sorted(comment.results),
+        "remarks": [_refusal(each) for each in comments.remarks(comment.text)],
+    }
 
 
 def _comparator(interval: Interval) -> str:

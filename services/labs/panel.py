@@ -109,6 +109,17 @@ class Measured:
     """FHIR observation-category when no laboratory made it, such as vital-signs; else empty."""
     answers: tuple[str, ...] = ()
     """Codes of a coded value, whatever their systems."""
+    notes: tuple[str, ...] = ()
+    """What the laboratory wrote beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """What the laboratory wrote of an order or a specimen."""
+
+    text: str
+    results: frozenset[str]
+    """Ids of Observations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +128,7 @@ class LabPart:
 
     subject: Subject
     measured: tuple[Measured, ...]
+    comments: tuple[Comment, ...] = ()
 
 
 def read(content: bytes) -> LabPart:
@@ -140,7 +152,12 @@ def of_document(document: object) -> LabPart:
         for n, each in enumerate(observations, 1)
         for item in _items(mapping_of(each), f"lab-{n}")
     ]
-    return LabPart(_subject(mapping_of(document.get("subject"))), tuple(items))
+    said = tuple(map(_comment, map(mapping_of, list_of(document.get("comments")))))
+    return LabPart(_subject(mapping_of(document.get("subject"))), tuple(items), said)
+
+
+def _comment(node: Mapping[str, Any]) -> Comment:
+    return Comment(text_of(node.get("text")), frozenset(map(text_of, list_of(node.get("results")))))
 
 
 def _subject(found: Mapping[str, Any]) -> Subject:
@@ -193,7 +210,13 @@ def _measured(
         dilution,
         _category(whole),
         tuple(codes_of(node["valueCodeableConcept"])) if "valueCodeableConcept" in node else (),
+        _notes(whole) if "note" in whole else (),
     )
+
+
+def _notes(whole: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = (text_of(mapping_of(each).get("text")) for each in list_of(whole.get("note")))
+    return tuple(text for text in texts if text)
 
 
 def _codes(

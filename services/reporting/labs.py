@@ -114,6 +114,7 @@ def _notes(draft: Draft, result: pb.LabResult) -> list[str]:
         reason = why(draft.language, result.not_interpreted)
         notes.append(say(draft.language, "not-interpreted-note", why=reason))
     notes += [why(draft.language, each) for each in result.remarks]
+    notes += [say(draft.language, "lab-comment", text=text(each)) for each in result.comments]
     return notes
 
 
@@ -125,7 +126,7 @@ def _conclusion(draft: Draft, found: pb.LabFindings) -> list[str]:
     if normal := sum(result.flag == pb.FLAG_NORMAL for result in found.results):
         key = _of_normal(found.results, normal)
         lines.append(say(language, key, count=normal))
-    return lines + _unread(draft, found)
+    return lines + _comments(draft, found) + _unread(draft, found)
 
 
 def _of_normal(results: Sequence[pb.LabResult], normal: int) -> str:
@@ -133,6 +134,20 @@ def _of_normal(results: Sequence[pb.LabResult], normal: int) -> str:
     if any(result.flag > pb.FLAG_NORMAL for result in results):
         return "normal"
     return "normal-all" if normal == len(results) else "normal-only"
+
+
+def _comments(draft: Draft, found: pb.LabFindings) -> list[str]:
+    """Return a line for each comment on an order or a specimen, with what it says of it."""
+    lines = []
+    for each in found.comments:
+        said = say(draft.language, "lab-comment-whole", text=text(each.text))
+        meant = [why(draft.language, one) for one in each.remarks]
+        lines.append(
+            say(draft.language, "with-facts", words=said, facts=listed(draft.language, meant))
+            if meant
+            else said
+        )
+    return lines
 
 
 def _unread(draft: Draft, found: pb.LabFindings) -> list[str]:

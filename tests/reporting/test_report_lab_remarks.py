@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -51,3 +52,37 @@ def test_remarks_become_notes_and_an_own_code_stands_where_loinc_has_none(
     assert made["valueQuantity"]["comparator"] == ">"
     notes = " ".join(each["text"] for each in made["note"])
     assert "晚于接收时间" in notes and "不能排除危急值" in notes
+
+
+@pytest.mark.requirement("DX-LAB-130")
+@pytest.mark.parametrize(
+    ("language", "beside", "whole"),
+    [
+        ("zh", "检验科备注:标本溶血", "检验科对标本或申请的备注:hemolyzed(检验科注明标本溶血"),
+        ("en", "The laboratory wrote: 标本溶血", "specimen: hemolyzed (the laboratory noted haemo"),
+    ],
+)
+def test_what_the_laboratory_wrote_stands_beside_the_result_and_in_the_conclusion(
+    draft: Callable[..., Draft], language: str, beside: str, whole: str
+) -> None:
+    result = pb.LabResult(
+        observation_id="lab-1",
+        display_zh="钾",
+        display_en="Potassium",
+        value_text="6.8",
+        unit_text="mmol/L",
+        flag=pb.FLAG_CRITICAL_HIGH,
+        comments=["标本溶血"],
+        remarks=[Refusal(reason="RESULT_CORRECTED")],
+    )
+    whole_draft = draft(language)
+    (part,) = (each for each in whole_draft.parts if each.part_id == "labs-1")
+    assert isinstance(part.findings, pb.LabFindings)
+    said = pb.LabComment(text="hemolyzed", observation_ids=["lab-1"])
+    said.remarks.add(reason="SPECIMEN_HAEMOLYSED")
+    part.findings.comments.append(said)
+    made = observation(whole_draft, result, "钾" if language == "zh" else "Potassium")
+    notes = unicodedata.normalize("NFKC", " ".join(each["text"] for each in made["note"]))
+    assert beside in notes and ("更正" in notes or "correction" in notes)
+    bundle = fhir.dump(compose(whole_draft).bundle).decode()
+    assert whole in unicodedata.normalize("NFKC", bundle)
