@@ -95,6 +95,8 @@ def sign(bundle: Mapping[str, Json], signature: Signature, findings: Mapping[str
             resource = _observation(resource, signature)
         elif resource["resourceType"] in STATEMENTS:
             resource = _statement(resource, rejected)
+        elif resource["resourceType"] == "FamilyMemberHistory":  # partial, signed or not
+            resource = {**resource, "meta": _relabelled(resource["meta"])}
         entries.append({**entry, "resource": resource})
     entries += [{"resource": one} for one in new]
     entries.append({"resource": practitioner(signature)})

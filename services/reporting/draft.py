@@ -104,7 +104,7 @@ class Topic:
 
     observations: list[Json] = field(default_factory=list)
     statements: list[Json] = field(default_factory=list)
-    """RiskAssessments and DetectedIssues that rest on Observations of the part."""
+    """What rests on Observations of the part: RiskAssessments, DetectedIssues, family history."""
     media: list[Json] = field(default_factory=list)
     documents: list[Json] = field(default_factory=list)
     """DocumentReferences and Binaries."""

@@ -10,7 +10,7 @@ import hashlib
 
 from dxmesh.nlp.v1 import note_findings_pb2 as pb
 
-from services.reporting import codes, mentions, note_values
+from services.reporting import codes, family, mentions, note_values
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import Json, placeholder, text
 from services.reporting.note_elements import ENTITIES, Documents, derived, section, spans
@@ -34,8 +34,11 @@ def compose(draft: Draft, part: Part, found: pb.NoteFindings) -> Topic:
         topic.conclusion.insert(0, line)
     else:
         topic.conclusion.append(say(draft.language, "no-summary"))
-    for entity in (*found.entities, *found.procedures):
-        topic.add(mentions.compose(draft, part, entity, documents))
+    made = {
+        entity.entity_id: topic.add(mentions.compose(draft, part, entity, documents))
+        for entity in (*found.entities, *found.procedures)
+    }
+    topic.statements += family.compose(draft, part, found.entities, made)
     for stated in found.measurements:
         topic.add(note_values.compose(draft, part, stated, documents))
     return topic

@@ -19,6 +19,7 @@ _BY_TYPE = {
     "Provenance": "provenance",
     "RiskAssessment": "risk-assessment",
     "DetectedIssue": "issue",
+    "FamilyMemberHistory": "family-history",
 }
 
 

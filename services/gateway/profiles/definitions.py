@@ -35,6 +35,7 @@ _ORDER = {
     "DetectedIssue": (
         "meta status code severity patient implicated evidence detail reference mitigation"
     ),
+    "FamilyMemberHistory": "meta status patient relationship condition",
     "Media": "meta extension identifier status subject height width content",
     "Device": "identifier status deviceName type version",
     "Provenance": "meta extension target recorded reason activity agent entity",
