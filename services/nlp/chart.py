@@ -28,6 +28,13 @@ class Chart:
     def __init__(self, readings: Sequence[Reading]) -> None:
         self.readings = tuple(readings)
         self.mentions = tuple(m for reading in readings for m in reading.mentions)
+        self.reactions = frozenset(
+            (each.note_id, each.start)
+            for mention in self.mentions
+            if not mention.said.other_person
+            for each in mention.reactions
+        )
+        """Where the patient's allergies say what happened: told with the allergy alone."""
         self._texts = {each.note.note_id: narrow(each.note.text) for each in readings}
         self._medicines = {
             each.note.note_id: [m.start for m in each.mentions if m.kind is Kind.MEDICATION]

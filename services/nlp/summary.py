@@ -155,6 +155,8 @@ def _belongs(mention: Mention, section: Section, chart: Chart) -> bool:
     said = mention.said
     if said.hypothetical or said.resolved or said.planned:
         return False
+    if (mention.note_id, mention.start) in chart.reactions:
+        return False
     if mention.kind is Kind.ALLERGY:
         return section is Section.ALLERGIES and not said.other_person
     if mention.kind is Kind.MEDICATION:

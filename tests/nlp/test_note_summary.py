@@ -193,3 +193,8 @@ def test_what_a_plan_stops_is_not_given() -> None:
     )
     assert "Medicines in the plan: Aspirin 81 mg once daily." in found
     assert "Medicines the plan stops or rules out: Ibuprofen." in found
+
+
+def test_a_reaction_is_told_with_its_allergy_and_is_no_disease() -> None:
+    found = lines("既往史：高血压10年。青霉素过敏（皮疹）。", language="zh", note_language="zh")
+    assert found == ["既往史：高血压（10年）。", "过敏：青霉素（皮疹）。"]
