@@ -123,6 +123,9 @@ def _by_name(item: Measured) -> Match:
             continue
         specimen = specimens.class_of(item.specimen) or specimen
         fitting = _fitting(entries, specimen, spelt, wants_answer)
+        if len(fitting) == 1 and _of_two_masses(fitting[0].thing, name, spelt):
+            message = "by mass it is urea or urea nitrogen, which differ by 2.14; map its code"
+            raise unmapped(item, message, reason="AMBIGUOUS_ANALYTE")
         if len(fitting) == 1:
             return _of_entry(fitting[0].thing, spelt)
         raise unmapped(
@@ -133,6 +136,18 @@ def _by_name(item: Measured) -> Match:
             reason="AMBIGUOUS_ANALYTE" if fitting else "",
         )
     raise unmapped(item, "no code or name of the dictionary is given")
+
+
+_BY_NITROGEN = ("氮", "nitrogen", "bun")
+"""In a folded name: the mass is that of the nitrogen alone."""
+UREAS = frozenset({"urea", "urine-urea"})
+
+
+def _of_two_masses(thing: Analyte | Test, name: str, unit: Unit | None) -> bool:
+    """Tell whether it is `urea` in mg/dL: 60 g/mol, or 28 where the name means its nitrogen."""
+    if unit is None or unit.dimension != units.MASS_PER_VOLUME:
+        return False
+    return thing.analyte_id in UREAS and not any(each in fold(name) for each in _BY_NITROGEN)
 
 
 def _of_entry(thing: Analyte | Test, unit: Unit | None) -> Match:

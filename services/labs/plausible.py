@@ -11,8 +11,9 @@ from decimal import Decimal
 
 from services.labs import analytes, units
 from services.labs.analytes import Analyte
+from services.labs.range_rows import Range
 from services.labs.reading import Kind, Value, show, unit_of
-from services.labs.reasons import NotInterpretable, UnitImplausible, ValueImpossible
+from services.labs.reasons import NotInterpretable, UnitDoubted, UnitImplausible, ValueImpossible
 
 FACTOR_LEAST = Decimal(4)
 """Units nearer than this cannot explain a value beyond the limits, which are wider apart."""
@@ -56,6 +57,24 @@ def check(value: Value, analyte: Analyte) -> None:
             )
     low, high = ("" if end is None else f"{end:f}" for end in (least, most))
     raise ValueImpossible("no person has this value", low=low, high=high, unit=analyte.unit.ucum)
+
+
+def doubted(value: Value, analyte: Analyte, limits: Range) -> UnitDoubted | None:
+    """Return a remark on a value that another usual unit would bring within its range.
+
+    12.5 g/L haemoglobin is critical, and 12.5 g/dL is that of a healthy person.
+    """
+    if value.kind is not Kind.NUMBER or not value.quantity.number:
+        return None
+    number = value.quantity.number
+    factor = value.canonical / number
+    for ucum in analyte.usual:
+        other = _factor(ucum, analyte)
+        if other and _apart(other, factor) and not limits.side(number * other):
+            shown = show(number * other, len(number.as_tuple().digits))
+            perhaps = f"{value.quantity.written} {ucum} = {shown} {analyte.unit.ucum}"
+            return UnitDoubted("another usual unit would bring it within range", perhaps=perhaps)
+    return None
 
 
 def _apart(one: Decimal, other: Decimal) -> bool:

@@ -136,6 +136,10 @@ class ResultInFuture(Remark):
     """It is dated after it was received: scores and rules leave it out."""
 
 
+class UnitDoubted(Remark):
+    """It is critical, and in another usual unit would be within its range: `perhaps`."""
+
+
 class CriticalNotExcluded(Remark):
     """The value is a limit or a range, part of which lies beyond a critical limit."""
 

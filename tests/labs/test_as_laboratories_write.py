@@ -9,6 +9,7 @@ import pytest
 
 from services.labs import analytes, counterparts, panel, specimens, units, values
 from services.labs.interpret import Flag, Result, interpret
+from services.labs.reasons import UnitDoubted
 
 WOMAN = {"sex": "female", "age_years": 46}
 
@@ -185,3 +186,54 @@ def test_a_ratio_to_creatinine_needs_no_annotation() -> None:
 @pytest.mark.requirement("DX-LDU-01")
 def test_counterparts_are_of_the_dictionary() -> None:
     assert counterparts.REACTIVE <= counterparts.TESTS.keys() <= analytes.ANALYTES.keys()
+
+
+@pytest.mark.requirement("DX-LDU-02")
+@pytest.mark.parametrize(
+    ("name", "unit", "shown"),
+    [
+        ("尿素氮", "mg/dL", "14.28"),
+        ("BUN", "mg/dL", "14.28"),
+        ("Urea Nitrogen", "mg/dL", "14.28"),
+        ("尿素", "mmol/L", "40"),
+        ("尿素", "mg/dL", ""),
+        ("Urea", "mg/dL", ""),
+    ],
+)
+def test_urea_by_mass_is_not_taken_for_its_nitrogen(name: str, unit: str, shown: str) -> None:
+    result = read(name, 40, unit, "血清")
+    assert result.shown == shown
+    assert bool(shown) is not (
+        result.reason is not None and result.reason.reason == "AMBIGUOUS_ANALYTE"
+    )
+
+
+@pytest.mark.requirement("DX-LDU-02")
+def test_lactate_dehydrogenase_the_other_way_is_not_held_to_the_same_range() -> None:
+    value = {"value": 380, "unit": "U/L"}
+    forward, backward = coded("14804-9", valueQuantity=value), coded("14805-6", valueQuantity=value)
+    assert (forward.flag, backward.flag) == (Flag.HIGH, None)
+    assert coded("98979-8", valueQuantity={"value": 45, "unit": "mL/min/1.73m2"}).flag is Flag.LOW
+
+
+@pytest.mark.requirement("DX-LDU-05")
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "perhaps"),
+    [
+        ("血红蛋白", 12.5, "g/L", "12.5 g/dL = 125 g/L"),
+        ("血糖", 5.5, "mg/dL", "5.5 mmol/L = 5.5 mmol/L"),
+        ("肌酐", 0.8, "mmol/L", "0.8 mg/dL = 70.72 umol/L"),
+        ("总钙", 9.5, "mmol/L", "9.5 mg/dL = 2.37 mmol/L"),
+        ("血红蛋白", 40, "g/L", ""),
+        ("血红蛋白", 4.0, "g/dL", ""),
+        ("血糖", 31, "mmol/L", ""),
+        ("钾", 7.5, "mmol/L", ""),
+    ],
+)
+def test_a_critical_value_that_another_unit_explains_says_so(
+    name: str, value: float, unit: str, perhaps: str
+) -> None:
+    result = read(name, value, unit, "血清")
+    assert result.critical
+    said = [each.facts["perhaps"] for each in result.remarks if isinstance(each, UnitDoubted)]
+    assert said == ([perhaps] if perhaps else [])
