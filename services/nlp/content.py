@@ -18,6 +18,7 @@ from services.nlp.values import Value
 
 COMMAS = frozenset(",;。")
 ENDS = frozenset(";。")
+COUNTED = frozenset(("Pregnancies", "Parity"))
 ROUTE_TOKENS_MAX = 14
 """Between a medicine and its route stand its form and its dose."""
 
@@ -46,9 +47,15 @@ def measurements(text: str, tokens: Sequence[Token], section: Section) -> list[M
     when = [_time(text, tokens, place) for place in places]
     family = section is Section.FAMILY_HISTORY
     return [
-        Measurement(value, section, family or what.other_person, what.historical, time)
+        Measurement(value, section, family or what.other_person, is_over(value, what), time)
         for value, what, time in zip(found, said, when, strict=True)
+        if not what.hypothetical  # "if BP > 160": a limit, measured by nobody
     ]
+
+
+def is_over(value: Value, said: Assertion) -> bool:
+    """Tell whether a value is of an earlier time; how often somebody was pregnant is not."""
+    return said.historical and value.en not in COUNTED
 
 
 def _time(text: str, tokens: Sequence[Token], place: int) -> Detail | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dxmesh.nlp.v1 import note_findings_pb2 as pb
 
 from services.nlp import contradictions
-from services.nlp.statements import Contradiction, Sort
 from services.nlp.reading import Mention, Reading
+from services.nlp.statements import Contradiction, Sort
 
 SORTS = {sort: getattr(pb, f"CONTRADICTION_KIND_{sort.name}") for sort in Sort}
 

@@ -19,7 +19,7 @@ from services.nlp.tokens import Token, narrow
 SHORT, EXACT = 2, 4
 """Letters: a name so short needs a unit, outside results (K, P); is matched as it is written."""
 MEASURED = frozenset((Section.EXAMINATION, Section.INVESTIGATIONS))
-NUMBER = r"[0-9]{1,7}(?:\.[0-9]{1,4})?"
+NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,2}(?![0-9])|[0-9]{1,7}(?:\.[0-9]{1,4})?)"
 UNIT = (
     r"(?P<unit>[×xX*·]?[ ]?10[ ]?[\^*]?[ ]?(?:9|12|3|6|⁹|¹²)[ ]?/[ ]?[uμµ]?[Ll]"
     r"|次/(?:分钟?|min)|毫米汞柱|公斤|千克|厘米|摄氏度|[米分秒周斤℃℉%]|[°º][ ]?[CF]"
@@ -41,7 +41,7 @@ VALUE = re.compile(
     rf"(?:[ ]?{UNIT})?"
 )
 PRESSURE = re.compile(
-    r"(?P<comparator>)(?P<value>[0-9]{2,3})[ ]?/[ ]?(?P<high>[0-9]{2,3})(?![0-9/])"
+    r"(?P<comparator>)(?P<value>[0-9]{2,3})(?:[ ]?/[ ]?| over )(?P<high>[0-9]{2,3})(?![0-9/])"
     rf"(?:[ ]?{UNIT})?"
 )
 ORDINAL = re.compile(
@@ -51,13 +51,22 @@ ORDINAL = re.compile(
     re.IGNORECASE,
 )
 ANSWERED = frozenset(("阳", "阴", "+", "-", "±", "positive", "negative", "trace"))
-BARE_END = re.compile(r"[ ]?(?:[,;。.、()↑↓\n]|$|and\b|on\b|with\b|at\b|but\b)")
-"""What may follow a number without a unit."""
+BARE_END = re.compile(
+    r"[ ]?(?:[,;。.、()↑↓\n]|$|(?:and|on|with|at|but|in|up|from|pulse|right|left)\b)"
+    r"|[ ]+[A-Z][A-Za-z0-9]{0,7}\b"
+)
+"""What may follow a number without a unit; so may the next name of a list (HR 118 BP 104/68)."""
+NEXT = re.compile(r"[A-Z]{1,5}[0-9]?(?![a-z])|[A-Z][a-z]{1,7}$|[A-Z][a-z][A-Z]")
+OF_ELSE = frozenset(("g", "mg", "ml", "ug", "units", "tablet", "tablets", "days", "weeks", "years"))
+"""What looks like a unit and is the next name."""
+GLUED = re.compile(r"[0-9 ]{0,3}\([+-]")
+"""Behind P63 and the like: a stain, no pulse."""
 GESTATION = re.compile(
     r"(?:孕|妊娠|停经|孕周)[ ]?约?[ ]?(?P<zh>[1-4]?[0-9](?:\+[0-6])?)[ ]?周(?:\+[0-6]天?|[0-6]天)?"
     r"|\b(?P<en>[0-9]{1,2}(?:[ ]?[ +][0-6]/7|[ ]?\+[ ]?[0-6]|w[0-6]d?)?)[ -]?(?:weeks?|wks?)?"
     r"(?:[ -](?:and )?[0-6] days?)?[ -]"
     r"(?:pregnant|gestation(?:al age)?|iup|of (?:gestation|pregnancy))\b"
+    r"|\b(?P<wd>[1-4]?[0-9]w[0-6]d)\b"
     r"|\b(?:gestational age|e?ga)(?: of| is| was|:)?[ ]?"
     r"(?P<ga>[0-9]{1,2}(?:[ ]?[ +][0-6]/7|\+[0-6]|w[0-6]d?)?)(?:[ ]?weeks?)?",
     re.IGNORECASE,
@@ -154,6 +163,8 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Value]:
 
 def _is_written_so(text: str, tokens: Sequence[Token], match: Match[str]) -> bool:
     written = text[tokens[match.first].start : tokens[match.last - 1].end]
+    if written.isupper() and text[tokens[0].start : tokens[-1].end].isupper():
+        return True  # in a note all in capitals
     return len(written) > EXACT or not written.isascii() or written in EXACTLY
 
 
@@ -176,11 +187,22 @@ def _behind(text: str, flat: str, tokens: Sequence[Token], match: Match[str]) ->
         # "K 4.1 and", "BP 120/80 today": a word is no unit.
         unit, stop = "", found.start("unit")
         word = found["unit"]
-        is_word = word.isalpha() and len(word) > 1 and word.isascii() and word.islower()
-        fitting = _fitting(rows, found["value"], "") if is_word and flat[stop - 1] == " " else []
-        if word in ("g", "mg", "ml", "ug", "units", "tablet", "tablets", "days", "weeks", "years"):
+        is_word = flat[stop - 1] == " " and (NEXT.match(word) or (word.islower() and len(word) > 1))
+        fitting = _fitting(rows, found["value"], "") if is_word else []
+        if word.lower() in (
+            "g",
+            "mg",
+            "ml",
+            "ug",
+            "units",
+            "tablet",
+            "tablets",
+            "days",
+            "weeks",
+            "years",
+        ):
             fitting = []
-    elif not unit and not BARE_END.match(flat, stop):
+    elif not unit and (not BARE_END.match(flat, stop) or GLUED.match(flat, stop)):
         fitting = []
     if not fitting:
         return None
@@ -192,8 +214,8 @@ def _behind(text: str, flat: str, tokens: Sequence[Token], match: Match[str]) ->
         rows[0].en,
         rows[0].zh,
         codes.pop() if len(codes) == 1 else "",
-        found["value"],
-        found["high"] or "",
+        found["value"].replace(",", ""),
+        (found["high"] or "").replace(",", ""),
         found["comparator"] or "",
         text[offset + found.start("unit") : offset + found.end("unit")] if unit else "",
     )
@@ -211,7 +233,7 @@ def _answered(
 
 
 def _fitting(rows: Sequence[Analyte], value: str, unit: str) -> list[Analyte]:
-    number = float(value)
+    number = float(value.replace(",", ""))
     return [
         each
         for each in rows
