@@ -34,6 +34,8 @@ from services.kernel import subjects, telemetry
 from services.kernel.errors import MeshError
 
 MEASURE_S = 10.0
+FIRST_S, LOOK_S = 5.0, 0.1
+"""How long reports wait at the start for critical results that waited, and how often it looks."""
 KINDS = {PART_KIND_IMAGING: "imaging", PART_KIND_LABS: "labs", PART_KIND_NLP: "nlp"}
 STATES = {OUTCOME_COMPLETED: "done", OUTCOME_DECLINED: "declined"}
 
@@ -56,8 +58,6 @@ class GatewayWorker:
             (subjects.CONSENT_WITHDRAWN, self.withdrawn),
             (subjects.REPORT_SIGNED, committer.signed),
         ]
-        for topic, handler in topics:
-            await bus.consume(topic, handler, concurrency=concurrency)
         if notifier := self._gateway.notifier:
             await bus.consume(
                 subjects.FINDING_CRITICAL,
@@ -65,12 +65,24 @@ class GatewayWorker:
                 concurrency=concurrency,
                 on_dead=notifier.lost,
             )
+        for topic, handler in topics:
+            await bus.consume(topic, handler, concurrency=concurrency)
+        if notifier:
+            await self._critical_first()
         await bus.consume(
             subjects.REPORT_COMPOSED,
             committer.composed,
             concurrency=concurrency,
             on_dead=self.report_lost,
         )
+
+    async def _critical_first(self) -> None:
+        """Let what waited while no gateway ran be told before the reports that waited with it."""
+        until = time.monotonic() + FIRST_S
+        while await self._gateway.queues.waiting(subjects.FINDING_CRITICAL):
+            if time.monotonic() > until:
+                return  # what it needs is away, or another replica holds it
+            await asyncio.sleep(LOOK_S)
 
     async def received(self, event: CaseReceived) -> None:
         """Note that ingest accepted the case, and what of a laboratory's message it left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from dxmesh.event.v1.consent_withdrawn_pb2 import ConsentWithdrawn
 from dxmesh.event.v1.finding_ready_pb2 import OUTCOME_COMPLETED, OUTCOME_FAILED, FindingReady
 from dxmesh.gateway.v1 import gateway_service_pb2 as pb
 
+from services.gateway import worker as gateway_worker
 from services.gateway.service import GatewayService
 from services.gateway.settings import Settings
 from services.gateway.worker import GatewayWorker
 from services.kernel import settings, subjects, telemetry
 from services.kernel.errors import NotFound, Precondition
+from services.kernel.testing import MemoryBus
 
 
 def events(setting: Any, outcome: int = OUTCOME_COMPLETED) -> list[tuple[Any, Any]]:
@@ -194,3 +197,28 @@ def test_every_setting_is_documented() -> None:
     fields = Settings.__dataclass_fields__
     described = {row.variable for row in settings.describe(Settings, "gateway")}
     assert len(described) == len(fields)
+
+
+@pytest.mark.requirement("DX-CRI-19")
+@pytest.mark.parametrize("waiting", [[3, 1, 0], [1] * 999])
+async def test_after_a_start_critical_results_are_taken_before_reports(
+    world: Any, monkeypatch: pytest.MonkeyPatch, waiting: list[int]
+) -> None:
+    monkeypatch.setattr(gateway_worker, "LOOK_S", 0.001)
+    monkeypatch.setattr(gateway_worker, "FIRST_S", 0.05)
+    seen: list[str] = []
+
+    class Bus(MemoryBus):
+        async def consume(self, topic: Any, *rest: Any, **more: Any) -> None:
+            seen.append(topic.name)
+
+    class Queues:
+        async def waiting(self, topic: Any, service: str = "") -> int:
+            seen.append(f"waiting {topic.name}")
+            return waiting.pop(0)
+
+    left = len(waiting)
+    await GatewayWorker(replace(world.gateway, bus=Bus(), queues=Queues())).start(1)
+    assert seen[0] == "finding.critical" and seen[-1] == "report.composed"
+    assert seen[-2] == "waiting finding.critical"
+    assert (left == 3) == (not waiting)  # it does not wait for ever either
