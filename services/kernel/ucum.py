@@ -25,6 +25,7 @@ _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _ANNOTATION = re.compile(r"(?P<unit>[^\s/.(])?\{(?P<words>[^{}]*)\}")
 _MICRO = re.compile(r"\bu(?=(?:mol|g|kat|L|U|IU|m)\b)")
 _POWER = re.compile(r"(?<![0-9×])10\*(-?[0-9]+)")
+_TIMES = re.compile(r"\bx ?10\^")
 _SQUARE_METRE = re.compile(r"\bm2\b")
 
 
@@ -48,7 +49,8 @@ def written(sentence: str) -> str:
     """Return a sentence with the units in it as people write them; other words stay."""
     for code, shown in (*_SPECIAL, ("[IU]", "IU"), ("[pH]", "")):
         sentence = sentence.replace(code, shown)
-    return _SQUARE_METRE.sub("m²", _POWER.sub(r"×10^\1", _MICRO.sub("µ", sentence)))
+    sentence = _TIMES.sub("×10^", _MICRO.sub("µ", sentence))
+    return _SQUARE_METRE.sub("m²", _POWER.sub(r"×10^\1", sentence))
 
 
 def _bracket(found: re.Match[str]) -> str:

@@ -67,9 +67,9 @@ def test_a_rule_that_names_no_value_gets_the_values_of_the_patient() -> None:
 @pytest.mark.requirement("DX-REP-22")
 def test_sentences_of_rules_and_results_have_units_as_people_write_them() -> None:
     creatinine = result("creatinine", "412", HH)
-    draft = case(results=[creatinine], risks=[risk("肌酐 412 umol/L，10*9/L。", "creatinine-412")])
+    draft = case(results=[creatinine], risks=[risk("肌酐 412 umol/L，10*9/L，x10^9/L。", "creatinine-412")])
     said = conclusion(draft)
-    assert "umol" not in said and "412 µmol/L，×10^9/L" in said
+    assert "umol" not in said and "412 µmol/L，×10^9/L，×10^9/L" in said
     [made] = coded(draft, "risk")["r"]
     assert "412 µmol/L" in made["valueString"]
 
