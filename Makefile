@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 INSTALL = deploy/locks/install.py
 
-.PHONY: help demo up test chromium locks protos settings bench soak soak-edge fuzz-imaging train-nodules train-fractures train-haemorrhage train-pathology bench-slide clean
+.PHONY: help demo up test chromium locks protos settings bench soak soak-edge fuzz-imaging fuzz-results train-nodules train-fractures train-haemorrhage train-pathology bench-slide clean
 
 help:
 	@echo 'make demo            run the mesh and send the sample patient through it'
@@ -18,6 +18,7 @@ help:
 	@echo 'make soak            the long kill storm (SOAK_ARGS="minutes seed")'
 	@echo 'make soak-edge       100,000 mixed requests against one gateway, memory watched'
 	@echo 'make fuzz-imaging    10,000 spoilt image files, none may crash or hang the reading'
+	@echo 'make fuzz-results    10,000 spoilt HL7 v2 messages and CSV files, no result may be lost or bent'
 	@echo 'make train-nodules   reproduce the nodule models'
 	@echo 'make train-fractures reproduce the fracture model'
 	@echo 'make train-haemorrhage  cross-validate and reproduce the haemorrhage model'
@@ -108,6 +109,10 @@ soak: .tox/test/ready .venv-triton/tried
 # 10,000 spoilt files against the understanding of series (FUZZ_ARGS="cases seed").
 fuzz-imaging: .tox/test/ready
 	@$(TOOLS) -W ignore -m tests.imaging.series_fuzz $(FUZZ_ARGS)
+
+# 10,000 made and spoilt HL7 v2 messages and CSV files of results (FUZZ_ARGS="cases seed").
+fuzz-results: .tox/test/ready
+	@$(TOOLS) -m tests.ingest.results_fuzz $(FUZZ_ARGS)
 
 soak-edge: .tox/test/ready
 	@$(TOOLS) -m tests.edge.soak $(SOAK_ARGS)
