@@ -123,7 +123,8 @@ def _score(of: Definition) -> str:
         lines.append("- listed only when asked for")
     elif of.listed:
         stated = " or ".join(f"`{c.name} {c.operator} {c.limit:g}`" for c in of.listed)
-        lines.append(f"- listed when {stated}")
+        only = f", only when it applies ({of.applies.__name__})" if of.applies else ""
+        lines.append(f"- listed when {stated}{only}")
     opened = f"opened: {of.opened}" if of.opened else "not opened"
     lines.append(f"- source: [{of.source}]({of.link}) ({opened})")
     return "\n".join(lines) + "\n"

@@ -41,6 +41,7 @@ def test_delta_ratio_is_read_when_the_gap_is_raised(hco3: float, cl: float, word
 @pytest.mark.requirement("DX-LAB-20")
 def test_a_healthy_persons_delta_ratio_is_not_listed() -> None:
     assert not score("delta-ratio", na=140, cl=104, hco3=23).listed
+    assert not score("delta-ratio", na=140, cl=114, hco3=14).listed
     assert score("delta-ratio", na=140, cl=98, hco3=9).listed
 
 

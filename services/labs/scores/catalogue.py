@@ -62,7 +62,7 @@ def _load() -> dict[str, Definition]:
 def _definition(topic: str, module: ModuleType, entry: Mapping[str, Any]) -> Definition:
     known = {"id", "formula", "en", "zh", "inputs", "optional", "one_of", "units", "unit", "scale"}
     known |= {"digits", "fresh_h", "ages", "in_pregnancy", "bands", "meaning", "listed", "loinc"}
-    known |= {"source", "link", "note_en", "note_zh", "limits", "opened"}
+    known |= {"source", "link", "note_en", "note_zh", "limits", "opened", "applies"}
     if unknown := entry.keys() - known:
         raise ValueError(f"{entry['id']}: unknown keys {sorted(unknown)}")
     ages = entry.get("ages", ADULT)
@@ -85,6 +85,7 @@ def _definition(topic: str, module: ModuleType, entry: Mapping[str, Any]) -> Def
         tuple(map(_band, entry.get("bands", ()))),
         getattr(meanings, entry["meaning"]) if "meaning" in entry else None,
         _listed(entry),
+        getattr(meanings, entry["applies"]) if "applies" in entry else None,
         entry.get("loinc", ""),
         entry["source"],
         entry["link"],

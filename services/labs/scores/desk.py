@@ -68,6 +68,7 @@ def shown(of: Definition) -> Json:
     return _summary(of) | {
         "loinc": of.loinc,
         "link": of.link,
+        "opened": of.opened,
         "note_en": of.note_en,
         "note_zh": of.note_zh,
         "ages": [of.ages[0], of.ages[1]] if of.ages else None,

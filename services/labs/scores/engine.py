@@ -61,7 +61,8 @@ def _evaluate(definition: Definition, facts: Facts) -> Score:
         value,
         _shown(value, definition.digits),
         _meaning(definition, value, values),
-        listed=listing.of_computed(definition, value, values),
+        listed=(not definition.applies or definition.applies(values))
+        and listing.of_computed(definition, value, values),
     )
 
 

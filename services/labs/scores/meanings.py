@@ -107,9 +107,8 @@ def delta_category(value: float, values: Sequence[Value]) -> tuple[str, str]:
 
     Source: Rastegar A 2007.
     """
-    sodium, chloride, bicarbonate = (each or 0.0 for each in values[:3])
-    gap = sodium - chloride - bicarbonate
-    if gap <= GAP_HIGH_MMOL_L:
+    gap = _gap(values)
+    if not gap_raised(values):
         return (
             f"does not apply: the anion gap is not raised ({gap:.0f} mmol/L)",
             f"不适用：阴离子间隙未升高（{gap:.0f} mmol/L）",
@@ -124,3 +123,13 @@ def delta_category(value: float, values: Sequence[Value]) -> tuple[str, str]:
         "above 2: metabolic alkalosis or chronic hypercapnia as well",
         "高于2：合并代谢性碱中毒或慢性高碳酸血症",
     )
+
+
+def gap_raised(values: Sequence[Value]) -> bool:
+    """Tell whether sodium less chloride less bicarbonate is a raised anion gap."""
+    return _gap(values) > GAP_HIGH_MMOL_L
+
+
+def _gap(values: Sequence[Value]) -> float:
+    sodium, chloride, bicarbonate = (each or 0.0 for each in values[:3])
+    return sodium - chloride - bicarbonate

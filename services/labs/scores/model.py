@@ -107,6 +107,7 @@ class Condition:
 Value = float | None
 Formula = Callable[..., float]
 Meaning = Callable[[float, Sequence[Value]], tuple[str, str]]
+Applies = Callable[[Sequence[Value]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,8 @@ class Definition:
     """What a value means, when bands cannot say it."""
     listed: tuple[Condition, ...] | None
     """A report lists it when one holds; empty: always; None: only when it is asked for."""
+    applies: Applies | None
+    """Whether the inputs together are those it was made for; where not, it is not listed."""
     loinc: str
     source: str
     link: str
