@@ -12,6 +12,7 @@ Run: `make bench BENCH_ARGS=notes`, which makes medSpaCy's environment.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 import subprocess
@@ -81,6 +82,8 @@ async def speed(python: Path, rounds: int) -> dict[str, Any]:
     """Return milliseconds per sentence of each side, by round."""
     rows = rows_of("en")
     sentences = sorted({row[0].replace("\\n", "\n") for row in rows})
+    gc.collect()
+    gc.freeze()  # as the service does
     peer = Peer(python, sorted({row[1] for row in rows}))
     counts = {"found": 0}
 
@@ -98,6 +101,7 @@ async def speed(python: Path, rounds: int) -> dict[str, Any]:
         figures = await interleaved(sides, rounds)
     finally:
         peer.close()
+        gc.unfreeze()
     return {"sentences": len(sentences), "peer_found": counts["found"], "ms": figures}
 
 

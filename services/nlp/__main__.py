@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from dxmesh.nlp.v1 import nlp_service_pb2_grpc as rpc_pb
 
 from services.kernel import blobs, process
@@ -19,6 +21,8 @@ async def build(mesh: process.Process[Settings]) -> None:
         rpc_pb.add_NlpServiceServicer_to_server, NlpService(), NAME, callers=("gateway",)
     )
     worker = NlpWorker(mesh.bus, blobs.open_analysis(settings))
+    gc.collect()
+    gc.freeze()  # the tables stay: looking through them again and again costs each note
     await worker.start(settings.concurrency)
 
 

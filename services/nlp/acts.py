@@ -8,6 +8,7 @@ from services.nlp.tokens import is_han, narrow
 
 ENDINGS_ZH = tuple(row["ending"] for row in tables.rows("acts") if is_han(row["ending"][0]))
 ENDINGS_EN = tuple(row["ending"] for row in tables.rows("acts") if row["ending"].isascii())
+ENDINGS = (*ENDINGS_ZH, *ENDINGS_EN)
 NONE = ("effusion", "confusion")
 """Of these "fusion" is no operation."""
 
@@ -18,7 +19,7 @@ def is_act(kind: Kind, written: str) -> bool:
         return kind is Kind.MEDICATION
     name = narrow(written).casefold()
     name = name.removesuffix("s")
-    return name.endswith((*ENDINGS_ZH, *ENDINGS_EN)) and not name.endswith(NONE)
+    return name.endswith(ENDINGS) and not name.endswith(NONE)
 
 
 COMPLAINTS = frozenset(row["en"] for row in tables.rows("complaints"))

@@ -35,6 +35,8 @@ class Chart:
             for each in mention.reactions
         )
         """Where the patient's allergies say what happened: told with the allergy alone."""
+        self._letters: dict[tuple[str, int], int] = {}
+        """How many letters a line has, by where it begins: a line may hold many problems."""
         self._texts = {each.note.note_id: narrow(each.note.text) for each in readings}
         self._medicines = {
             each.note.note_id: [m.start for m in each.mentions if m.kind is Kind.MEDICATION]
@@ -77,8 +79,10 @@ class Chart:
         text = self._texts[mention.note_id]
         first = text.rfind("\n", 0, mention.start) + 1
         last = text.find("\n", mention.end)
-        line = text[first : last if last >= 0 else len(text)]
-        letters = sum(map(str.isalpha, line))
+        letters = self._letters.get((mention.note_id, first))
+        if letters is None:
+            letters = sum(map(str.isalpha, text[first : last if last >= 0 else len(text)]))
+            self._letters[mention.note_id, first] = letters
         heads = sum(map(str.isalpha, mention.written)) >= _HEADS * letters
         return Section.DIAGNOSIS if heads else Section.PLAN
 

@@ -14,6 +14,8 @@ from services.nlp.tokens import Token
 class Certainty(Enum):
     """How sure the note is."""
 
+    __hash__ = object.__hash__  # members are single; the hash of their names is slow
+
     AFFIRMED = "affirmed"
     NEGATED = "negated"
     UNCERTAIN = "uncertain"

@@ -13,6 +13,8 @@ from services.nlp.tokens import narrow
 class Section(Enum):
     """What a section is about."""
 
+    __hash__ = object.__hash__  # members are single; the hash of their names is slow
+
     UNSPECIFIED = "unspecified"
     CHIEF_COMPLAINT = "chief_complaint"
     PRESENT_HISTORY = "present_history"

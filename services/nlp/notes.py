@@ -81,5 +81,7 @@ def note_of(text: Any, note_id: str = "note-1", stated: Any = None) -> Note:
 
 def language_of(text: str) -> str:
     """Return zh where at least one in ten letters is Chinese, else en."""
+    if text.isascii():
+        return "en"
     han = len(HAN.findall(text))
     return "zh" if han * 10 >= max(han + len(LATIN.findall(text)), 1) else "en"

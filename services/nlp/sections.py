@@ -137,6 +137,8 @@ def _complaint_end(flat: str, start: int, end: int) -> int:
 
 
 def _shouts(flat: str) -> bool:
+    if flat.islower():
+        return False
     capitals = sum(map(str.isupper, flat))
     return capitals > CAPITALS_SHARE_MAX * (capitals + sum(map(str.islower, flat)))
 

@@ -38,6 +38,10 @@ _NO_SIDE_EN = re.compile(r"\b(?:all|was|were|is|been|has|have|had|he|she|they|wh
 _LEADS = re.compile(r"^[ ](?:in|of|on|over|at|to)\b", re.I)
 
 
+_BOTH = ((_EDGE_ZH, _ZH), (_EDGE_EN, _EN))
+"""What ends a clause and what names a side; of ASCII the first pair finds nothing."""
+
+
 class Side(Enum):
     """A side of the body."""
 
@@ -61,7 +65,7 @@ def find(text: str, start: int, end: int) -> Sided | None:
     if own:
         return own
     first = max(0, start - BEFORE_CHARS)
-    for edge, side in ((_EDGE_ZH, _ZH), (_EDGE_EN, _EN)):
+    for edge, side in _BOTH[text.isascii() :]:
         edges = [each.end() for each in edge.finditer(text, first, start)]
         found = list(_sides(side, text, edges[-1] if edges else first, start))
         if found:
@@ -86,7 +90,7 @@ def of_term(text: str, start: int, end: int, term: Term | None) -> Sided | None:
 
 
 def _in(text: str, start: int, end: int) -> Sided | None:
-    for side in (_ZH, _EN):
+    for _, side in _BOTH[text.isascii() :]:
         if found := list(_sides(side, text, start, end)):
             return _one(found)
     return None

@@ -19,6 +19,8 @@ from services.nlp.tokens import is_han
 class Kind(Enum):
     """What is mentioned."""
 
+    __hash__ = object.__hash__  # members are single; the hash of their names is slow
+
     PROBLEM = "problem"
     MEDICATION = "medication"
     ALLERGY = "allergy"
