@@ -6,6 +6,7 @@ on stdin and one answer on stdout. The note does not leave this machine and is n
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,16 @@ from services.cli.answers import USAGE, CliError, put_json, put_line, put_rows
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
-DESK = "services.nlp.desk"
+DESK, DOCUMENTS = "services.nlp.desk", "services.anonymization.desk"
+FORMS = {
+    ".rtf": "application/rtf",
+    ".html": "text/html",
+    ".htm": "text/html",
+    ".xml": "text/xml",
+}
+"""Media types of documents that are not plain text, by the end of the name."""
+RTF = b"{\\rtf"
+"""How RTF begins, under whatever name."""
 NOTE_BYTES_MAX = 4 << 20
 BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 ENCODINGS = ("utf-8-sig", "gb18030")
@@ -34,7 +44,9 @@ def notes() -> None:
 
 @app.command()
 def read(
-    file: Annotated[Path, typer.Argument(help="A note as plain text, UTF-8 or GB18030.")],
+    file: Annotated[
+        Path, typer.Argument(help="A note: plain text, .rtf, .html, or a CDA document as .xml.")
+    ],
     language: Annotated[
         str, typer.Option(help="Language of the summary: en or zh; that of the note by default.")
     ] = "",
@@ -79,12 +91,12 @@ def _value(stated: Mapping[str, Any]) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    """Return the text of a file.
+    """Return the text of a file, a document's as the mesh takes it over.
 
     Raises
     ------
     CliError
-        It is not there, too large, or in none of the encodings.
+        It is not there, too large, in none of the encodings, or no document of its form.
     """
     try:
         with path.open("rb") as source:
@@ -93,6 +105,10 @@ def _text(path: Path) -> str:
         raise CliError(f"{path} cannot be read: {error.strerror}", USAGE) from error
     if len(content) > NOTE_BYTES_MAX:
         raise CliError(f"{path} has more than {NOTE_BYTES_MAX} bytes; give a part of it", USAGE)
+    form = FORMS.get(path.suffix.lower()) or (FORMS[".rtf"] if content.startswith(RTF) else "")
+    if form:
+        request = {"content": b64encode(content).decode(), "media_type": form}
+        return str(aside.ask(DOCUMENTS, request, extra="anonymization", code=USAGE)["text"])
     marked = BYTE_ORDER_MARKS.get(content[:2])
     for encoding in (marked,) if marked else ENCODINGS:
         try:

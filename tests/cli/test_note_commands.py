@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from services.anonymization import desk as documents
 from services.cli import aside, note_commands
 from services.cli.answers import REFUSED, USAGE, CliError
+from services.nlp import desk as notes
 
 pytestmark = pytest.mark.requirement("DX-NLP-14")
 
@@ -68,3 +70,44 @@ def test_note_that_is_refused_exits_as_refused(tmp_path: Path) -> None:
     with pytest.raises(CliError) as refused:
         note_commands.read(path, "", as_json=True)
     assert refused.value.code == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("note.rtf", rb"{\rtf1\ansi Assessment: gout.}"),
+        ("unnamed.txt", rb"{\rtf1\ansi Assessment: gout.}"),
+        ("note.html", b"<p>Assessment: <b>gout</b>.</p>"),
+        (
+            "note.xml",
+            b'<ClinicalDocument xmlns="urn:hl7-org:v3"><component><structuredBody><component>'
+            b"<section><title>Assessment</title><text>gout.</text></section>"
+            b"</component></structuredBody></component></ClinicalDocument>",
+        ),
+    ],
+)
+def test_documents_are_read_as_their_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes
+) -> None:
+    asked: list[str] = []
+
+    def ask(module: str, request: dict[str, object], **_: object) -> dict[str, object]:
+        asked.append(module)
+        if module == note_commands.DOCUMENTS:
+            return documents.answer(request)
+        return notes.answer(request)
+
+    monkeypatch.setattr(aside, "ask", ask)
+    (tmp_path / name).write_bytes(content)
+    done = CliRunner().invoke(note_commands.app, ["read", str(tmp_path / name), "--json"])
+    assert done.exit_code == 0, done.output
+    assert [each["text"] for each in json.loads(done.stdout)["mentions"]] == ["gout"]
+    assert asked == [note_commands.DOCUMENTS, note_commands.DESK]
+
+
+def test_a_document_that_is_none_is_refused(tmp_path: Path) -> None:
+    empty = tmp_path / "note.rtf"
+    empty.write_bytes(rb"{\rtf1}")
+    with pytest.raises(CliError) as refused:
+        note_commands.read(empty, "", as_json=True)
+    assert refused.value.code == USAGE
