@@ -5,7 +5,8 @@ names of analytes and short figures; "…" stands for the others. A recogniser w
 that it knows of, a vocabulary also stops what nobody foresaw. Codes of a specimen's condition are
 written out.
 
-Source: FHIR R4 Observation.note, ServiceRequest.note, Specimen.note and .condition; HL7 table 0493.
+Source: FHIR R4 Observation.note, ServiceRequest.note, Specimen.note and .condition; HL7 tables 0490
+and 0493.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _DATED = re.compile(r"[0-9]\s*[-/:：年月日点时]\s*[0-9]|[0-9]\s*[年月日
 _CONDITIONS = {
     **{"AUT": "autolyzed", "CLOT": "clotted", "CON": "contaminated", "COOL": "cool"},
     **{"FROZ": "frozen", "HEM": "hemolyzed", "SNR": "sample not received"},
+    **{"RC": "clotted", "RH": "hemolyzed", "RN": "contaminated", "QS": "quantity not sufficient"},
 }
 
 

@@ -123,6 +123,14 @@ def test_an_order_without_results_is_listed_beside_those_with_some() -> None:
     assert len(resources(sent, "ServiceRequest")) == 1
 
 
+@pytest.mark.requirement("DX-HL7-03")
+def test_why_a_specimen_was_rejected_is_kept() -> None:
+    spm = "SPM|1|S1||BLD" + "|" * 17 + "RH^Hemolysis^HL70490|||HEM^Hemolyzed^HL70493"
+    (found,) = resources(oru(WBC, spm), "Specimen")
+    assert found["status"] == "unsatisfactory"
+    assert [each["text"] for each in found["condition"]] == ["Hemolyzed", "Hemolysis"]
+
+
 @pytest.mark.requirement("DX-HL7-07")
 def test_batches_are_counted_each_by_itself_and_a_cut_one_is_named() -> None:
     one, two = oru(head=msh("A")), oru(head=msh("B"))

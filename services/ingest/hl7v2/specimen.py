@@ -16,7 +16,7 @@ from services.ingest.hl7v2.reader import Segment
 
 Json = dict[str, Any]
 
-SPM_READ = frozenset((1, 2, 4, 7, 8, 14, 17, 18, 20, 24, 30))
+SPM_READ = frozenset((1, 2, 4, 7, 8, 14, 17, 18, 20, 21, 24, 30))
 _AVAILABLE = {"Y": "available", "N": "unavailable"}
 
 
@@ -37,12 +37,12 @@ def collected(specimen: Json) -> str:
 def _of_spm(spm: Segment, around: Surroundings, subject: Json) -> Json:
     site, zone = around.site, around.zone
     start, end = (moments.moment(spm.text(17, n), zone) for n in (1, 2))
-    accession = spm.parts(30)
+    accession, rejected = spm.parts(30), datatypes.concepts(spm.parts(21), site)
     return present(
         resourceType="Specimen",
         identifier=_numbers(spm),
         accessionIdentifier=datatypes.identifier(accession[0], site, "") if accession else {},
-        status=_AVAILABLE.get(spm.text(20), ""),
+        status="unsatisfactory" if rejected else _AVAILABLE.get(spm.text(20), ""),
         type_=datatypes.concept(spm.part(4), site),
         subject=subject,
         receivedTime=moments.moment(spm.text(18), zone),
@@ -52,7 +52,8 @@ def _of_spm(spm: Segment, around: Surroundings, subject: Json) -> Json:
             method=datatypes.concept(spm.part(7), site),
             bodySite=datatypes.concept(spm.part(8), site),
         ),
-        condition=datatypes.concepts(spm.parts(24), site),
+        # The map has no element for why a specimen was rejected: it is a condition of it, too.
+        condition=[*datatypes.concepts(spm.parts(24), site), *rejected],
         note=[{"text": text} for part in spm.parts(14) if (text := part.whole())],
     )
 
