@@ -18,6 +18,7 @@ from services.ingest.mllp.wiring import Results
 from services.ingest.settings import Settings
 from services.kernel import subjects
 from services.kernel.errors import Unavailable
+from services.kernel.settings import BadSettings
 from tests.ingest.oru import OBR, PID, WBC, msh, oru, self_signed
 
 HOST = "127.0.0.1"
@@ -261,6 +262,14 @@ async def test_tls_is_spoken_and_a_certificate_asked_for(listen: Open, tmp_path:
     client.load_cert_chain(certificate, key)
     (answer,) = await send(listener, oru(), ssl=client)
     assert verdict(answer) == "AA"
+    files = {"mllp_certificate_file": certificate, "mllp_key_file": key}
+    named = '["127.0.0.0/8"]\ncertificates = ["{}"]'
+    with pytest.raises(BadSettings):
+        await listen(named.format("laboratories"), **files)
+    for name, expected in (("Laboratories", "AA"), ("another", "AR")):
+        listener = await listen(named.format(name), mllp_client_ca_file=certificate, **files)
+        (answer,) = await send(listener, oru(), ssl=client)
+        assert verdict(answer) == expected
 
 
 @pytest.mark.requirement("DX-HL7-06")

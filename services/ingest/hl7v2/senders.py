@@ -7,6 +7,7 @@ A TOML file:
     facility = "NORTH"             # MSH-4, likewise; leave out: any
     tenant = "north"
     addresses = ["10.1.0.0/16"]    # where it may call from; leave out: anywhere
+    certificates = ["lis.north.example"]   # names in its TLS certificate; leave out: any
     charset = "GB 18030-2000"      # what it sends where MSH-18 is empty
     utc_offset = "+08:00"          # zone of its times that state none
     language = "zh"                # of the report; leave out: the mesh's
@@ -35,8 +36,8 @@ from services.kernel.settings import BadSettings
 
 KEYS = frozenset(
     (
-        *("application", "facility", "tenant", "addresses", "charset", "utc_offset", "language"),
-        *("processing", "identifier_system", "authorities", "codes"),
+        *("application", "facility", "tenant", "addresses", "certificates", "charset"),
+        *("utc_offset", "language", "processing", "identifier_system", "authorities", "codes"),
     )
 )
 OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
@@ -52,6 +53,8 @@ class Sender:
     tenant: str
     site: Site
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    certificates: frozenset[str] = frozenset()
+    """Names of which its certificate must have one, lower case; empty: any, or none."""
 
     def may_call_from(self, address: str) -> bool:
         """Tell whether an address is one of the sender's."""
@@ -64,6 +67,10 @@ class Sender:
         mapped = getattr(found, "ipv4_mapped", None)
         return any((mapped or found) in network for network in self.networks)
 
+    def may_show(self, names: frozenset[str]) -> bool:
+        """Tell whether a certificate with these names, lower case, is one of the sender's."""
+        return not self.certificates or bool(self.certificates & names)
+
 
 class Senders:
     """The systems that may send."""
@@ -75,6 +82,11 @@ class Senders:
         """Return the sender of a message: one of this facility goes before one of any."""
         exact = self._known.get((application, facility))
         return exact or self._known.get((application, ""))
+
+    @property
+    def certified(self) -> bool:
+        """Whether any sender must show a certificate of its own."""
+        return any(each.certificates for each in self._known.values())
 
     def is_anyone(self, address: str) -> bool:
         """Tell whether any sender may call from an address."""
@@ -117,7 +129,11 @@ def _sender(number: int, table: Mapping[str, Any]) -> Sender:
     except (MeshError, ValueError) as error:
         raise BadSettings(f"sender {number}: {error}") from error
     facility = str(table.get("facility", "")).strip()
-    return Sender(application, facility, tenant, _site(number, table), networks)
+    site, names = _site(number, table), table.get("certificates", [])
+    if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names):
+        raise BadSettings(f"sender {number}: certificates is no list of names")
+    certificates = frozenset(each.lower() for each in names)
+    return Sender(application, facility, tenant, site, networks, certificates)
 
 
 def _site(number: int, table: Mapping[str, Any]) -> Site:

@@ -104,6 +104,7 @@ class Listener:
             log.warning("an HL7 connection was closed: nobody may call from its address")
             telemetry.failure("ingest.mllp", "ADDRESS_NOT_ALLOWED")
             return
+        certified = tls.names(writer.get_extra_info("peercert"))
         blocks = Blocks(reader, settings.mllp_bytes_max, settings.mllp_message_s)
         while True:
             try:
@@ -115,7 +116,7 @@ class Listener:
                 return
             if content is None:
                 return
-            if answer := await self._receiver.answer(content, address):
+            if answer := await self._receiver.answer(content, address, certified):
                 await _write(writer, answer)
 
 

@@ -54,7 +54,8 @@ class SenderUnknown(NotTaken):
 
     def __init__(self) -> None:
         super().__init__(
-            "MSH-3 and MSH-4 name no system that may send from this address; ask the operator",
+            "MSH-3 and MSH-4 name no system that may send from this address, or with this "
+            "certificate; ask the operator",
             reason="SENDER_UNKNOWN",
             code=UNKNOWN_KEY,
             place=Place("MSH", 1, 3),
@@ -85,16 +86,23 @@ class Receiver:
         """Tell whether any sender may call from an address."""
         return self._senders.is_anyone(address)
 
-    async def answer(self, content: bytes, address: str) -> bytes:
+    async def answer(
+        self, content: bytes, address: str, certified: frozenset[str] = frozenset()
+    ) -> bytes:
         """Return the answer to a message; empty when it is one that is not answered.
 
         Positive only when the case, its event and the original are kept for good.
+
+        Parameters
+        ----------
+        certified : names in the certificate that the sender showed, lower case
         """
         header = headers.of(content)
         if header.kind == "ACK":  # answers are not answered
             return b""
         try:
-            accepted = await self._taken(header, content, address)
+            sender = self._sender(header, content, address, certified)
+            accepted = await self._taken(sender, content)
         except MeshError as error:
             return self._refusal(header, error)
         except Exception as error:  # noqa: BLE001 - whatever it was, the sender tries again
@@ -109,8 +117,7 @@ class Receiver:
         """Return the answer to a message of which only the beginning was read."""
         return self._refusal(headers.of(beginning), error)
 
-    async def _taken(self, header: Header, content: bytes, address: str) -> SubmitCaseResponse:
-        sender = self._sender(header, content, address)
+    async def _taken(self, sender: Sender, content: bytes) -> SubmitCaseResponse:
         async with self._free:
             with telemetry.step("ingest.mllp"):
                 names = await self._hasher_for(sender.tenant)
@@ -119,13 +126,15 @@ class Receiver:
                 )
                 return await self._admission.submit(sender.tenant, made.bundle, made)
 
-    def _sender(self, header: Header, content: bytes, address: str) -> Sender:
+    def _sender(
+        self, header: Header, content: bytes, address: str, certified: frozenset[str]
+    ) -> Sender:
         if not header.kind:
             message.check(header, content)  # says more exactly what is wrong
         found = self._senders.find(header.application, header.facility)
-        if found is None or not found.may_call_from(address):
-            raise SenderUnknown
-        return found
+        if found and found.may_call_from(address) and found.may_show(certified):
+            return found
+        raise SenderUnknown
 
     def _refusal(self, header: Header, error: MeshError) -> bytes:
         """Return AR where the message must change, else AE: a fault of ours is none of its."""

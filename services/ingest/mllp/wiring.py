@@ -60,6 +60,8 @@ class Results:
             return None
         if self._senders is None:
             raise BadSettings("DX_INGEST_MLLP_PORT needs DX_INGEST_MLLP_SENDERS_FILE")
+        if self._senders.certified and not self._settings.mllp_client_ca_file:
+            raise BadSettings("certificates of HL7 senders need DX_INGEST_MLLP_CLIENT_CA_FILE")
         receiver = Receiver(
             self._admission,
             self._senders,
