@@ -263,6 +263,12 @@ async def test_tls_is_spoken_and_a_certificate_asked_for(listen: Open, tmp_path:
     (answer,) = await send(listener, oru(), ssl=client)
     assert verdict(answer) == "AA"
     files = {"mllp_certificate_file": certificate, "mllp_key_file": key}
+    crowded = await listen(mllp_connections=1, **files)
+    _, silent = await asyncio.open_connection(HOST, crowded.port)  # it shakes no hand
+    await asyncio.sleep(0.05)
+    with pytest.raises((OSError, asyncio.IncompleteReadError)):
+        await send(crowded, oru(), ssl=client)
+    silent.close()
     named = '["127.0.0.0/8"]\ncertificates = ["{}"]'
     with pytest.raises(BadSettings):
         await listen(named.format("laboratories"), **files)

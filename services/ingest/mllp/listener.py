@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from contextlib import suppress
 
 from services.ingest.mllp import tls
@@ -37,6 +38,7 @@ class Listener:
         self._receiver = receiver
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
+        self._secure: ssl.SSLContext | None = None
 
     @property
     def port(self) -> int:
@@ -54,14 +56,12 @@ class Listener:
         BadSettings
             Certificate or key cannot be read.
         """
-        secure = tls.context(self._settings)
+        self._secure = tls.context(self._settings)
         self._server = await asyncio.start_server(
             self._connected,
             self._settings.mllp_host,
             self._settings.mllp_port,
             limit=BUFFER_BYTES,
-            ssl=secure,
-            ssl_handshake_timeout=HANDSHAKE_S if secure else None,
         )
 
     async def stop(self) -> None:
@@ -104,6 +104,8 @@ class Listener:
             log.warning("an HL7 connection was closed: nobody may call from its address")
             telemetry.failure("ingest.mllp", "ADDRESS_NOT_ALLOWED")
             return
+        if self._secure:  # here, so that one who connects and says nothing is counted
+            await writer.start_tls(self._secure, ssl_handshake_timeout=HANDSHAKE_S)
         certified = tls.names(writer.get_extra_info("peercert"))
         blocks = Blocks(reader, settings.mllp_bytes_max, settings.mllp_message_s)
         while True:
