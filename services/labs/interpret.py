@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.labs import (
+    beyond,
     counterparts,
     critical,
+    cutoff,
     matching,
     plausible,
     qualitative,
@@ -98,7 +100,8 @@ def _interpret(
     except reading.AnswerInstead as instead:
         return _absent_or_not(_plain(item, remarks, match), instead.answer)
     except NotInterpretable as reason:
-        return replace(_plain(item, remarks, match), reason=reason)
+        plain = replace(_plain(item, remarks, match), reason=reason)
+        return _beyond_measure(plain, subject, table) if plain.code and item.text else plain
     return _answered(_plain(item, remarks, match))
 
 
@@ -164,6 +167,18 @@ def _flagged(
     )
 
 
+def _beyond_measure(result: Result, subject: Subject, table: critical.Table) -> Result:
+    """Return the result of `HI` on a meter, or of plasma that does not clot, as critical."""
+    side = beyond.side_of(result.name, result.measured.text)
+    if not side:
+        return result
+    limits = critical.limits_for(result.name, subject, table)
+    limit = limits and (limits.high if side > 0 else limits.low)
+    if limits is None or limit is None:
+        return replace(result, flag=Flag.ABNORMAL, reason=None)
+    return replace(result, flag=_CRITICAL[side], critical_source=limits.source, reason=None)
+
+
 def _reactive(value: Value, analyte: Analyte) -> bool:
     """Tell whether it is a titre of which every stated dilution is abnormal: RPR 1:8."""
     stated = value.kind is Kind.TITRE and value.quantity.comparator not in ("<", "<=")
@@ -206,10 +221,13 @@ def _answered(result: Result) -> Result:
     """Return the result of an ordinal test with its answer; `A` when a healthy person has none."""
     text, test = result.measured.text, result.test
     if result.measured.quantity is not None:
-        return replace(result, reason=reasons.AnswerNotRead("a number, where an answer is due"))
-    if not text:
+        answer = cutoff.read(result.measured, test)
+        if answer is None:
+            return replace(result, reason=reasons.AnswerNotRead("a number, where an answer is due"))
+    elif not text:
         return replace(result, reason=reasons.NoValue("there is no value"))
-    answer = qualitative.read(text)
+    else:
+        answer = qualitative.read(text)
     if answer is None and specimens.unusable(text):
         return replace(result, reason=reasons.SpecimenUnusable("the specimen could not be used"))
     if answer is None:

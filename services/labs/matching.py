@@ -12,7 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.labs import analytes, nearest, qualitative, reasons, specimens, tables, units, values
+from services.labs import (
+    analytes,
+    cutoff,
+    nearest,
+    qualitative,
+    reasons,
+    specimens,
+    tables,
+    units,
+    values,
+)
 from services.labs.analytes import Analyte, Code
 from services.labs.folding import fold, pieces, scripts
 from services.labs.local_codes import NONE, Row, Table
@@ -117,6 +127,7 @@ def _of_row(row: Row, item: Measured) -> Match:
 def _by_name(item: Measured) -> Match:
     spelt = unit_of(item)
     wants_answer = item.quantity is None and bool(item.text) and not _is_number(item.text)
+    wants_answer = wants_answer or cutoff.is_ratio(item.quantity)
     for name in item.names:
         entries, specimen = _entries(name)
         if not entries:

@@ -66,6 +66,8 @@ def doubted(value: Value, analyte: Analyte, limits: Range) -> UnitDoubted | None
     """
     if value.kind is not Kind.NUMBER or not value.quantity.number:
         return None
+    if not limits.low or limits.high is None:  # within one limit lies too much to tell
+        return None
     number = value.quantity.number
     factor = value.canonical / number
     for ucum in analyte.usual:

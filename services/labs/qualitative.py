@@ -72,6 +72,8 @@ TEXT_MAX = 60
 """Longest text that is read: a sentence may say more than its first words."""
 _GRADED = re.compile(r"([1-4])\+|\+([1-4])")
 _PLUSES = re.compile(r"\+{1,4}")
+_BESIDE = re.compile(r"(?<=\S)\s*\([^()+±]*\d[^()+±]*\)")
+"""A quantity beside the answer of a strip: `2+(28mmol/L)`."""
 _PUNCTUATION = re.compile(r"[()\[\]{}\"'.:;,/\s_]+")
 _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")
 _BY_WORD: Mapping[str, Answer] = MappingProxyType(
@@ -91,7 +93,7 @@ def read(text: str) -> Reading | None:
         return None
     if ":" in text:
         text = values.without_titre(values.without_pattern(text.replace("：", ":")))
-    plain = unicodedata.normalize("NFKC", text).casefold()
+    plain = _BESIDE.sub("", unicodedata.normalize("NFKC", text)).casefold()
     plain = plain.replace("−", "-").replace("–", "-").replace("—", "-").replace("加", "+")
     plain = _PUNCTUATION.sub("", plain.replace("+/-", "±"))
     if found := _GRADED.fullmatch(plain):

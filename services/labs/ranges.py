@@ -97,7 +97,7 @@ def _limits(entry: Mapping[str, Any], value: Quantity, code: Code) -> Range | No
     ends = [quantity_of(entry.get(name)) for name in ("low", "high")]
     is_open = [False, False]
     if not any(ends):
-        ends, is_open = _of_text(text_of(entry.get("text")))
+        ends, is_open = of_text(text_of(entry.get("text")))
     if not any(ends) or any(end and (end.comparator or not end.in_scale) for end in ends):
         return None
     try:
@@ -110,7 +110,7 @@ def _limits(entry: Mapping[str, Any], value: Quantity, code: Code) -> Range | No
 
 
 @lru_cache(maxsize=1024)
-def _of_text(text: str) -> tuple[list[Quantity | None], list[bool]]:
+def of_text(text: str) -> tuple[list[Quantity | None], list[bool]]:
     """Return the ends in a plain text, and whether each end itself is outside."""
     if both := _FROM_TO.fullmatch(text):
         ends = [Quantity(Decimal(both[end]), both[end]) for end in ("low", "high")]

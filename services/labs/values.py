@@ -29,6 +29,8 @@ _POWER = re.compile(
     r"(?P<power>[0-9⁰¹²³⁴⁵⁶⁷⁸⁹]{1,2})(?=\s*$|\s+[^\s/]|[a-zA-Z拷])"
 )
 """A power of ten that is no part of a unit: `1.2×10^5 copies/mL`, not `5.2×10^9/L`."""
+_MARK = re.compile(r"^[↑↓*]\s*(?=\d)|\s*[↑↓]{1,3}$|(?<=\d)(?:\s*\*{1,3}|\s+(?:HH?|LL?))$")
+"""Of high or low, beside a number."""
 _PATTERN = re.compile(
     r"[,，;；/、(（]?\s*(?:(?:均质|致密|细|粗|核|颗粒|斑点|核仁|着丝点|着丝粒|膜|点|周边|胞浆|胞质)+型|"
     r"homogeneous|(?:fine |coarse |dense fine )?speckled|nucleolar|centromere|nuclear dots?|"
@@ -63,6 +65,8 @@ def read(text: str) -> Written | None:
     plain = unicodedata.normalize("NFKC", text).replace("∶", ":").replace("−", "-").strip()
     if ":" in plain:
         plain = without_pattern(plain)
+    elif plain[-1] in "↑↓*HL" or plain[0] in "↑↓*":
+        plain = _MARK.sub("", plain)
     if found := _TITRE.fullmatch(plain):
         number, sign = found["number"], COMPARATORS.get(found["sign"] or "", "")
         return Written(Decimal(number), f"1:{number}", sign, titre=True)

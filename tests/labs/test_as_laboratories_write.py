@@ -237,3 +237,46 @@ def test_a_critical_value_that_another_unit_explains_says_so(
     assert result.critical
     said = [each.facts["perhaps"] for each in result.remarks if isinstance(each, UnitDoubted)]
     assert said == ([perhaps] if perhaps else [])
+
+
+@pytest.mark.requirement("DX-LDU-01")
+@pytest.mark.parametrize(
+    ("name", "value", "own", "answer"),
+    [
+        ("丙型肝炎病毒抗体", 15.6, "", "positive"),
+        ("梅毒螺旋体抗体", 0.05, "", "negative"),
+        ("HBsAg", 0.95, "", "borderline"),
+        ("HBsAg", 0.95, "<1.0", "negative"),
+        ("乙肝核心抗体", 0.01, ">1.0", "positive"),
+        ("乙肝核心抗体", 1.9, ">1.0", "negative"),
+        ("乙肝核心抗体", 8.2, "", ""),
+    ],
+)
+def test_a_ratio_to_the_cutoff_is_an_answer(name: str, value: float, own: str, answer: str) -> None:
+    result = read(name, value, "S/CO", "血清", own)
+    assert (result.answer.answer.value if result.answer else "") == answer
+    assert bool(answer) is (result.flag is not None)
+
+
+@pytest.mark.requirement("DX-LDU-01")
+@pytest.mark.parametrize(
+    ("name", "value", "specimen", "analyte", "flag"),
+    [
+        ("隐血", "3+(200Ery/uL)", "尿", "urine-blood-strip", Flag.ABNORMAL),
+        ("葡萄糖", "2+(28mmol/L)", "尿", "urine-glucose-strip", Flag.ABNORMAL),
+        ("钠", "118mmol/L ↓", "血清", "na", Flag.CRITICAL_LOW),
+        ("INR", "1.5↑", "血浆", "inr", Flag.HIGH),
+        ("INR", "5.90 HH", "血浆", "inr", Flag.CRITICAL_HIGH),
+        ("活化部分凝血活酶时间", "不凝固", "血浆", "aptt", Flag.CRITICAL_HIGH),
+        ("随机血糖", "Hi", "全血", "glucose", Flag.CRITICAL_HIGH),
+        ("随机血糖", "LO", "全血", "glucose", Flag.CRITICAL_LOW),
+        ("潘氏试验", "阳性", "脑脊液", "pandy", Flag.ABNORMAL),
+        ("D-二聚体(FEU)", ">20.00 μg/mL", "血浆", "d-dimer", None),
+    ],
+)
+def test_marks_and_words_beside_or_for_a_value(
+    name: str, value: str, specimen: str, analyte: str, flag: Flag | None
+) -> None:
+    result = read(name, value, "", specimen)
+    assert (result.name, result.flag) == (analyte, flag), result.reason
+    assert bool(result.critical_source) is result.critical

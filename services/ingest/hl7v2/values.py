@@ -32,6 +32,8 @@ _NUMBER = re.compile(r"([+-]?)(\d{1,40})?(?:\.(\d{0,40}))?", re.ASCII)
 _POWER = re.compile(r"[x×*✕]?\s*10", re.IGNORECASE)
 _EXPONENT = re.compile(r"\d{1,2}\s*/.{1,20}")
 _COMPARED = re.compile(r"(<=|>=|<|>|≤|≥)\s*([+-]?[\d.]{1,40})")
+_MARK = re.compile(r"(?<=\d)(?:\s*[↑↓*]{1,3}|\s+(?:HH?|LL?))\s*$")
+"""Of high or low, beside a number: OBX-8 has it too."""
 _FIGURES = re.compile(r"(?:<=|>=|<|>|≤|≥)?\s*\d[\d.eE+\-~–—×xX*^ ]{0,40}")
 """A range, or a power of ten."""
 COMPARATORS = {"<": "<", ">": ">", "<=": "<=", ">=": ">=", "≤": "<=", "≥": ">="}
@@ -161,7 +163,7 @@ def of_text(text: str, unit: Json) -> Json:
     """
     if not unit or len(text) > TEXT_CHARS_MAX:
         return _string(text)
-    if found := quantity(text, unit):
+    if found := quantity(_MARK.sub("", text), unit):
         return {"valueQuantity": found}
     shown = unit.get("unit") or unit.get("code") or ""
     plain = _FIGURES.fullmatch(unicodedata.normalize("NFKC", text).strip())
