@@ -75,6 +75,10 @@ class ControlIdReused(InvalidInput):
     """A message has the control id of an earlier one of its sender, and other content."""
 
 
+class CaseWasStopped(InvalidInput):
+    """What a message made was destroyed, so to answer it as before would promise what is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What is written of a submission before its case counts."""
@@ -156,6 +160,11 @@ class Admission:
                     "send changed content under a new one"
                 )
             await self._record(tenant, read, keys)
+        if keys.message and found.is_stopped:
+            raise CaseWasStopped(
+                "the case of this message was stopped and nothing is kept of it; send it under a "
+                "new control id"
+            )
         await self._relay.send(tenant, found.case_id)
         found.answer.duplicate = True
         return found.answer

@@ -137,6 +137,18 @@ async def test_results_of_a_stopped_case_are_forgotten(
         assert left.scalar_one() == 0
 
 
+@pytest.mark.requirement("DX-HL7-05")
+async def test_a_message_whose_case_was_stopped_is_not_said_to_be_kept(
+    laboratory: Laboratory, sqlite_world: Any
+) -> None:
+    event = await laboratory.send(obx("6.8"))
+    again = oru(obx("6.8"), head=msh("M1")).encode()
+    assert b"MSA|AA|M1" in await laboratory.receiver.answer(again, "127.0.0.1")
+    await sqlite_world.worker.stopped(event)
+    answer = await laboratory.receiver.answer(again, "127.0.0.1")
+    assert b"MSA|AR|M1" in answer and b"CASE_WAS_STOPPED" in answer
+
+
 @pytest.mark.requirement("DX-HL7-09")
 async def test_what_is_kept_of_results_names_nobody(
     laboratory: Laboratory, sqlite_world: Any

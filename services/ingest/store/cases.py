@@ -50,6 +50,7 @@ class Accepted:
     case_id: str
     content_key: str
     answer: SubmitCaseResponse
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,8 @@ class CaseStore:
             where = CASES.c.tenant == tenant, CASES.c.case_id == case_id
             row = (await connection.execute(select(CASES).where(*where))).one()
         cipher = await self._cipher_for(tenant)
-        return Accepted(case_id, row.content_key, opened(row.sealed, cipher, tenant, case_id))
+        answer = opened(row.sealed, cipher, tenant, case_id)
+        return Accepted(case_id, row.content_key, answer, row.is_stopped)
 
     async def accept(self, draft: Draft) -> Outcome:
         """Write the case, its keys and its event, and take its scopes, all or nothing."""
