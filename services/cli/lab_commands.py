@@ -20,6 +20,7 @@ from rich.text import Text
 from services.cli import aside
 from services.cli.answers import USAGE, CliError, err, put_json, put_line
 from services.cli.results import HEADERS, HL7V2, MARK, SUFFIXES
+from services.kernel.ucum import readable
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Tenant = Annotated[
@@ -104,7 +105,7 @@ def _show_part(part: Mapping[str, Any], name: str) -> None:
         _show(result, name)
     for score in part.get("scores", []):
         if score.get("value"):
-            unit = "" if score.get("unit") == "1" else score.get("unit", "")
+            unit = readable(score.get("unit", ""))
             put_line(Text(f"= {score[f'display_{name}']}: {score['value']} {unit}".rstrip()))
     for risk in part.get("risks", []):
         put_line(Text(f"! {risk[f'text_{name}']}", "red" if "URGENT" in risk["priority"] else ""))
@@ -113,13 +114,14 @@ def _show_part(part: Mapping[str, Any], name: str) -> None:
 def _show(result: Mapping[str, Any], name: str) -> None:
     title = result.get(f"display_{name}") or result.get("source_display") or "(no name)"
     flag, style = FLAGS.get(result.get("flag", ""), ("", ""))
-    value = " ".join(filter(None, (result.get("value_text"), result.get("unit_text"))))
-    unit = result.get("canonical_unit", "")
+    unit = readable(result.get("canonical_unit", ""))
+    given = readable(result.get("unit_text", ""))
+    value = " ".join(filter(None, (result.get("value_text"), given)))
     low, high = result.get("range_low", ""), result.get("range_high", "")
-    limits = f"  [{low or ''}–{high or ''} {unit}]" if low or high else ""
+    limits = f"  [{low or ''}–{high or ''} {unit}".rstrip() + "]" if low or high else ""
     canonical = result.get("canonical_value", "")
     if canonical and canonical not in result.get("value_text", ""):
-        value = f"{value} = {canonical} {unit}"
+        value = f"{value} = {canonical} {unit}".rstrip()
     put_line(Text(f"{flag or '-':<2} {title}: {value}{limits}", style))
     refused = result.get("not_interpreted")
     for why in [*([refused] if refused else []), *result.get("remarks", [])]:

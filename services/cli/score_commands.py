@@ -17,6 +17,7 @@ from services.cli import aside
 from services.cli.answers import DONE, REFUSED, USAGE, CliError, put_json, put_line, put_rows
 from services.kernel import fhir
 from services.kernel.errors import MeshError
+from services.kernel.ucum import readable
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Language = Annotated[str, typer.Option(help="Language of names and meanings: en or zh.")]
@@ -145,7 +146,7 @@ def _needs(answer: Mapping[str, Any], name: str) -> list[list[str]]:
 
 
 def _show(found: Mapping[str, Any], name: str) -> None:
-    unit = "" if found["unit"] == "1" else found["unit"]
+    unit = readable(found["unit"])
     title = f"{found['score']}: {found[name]}"
     if found["value"]:
         meaning = f"  {found[f'meaning_{name}']}" if found[f"meaning_{name}"] else ""
@@ -154,7 +155,7 @@ def _show(found: Mapping[str, Any], name: str) -> None:
         put_line(Text(f"{title} not computed", "bold"))
     for each in found["inputs"]:
         place = ", ".join(filter(None, (each["observation"], each["time"])))
-        value = f"{each['value']} {'' if each['unit'] == '1' else each['unit']}".rstrip()
+        value = f"{each['value']} {readable(each['unit'])}".rstrip()
         put_line(Text(f"    {each[name]}: {value}" + (f" ({place})" if place else "")))
     for gap in found["lacks"]:
         facts = ", ".join(f"{k} {v}" for k, v in sorted(gap["facts"].items()) if k != "input")

@@ -20,6 +20,7 @@ from dxmesh.labs.v1.lab_findings_pb2 import LabFindings, LabResult
 from services.gateway.restore import to_true_date
 from services.gateway.web.words import Words
 from services.kernel.errors import InvalidInput
+from services.kernel.ucum import readable
 
 FLAGS = {CRITICAL_DIRECTION_LOW: "LL", CRITICAL_DIRECTION_HIGH: "HH"}
 PRESENT = "AA"
@@ -104,11 +105,11 @@ def _known(found: dict[str, T], told: CriticalResult) -> T:
 def _lab(told: CriticalResult, result: LabResult, words: Words, days: int) -> Statement:
     zh = words.language == "zh"
     name = (result.display_zh if zh else result.display_en) or result.source_display
-    value = f"{result.value_text} {result.unit_text}".strip()
+    value = f"{result.value_text} {readable(result.unit_text)}".strip()
     if result.unit_text != told.limit_unit and result.canonical_value != result.value_text:
-        value += f" (= {result.canonical_value} {_unit(result.canonical_unit)})".rstrip()
+        value += f" (= {result.canonical_value} {readable(result.canonical_unit)})".rstrip()
     flag = FLAGS.get(told.direction, PRESENT)
-    limit = f"{told.limit} {_unit(told.limit_unit)}".strip()
+    limit = f"{told.limit} {readable(told.limit_unit)}".strip()
     said = {"name": name, "value": value, "limit": limit, "source": told.limit_source}
     text = words(f"critical.{flag}", **said)
     if result.effective_time:
@@ -123,10 +124,6 @@ def _time(text: str) -> str:
         return day
     zone = "UTC" if clock.endswith("Z") else clock[-6:] if clock[-6:-5] in ("+", "-") else ""
     return f"{day} {clock[:5]} {zone}".rstrip()
-
-
-def _unit(ucum: str) -> str:
-    return "" if ucum in ("1", "[pH]") else ucum.replace("10*9", "10⁹").replace("umol", "µmol")
 
 
 def _images(
