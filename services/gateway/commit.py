@@ -16,6 +16,7 @@ from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 from services.gateway import attachments, signing
 from services.gateway.access.accounts import Accounts
 from services.gateway.call import Peers
+from services.gateway.critical.ahead import Ahead
 from services.gateway.dicomweb.made import MadeObjects
 from services.gateway.fhir import submission
 from services.gateway.fhir.confidential import confidential
@@ -50,8 +51,10 @@ class StoreCommitter:
         hasher_for: Callable[[str], Awaitable[KeyedHash]],
         render: Render,
         identity_zone: Blobs,
+        ahead: Ahead | None = None,
     ) -> None:
         self._store = store
+        self._ahead = ahead
         self._peers = peers
         self._analysis = analysis
         self._accounts = accounts
@@ -60,13 +63,22 @@ class StoreCommitter:
         self._made = MadeObjects(analysis, identity_zone)
 
     async def composed(self, event: ReportComposed) -> None:
-        """Store a composed version; after a signature it waits for one of its own."""
+        """Store a composed version; after a signature it waits for one of its own.
+
+        Raises
+        ------
+        Unavailable
+            The notices of its critical results go first; the event comes again.
+        """
         began = time.time_ns() // 1000
         tenant, case_id, version = event.case.tenant, event.case.case_id, event.version
         try:
             bundle, code = await self._bundle(event, await self._confidentiality(tenant, case_id))
         except KeyDestroyed:
             return  # the case was stopped meanwhile; its Task says so
+        if self._ahead:
+            critical = reading.badges(bundle)["critical"]
+            await self._ahead.require(tenant, case_id, version, critical)
         async with self._store.cases.change(tenant, case_id) as opened:
             case = known(opened.case, event.case)
             if case.status in STOPPED_FOR_GOOD:

@@ -13,6 +13,7 @@ from services.gateway.access import accounts
 from services.gateway.call import Gateway
 from services.gateway.commit import StoreCommitter
 from services.gateway.critical import policy
+from services.gateway.critical.ahead import Ahead
 from services.gateway.critical.escalation import Escalation
 from services.gateway.critical.notifier import Notifier
 from services.gateway.dicomweb.archive import Archive
@@ -94,7 +95,7 @@ async def open_gateway(mesh: process.Process[Settings]) -> Gateway:
         accounts=known,
         store=store,
         committer=StoreCommitter(
-            store, peers, analysis, known, vault.hasher, render_bundle, identity
+            store, peers, analysis, known, vault.hasher, render_bundle, identity, Ahead(store)
         ),
         peers=peers,
         bus=mesh.bus,

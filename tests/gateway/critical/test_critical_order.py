@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from dxmesh.event.v1.case_deidentified_pb2 import CaseDeidentified
 
+from services.gateway.critical.ahead import Ahead
 from services.gateway.critical.escalation import Escalation
 from services.gateway.critical.policy import Policies, Policy
 from services.kernel import fhir, subjects
-from services.kernel.errors import Damaged
+from services.kernel.errors import Damaged, Unavailable
 
 MINUTE_US = 60_000_000
 RULE = Policies(Policy(15, 3), {})
@@ -178,3 +179,32 @@ async def test_two_gateways_and_twenty_deliveries_make_one_notice(
     await asyncio.gather(*(world.gateway.notifier.found(made) for _ in range(20)))
     (told,) = await telling.communications(world)
     assert told["meta"]["versionId"] == "1"
+
+
+@pytest.mark.requirement("DX-CRI-19")
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_report_waits_for_its_notices_and_not_for_ever(
+    world: Any, setting: Any, telling: Any, told: bool
+) -> None:
+    now = [100.0]
+    committer = world.gateway.committer
+    committer._ahead = Ahead(world.gateway.store, 10.0, lambda: now[0])
+    event = await setting.compose(world, setting.sample_report(), publish=False)
+    with pytest.raises(Unavailable):
+        await committer.composed(event)
+    now[0] += 5.0
+    if told:
+        await telling.tell(world, setting)
+    else:
+        with pytest.raises(Unavailable):
+            await committer.composed(event)
+        now[0] += 6.0
+    await committer.composed(event)
+    assert (await world.get("/fhir/DiagnosticReport")).json()["total"] == 1
+
+
+@pytest.mark.requirement("DX-CRI-19")
+async def test_a_report_without_critical_results_waits_for_nothing(
+    world: Any, setting: Any
+) -> None:
+    await Ahead(world.gateway.store).require("north", setting.CASE_ID, 1, 0)
