@@ -19,6 +19,13 @@ from services.nlp.tokens import is_han, narrow
 _PARAGRAPH = re.compile(r"\n[ \t]*\r?\n")
 _HEADS = 0.5
 """Of the letters of its line, what a problem takes that heads an item of a plan."""
+_DENIES = re.compile(r"否认|\bden(?:ies|ied|ying)\b", re.IGNORECASE)
+_NO_HISTORY = re.compile(
+    r"\b(?:no|denies|denied|without|negative for)(?: (?:any|known|prior|previous|past|personal))* "
+    r"(?:h/o|hx|history)\b[^.;\n]*$",
+    re.IGNORECASE,
+)
+_NOT_FAMILY = frozenset(("ROOM", "FRND", "NBOR"))
 _SENTENCE_END = re.compile(r"[。；;\n]|\.(?=\s|$)")
 
 
@@ -41,6 +48,9 @@ class Chart:
         self._medicines = {
             each.note.note_id: [m.start for m in each.mentions if m.kind is Kind.MEDICATION]
             for each in readings
+        }
+        self._operations = {
+            each.note.note_id: [(p.start, p.end) for p in each.procedures] for each in readings
         }
         self._told = {
             each.note.note_id: [
@@ -68,6 +78,37 @@ class Chart:
         following = starts[place] if place < len(starts) else len(text)
         return stopped.is_stopped(text, mention.start, mention.end, following)
 
+    def is_of_family(self, mention: Mention) -> bool:
+        """Tell whether what somebody else has is a relative's."""
+        told = [each for each in mention.details if each.kind is DetailKind.RELATIVE]
+        if told and told[0].word:
+            return told[0].word.code not in _NOT_FAMILY
+        return mention.section is Section.FAMILY_HISTORY
+
+    def is_operation(self, mention: Mention) -> bool:
+        """Tell whether a problem is the name of an operation, which is told as such."""
+        return any(
+            start <= mention.start and mention.end <= end
+            for start, end in self._operations[mention.note_id]
+        )
+
+    def _denied_history(self, mention: Mention) -> Section | None:
+        """Return where a denial belongs that its section does not hold.
+
+        Nobody denies on examination (查体：否认高血压); "no history of" is of the past.
+        """
+        if mention.said.certainty is not Certainty.NEGATED:
+            return None
+        text = self._texts[mention.note_id]
+        first = max((m.end() for m in _SENTENCE_END.finditer(text, 0, mention.start)), default=0)
+        before = text[first : mention.start]
+        lasts = mention.term is not None and mention.term.use in ("chronic", "history")
+        if mention.section is Section.EXAMINATION and _DENIES.search(before):
+            return Section.PAST_HISTORY if lasts else Section.PRESENT_HISTORY
+        if mention.section in (Section.PRESENT_HISTORY, Section.CHIEF_COMPLAINT):
+            return Section.PAST_HISTORY if _NO_HISTORY.search(before) else None
+        return None
+
     def place(self, mention: Mention) -> Section:
         """Return the section a mention is told under.
 
@@ -75,7 +116,7 @@ class Chart:
         it is an assessment.
         """
         if mention.section is not Section.PLAN or mention.kind is not Kind.PROBLEM:
-            return mention.section
+            return self._denied_history(mention) or mention.section
         text = self._texts[mention.note_id]
         first = text.rfind("\n", 0, mention.start) + 1
         last = text.find("\n", mention.end)

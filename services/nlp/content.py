@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,14 @@ from services.nlp.values import Value
 COMMAS = frozenset(",;。")
 ENDS = frozenset(";。")
 COUNTED = frozenset(("Pregnancies", "Parity"))
+UNDONE = re.compile(
+    r"[ ]?(?:(?:was|were|is|are) )?(?:not|n't|never) (?:\w+ )?(?:required|needed|performed|done"
+    r"|necessary|given|indicated|undertaken|attempted)\b|[ ]?(?:was|were) (?:aborted|deferred)\b"
+    r"|[ ]?(?:未行|未做|未施行|未执行|未予|未进行)",
+    re.IGNORECASE,
+)
+"""Behind an operation: it was not done."""
+UNDONE_CHARS = 40
 ROUTE_TOKENS_MAX = 14
 """Between a medicine and its route stand its form and its dose."""
 
@@ -79,6 +88,11 @@ def procedures(
         if said.certainty is Certainty.NEGATED or said.resolved:
             before = [each for each in whole if each.last <= own.last]
             said = context.assertions(tokens[: own.last], before)[-1]
+        after = narrow(text[found.end : found.end + UNDONE_CHARS])
+        if UNDONE.match(after):
+            said = Assertion(Certainty.NEGATED)
+        if said.certainty is Certainty.UNCERTAIN and not (said.planned or said.hypothetical):
+            said = replace(said, certainty=Certainty.AFFIRMED)  # what it shows is in doubt
         yield found, replace(said, resolved=False)
 
 

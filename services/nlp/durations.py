@@ -44,6 +44,9 @@ class Duration:
 
     def words(self, language: str) -> str:
         """Return "3周" or "3 weeks"."""
+        if self.number == "0.5":
+            one = "an" if self.unit == "hour" else "a"
+            return f"半{WORDS_ZH[self.unit]}" if language == "zh" else f"half {one} {self.unit}"
         if language == "zh":
             return self.number + WORDS_ZH[self.unit]
         return f"{self.number} {self.unit}" + ("" if self.number == "1" else "s")

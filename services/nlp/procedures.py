@@ -22,6 +22,8 @@ NAMED_EN = re.compile(
     r"[a-z]{3,20}(?:ectomy|otomy|ostomy|plasty|oscopy|centesis|pexy|rrhaphy))\b",
     re.IGNORECASE,
 )
+ONLY_NAMED = ("时间窗", "指征", "禁忌", "适应", "风险", "知情同意", "同意书", "手术指征")
+"""Behind a name: it is spoken of, neither done nor planned."""
 NOT_ONE = frozenset(("anatomy", "dichotomy", "stereoscopy", "microscopy", "autotomy"))
 
 
@@ -44,7 +46,8 @@ def find(text: str, tokens: Sequence[Token]) -> list[Found]:
     for first, last, term in sorted(
         (*_known(tokens), *_named(text, tokens)), key=lambda each: each[0] - each[1]
     ):
-        if any(taken[first:last]):
+        behind = narrow(text[tokens[last - 1].end : tokens[last - 1].end + 8])
+        if any(taken[first:last]) or behind.startswith(ONLY_NAMED):
             continue
         taken[first:last] = [True] * (last - first)
         start, end = tokens[first].start, tokens[last - 1].end

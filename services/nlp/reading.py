@@ -171,6 +171,8 @@ def _with_reactions(mentions: list[Mention]) -> list[Mention]:
     for each in reversed(mentions):
         if each.kind is Kind.PROBLEM and each.said.certainty is Certainty.AFFIRMED:
             behind.insert(0, each)
+        elif each.kind is Kind.ALLERGY and each.said.certainty is Certainty.NEGATED:
+            behind = []
         elif each.kind is Kind.ALLERGY:
             told = [content.reaction(one.start, one.end, one.term) for one in behind]
             each = replace(each, reactions=tuple(behind), details=(*each.details, *told))

@@ -15,7 +15,7 @@ from enum import Enum
 from services.nlp.terms import Term
 
 BEFORE_CHARS, BEHIND_CHARS = 24, 48
-_EDGE_ZH = re.compile(r"[，,。；;：:、\n（）()]|伴|并|及|与|和")
+_EDGE_ZH = re.compile(r"[，,。；;：:、\n（）()]|伴|并|(?<![闻触扪可累波涉])及|与|和")
 _EDGE_EN = re.compile(r"[,.;:\n()]|\b(?:and|with|but|without)\b", re.I)
 _ZH = re.compile(
     r"(?P<both>双侧|两侧|双[肺眼耳肾手足膝髋踝肩腕肘上下]|左右两?侧)"
@@ -90,6 +90,9 @@ def of_term(text: str, start: int, end: int, term: Term | None) -> Sided | None:
 
 
 def _in(text: str, start: int, end: int) -> Sided | None:
+    # 右下肢较左侧粗 is of the right one.
+    compared = max(text.find("较", start, end), text.find("比", start, end))
+    end = compared if compared > start else end
     for _, side in _BOTH[text.isascii() :]:
         if found := list(_sides(side, text, start, end)):
             return _one(found)

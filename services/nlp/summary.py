@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 from services.nlp.chart import Chart
 from services.nlp.context import Certainty
+from services.nlp.details import DetailKind
 from services.nlp.headings import Section
 from services.nlp.reading import Mention, Reading
 from services.nlp.terms import Kind
-from services.nlp.wording import listed, name_of, say, site_of
+from services.nlp.told_values import Told, operations, values
+from services.nlp.wording import JOIN, listed, name_of, say, site_of
 
 QUOTE_CHARS_MAX = 160
 ORDER = (
@@ -74,6 +76,11 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
         result += made
         if section is Section.MEDICATIONS:
             result += _elsewhere(chart, language)
+        if section is Section.FAMILY_HISTORY:
+            result += _others(chart, language)
+        if section is Section.INVESTIGATIONS:
+            result += _stated(values(readings, language), language)
+    result += _stated(operations(readings, language), language)
     result += [*_resolved(chart, language), *_planned(chart, language)]
     return [*result, *_in_plan(chart, language)]
 
@@ -95,6 +102,27 @@ def _section(chart: Chart, section: Section, language: str) -> Iterator[Sentence
             yield Sentence(text, tuple(sources), section)
 
 
+def _stated(found: Iterable[Told], language: str) -> Iterator[Sentence]:
+    for key, items, places, section in found:
+        text = say(key, language, items=JOIN[language].join(items))
+        yield Sentence(text, tuple(Source(*place) for place in places), section)
+
+
+def _others(chart: Chart, language: str) -> Iterator[Sentence]:
+    """Yield what people have who are no relatives, a contact for example."""
+    chosen = [
+        m
+        for m in chart.mentions
+        if m.said.other_person
+        and not chart.is_of_family(m)
+        and m.said.certainty is Certainty.AFFIRMED
+        and not (m.said.hypothetical or m.said.resolved or m.said.planned)
+    ]
+    if chosen:
+        text = say("others-affirmed", language, items=listed(chosen, chart, language))
+        yield Sentence(text, tuple(_sources(chosen, chart)), Section.OTHER)
+
+
 def _resolved(chart: Chart, language: str) -> Iterator[Sentence]:
     chosen = [m for m in chart.mentions if m.said.resolved and not m.said.other_person]
     if chosen:
@@ -103,7 +131,11 @@ def _resolved(chart: Chart, language: str) -> Iterator[Sentence]:
 
 
 def _planned(chart: Chart, language: str) -> Iterator[Sentence]:
-    chosen = [m for m in chart.mentions if m.said.planned and not m.said.other_person]
+    chosen = [
+        m
+        for m in chart.mentions
+        if m.said.planned and not m.said.other_person and not chart.is_operation(m)
+    ]
     if chosen:
         text = say("planned-uncertain", language, items=listed(chosen, chart, language))
         yield Sentence(text, tuple(_sources(chosen, chart)), Section.PLAN)
@@ -162,9 +194,13 @@ def _belongs(mention: Mention, section: Section, chart: Chart) -> bool:
     if mention.kind is Kind.MEDICATION:
         told_of = mention.section is Section.MEDICATIONS and not said.other_person
         return section is Section.MEDICATIONS and told_of
-    place = chart.place(mention)
+    if said.other_person and not chart.is_of_family(mention):
+        return False
+    place = Section.FAMILY_HISTORY if said.other_person else chart.place(mention)
     if place is Section.FAMILY_HISTORY and not said.other_person:
         place = Section.UNSPECIFIED  # the patient's own, told where the family's was expected
+    if place is not Section.PAST_HISTORY and chart.is_operation(mention):
+        return False
     if place is not section or section in (Section.ALLERGIES, Section.MEDICATIONS):
         return False
     return said.other_person is (section is Section.FAMILY_HISTORY)
@@ -177,7 +213,7 @@ def _chief(readings: Sequence[Reading], language: str) -> Sentence | None:
             body = reading.note.text[each.start : each.end]
             fits = each.section is Section.CHIEF_COMPLAINT and 0 < len(body) <= QUOTE_CHARS_MAX
             if fits and reading.note.language == language:
-                quoted = " ".join(body.split()).rstrip("。.;； ")
+                quoted = " ".join(body.split()).strip('。.;； "“”')
                 source = Source(reading.note.note_id, each.start, each.end)
                 text = say("chief_complaint-quoted", language, text=quoted)
                 return Sentence(text, (source,), each.section)
@@ -207,7 +243,8 @@ def _sources(chosen: Iterable[Mention], chart: Chart) -> Iterator[Source]:
         start, end = mention.start, mention.end
         if mention.dose or mention.lasts:
             end = mention.dose.end if mention.dose else mention.lasts.end if mention.lasts else end
-        for told in (chart.side(mention), site_of(mention)):
+        of_whom = (each for each in mention.details if each.kind is DetailKind.RELATIVE)
+        for told in (chart.side(mention), site_of(mention), next(of_whom, None)):
             if told:
                 start, end = min(start, told.start), max(end, told.end)
         yield Source(mention.note_id, start, end)

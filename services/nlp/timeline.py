@@ -38,8 +38,13 @@ _FORMS = (
     rf"(?<![0-9])(?P<day>[0-3]?[0-9])[ ](?P<month>{_MONTH})[ ](?P<year>{_YEAR})(?![0-9])",
     rf"(?<![a-z])(?P<us_month>{_MONTH})[ ](?P<us_day>[0-3]?[0-9]),?"
     rf"[ ](?P<us_year>{_YEAR})(?![0-9])",
-    rf"(?P<named>{'|'.join(sorted(_NAMED, key=len, reverse=True))})(?![a-z])",
+    rf"(?<![0-9])(?P<in_month>{_YEAR}[-年/.](?:0?[1-9]|1[0-2])月?)(?![-/.]?[0-9])",
+    rf"(?P<named>{'|'.join(sorted(_NAMED, key=len, reverse=True))})"
+    r"(?:(?<=[a-z])(?![a-z])|(?<![a-z]))",
 )
+_MENSES = re.compile(r"(?:lmp|末次月经|last menstrual period)[ :：为于是was]{0,6}$")
+MENSES_CHARS = 30
+"""A date behind these counts weeks; nothing else that is told is of that time."""
 _TIME = re.compile("|".join(_FORMS))
 _SEEN = re.compile(r"\b(?:presents?|presenting|presented|returns?|returning|seen|here|in)[ ]$")
 """Before "today": when the patient was seen, not when something began."""
@@ -75,7 +80,8 @@ def times(text: str, start: int, end: int) -> Iterator[Time]:
             flat, max(0, found.start() - _SEEN_CHARS), found.start()
         ):
             continue
-        yield _time(found, start)
+        if not _MENSES.search(flat, max(0, found.start() - MENSES_CHARS), found.start()):
+            yield _time(found, start)
 
 
 def in_order(found: list[Time]) -> list[Time]:
@@ -100,6 +106,10 @@ def _time(found: re.Match[str], offset: int) -> Time:
     if written := found["date"]:
         year, month, day = (int(each) for each in re.findall(r"\d+", written))
         return _on(start, end, year, month, day)
+    if written := found["in_month"]:
+        year, month = (int(each) for each in re.findall(r"\d+", written))
+        date = f"{year}-{month:02}"
+        return Time(start, end, date, date, date=date)
     if month_name := found["month"] or found["us_month"]:
         in_year = found["year"] or found["us_year"]
         in_month = found["day"] or found["us_day"]
@@ -110,6 +120,10 @@ def _time(found: re.Match[str], offset: int) -> Time:
         en = f"over the last {number} {unit}{'' if number == '1' else 's'}"
         return Time(start, end, f"近{number}{_ZH[unit]}", en, float(number) * _HOURS[unit])
     word = found["number"] or found["en_number"]
+    if word == "半":
+        unit = _UNITS[found["unit"]]
+        en = f"half {'an' if unit == 'hour' else 'a'} {unit} ago"
+        return Time(start, end, f"半{_ZH[unit]}前", en, 0.5 * _HOURS[unit])
     number, unit = NUMBERS.get(word, word), _UNITS[found["unit"] or found["en_unit"]]
     more = bool(found["more"] or found["after"])
     zh = f"{number}{_ZH[unit]}{'余' if more else ''}前"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from services.nlp import tables
 from services.nlp.chart import Chart
 from services.nlp.details import Detail, DetailKind
+from services.nlp.headings import Section
 from services.nlp.reading import Mention
 from services.nlp.sides import Side
 from services.nlp.terms import Kind
@@ -79,6 +80,20 @@ def _items(chosen: Iterable[Mention], chart: Chart, language: str) -> Iterator[s
         yield name
 
 
+def _is_over(mention: Mention) -> bool:
+    """Tell whether a medicine was taken; what a plan stops is told as such."""
+    is_medicine = mention.kind is Kind.MEDICATION and mention.section is not Section.PLAN
+    return is_medicine and mention.said.historical
+
+
+def _relatives(same: Sequence[Mention], language: str) -> Iterator[str]:
+    """Yield who has what somebody else has."""
+    for mention in same:
+        for each in mention.details if mention.said.other_person else ():
+            if each.kind is DetailKind.RELATIVE and each.word:
+                yield each.word.zh if language == "zh" else each.word.en.lower()
+
+
 def _doses(same: Sequence[Mention], language: str) -> Iterator[str]:
     """Yield every dose that is told of a medicine, once, in the order of the note."""
     told: dict[str, None] = {}
@@ -91,6 +106,7 @@ def _doses(same: Sequence[Mention], language: str) -> Iterator[str]:
 def _facts(
     same: Sequence[Mention], side: Side | None, chart: Chart, language: str
 ) -> Iterator[str]:
+    yield from dict.fromkeys(_relatives(same, language))
     if side:
         yield WORDS[f"side-{side.value}"][language]
     lasts = next((mention.lasts for mention in same if mention.lasts), None)
@@ -102,5 +118,8 @@ def _facts(
         and same[0].kind is Kind.PROBLEM
     ):
         yield WORDS["over"][language]
-    if all(chart.stopped(mention) for mention in same):
+    stopped = all(chart.stopped(mention) for mention in same)
+    if not stopped and all(_is_over(mention) for mention in same):
+        yield WORDS["over"][language]
+    if stopped:
         yield WORDS["stopped"][language]

@@ -118,7 +118,7 @@ def test_what_is_only_to_be_watched_for_is_not_said() -> None:
 def test_family_is_kept_apart() -> None:
     assert lines("HPI: Cough. Her mother had asthma.\nFH: gout") == [
         "Present illness: Cough.",
-        "Family history: Gout.",
+        "Family history: Asthma (mother), Gout.",
     ]
 
 

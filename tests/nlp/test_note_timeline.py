@@ -62,7 +62,7 @@ def test_sentence_rests_on_its_time_and_its_side() -> None:
     [
         ("３天前", "3天前", "3 days ago", 72),
         ("两周余前", "2周余前", "more than 2 weeks ago", 336),
-        ("半年前", "0.5年前", "0.5 years ago", 4383),
+        ("半年前", "半年前", "half a year ago", 4383),
         ("a week before admission", "1周前", "1 week ago", 168),
         ("last night", "昨晚", "last night", 12),
         ("近2月", "近2个月", "over the last 2 months", 1460),
@@ -151,7 +151,7 @@ def test_what_is_borne_is_no_allergy(text: str, told: str) -> None:
 
 def test_what_is_the_patients_own_is_not_lost_under_the_familys_heading() -> None:
     assert lines("家族史：父亲高血压。患者本人有糖尿病。", "zh") == [
-        "家族史：高血压。",
+        "家族史：高血压（父亲）。",
         "病历提及：糖尿病。",
     ]
 

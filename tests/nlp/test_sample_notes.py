@@ -55,7 +55,7 @@ SUMMARY_EN = [
     "No known allergy to: Food.",
     "Medications: Amlodipine 5 mg once daily, Valsartan 80 mg once daily, "
     "Atorvastatin 20 mg at night.",
-    "Family history: Lung cancer, Hypertension.",
+    "Family history: Lung cancer (father), Hypertension (mother).",
     "Assessment: Lung nodule (left), Hyperkalemia, Renal insufficiency, Grade 2 hypertension.",
 ]
 SUMMARY_ZH = [
@@ -69,7 +69,7 @@ SUMMARY_ZH = [
     "过敏：青霉素（皮疹）。",
     "否认过敏：食物。",
     "用药：氨氯地平 5mg 每日一次、缬沙坦 80mg 每日一次、阿托伐他汀 20mg 每晚一次。",
-    "家族史：肺癌、高血压。",
+    "家族史：肺癌（父亲）、高血压（母亲）。",
     "诊断：肺结节（左侧）、高钾血症、肾功能不全、高血压2级。",
 ]
 
@@ -153,7 +153,9 @@ def test_chinese_report_of_an_english_note_holds_no_english_word() -> None:
 def test_sentence_of_the_summary_points_to_its_sources(note: str, report: str) -> None:
     found = read(note, report)
     text = found.notes[0].text
-    stated = {(e.span.start, e.text) for e in found.entities}
+    stated = {
+        (e.span.start, e.text) for e in (*found.entities, *found.procedures, *found.measurements)
+    }
     for sentence in found.summary:
         assert sentence.sources
         for span in sentence.sources:
