@@ -31,6 +31,8 @@ Names = Callable[..., str]
 
 SUB_ID = "urn:dxmesh:hl7v2:sub-id"
 """Extension of an Observation: OBX-4."""
+ORDER = "urn:dxmesh:csv:order"
+"""Extension of an Observation: its own order, where one ServiceRequest stands for many."""
 WITHDRAWN = frozenset(("cancelled", "entered-in-error"))
 CORRECTED = frozenset(("corrected", "amended"))
 OPEN = frozenset(("registered", "preliminary", "unknown"))
@@ -78,12 +80,17 @@ def stated(named: Iterable[tuple[str, str, Resource]]) -> list[Stated]:
         if resource.get("resourceType") != "Observation":
             continue
         moment, code = _moment(resource), _code(resource)
-        order = next((orders[each] for each in (reference, url) if each in orders), ())
+        own = _said(resource, ORDER)
+        order = (
+            (own,)
+            if own
+            else next((orders[each] for each in (reference, url) if each in orders), ())
+        )
         order = order or _based_on(resource, orders)
         name = ("order", *order, code) if order else ("time", moment, code)
         if not code or not (order or "T" in moment):
             continue
-        place = (_sub_id(resource), moment)
+        place = (_said(resource, SUB_ID), moment)
         times[(*name, *place)] += 1
         nth = str(times[(*name, *place)])
         status = str(resource.get("status") or "unknown")
@@ -208,8 +215,8 @@ def _code(resource: Resource) -> str:
     return str(concept.get("text") or "").strip()
 
 
-def _sub_id(resource: Resource) -> str:
-    found = (e for e in _objects(resource.get("extension")) if e.get("url") == SUB_ID)
+def _said(resource: Resource, url: str) -> str:
+    found = (e for e in _objects(resource.get("extension")) if e.get("url") == url)
     return next((str(each.get("valueString")) for each in found), "")
 
 

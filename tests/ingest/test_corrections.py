@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,10 +14,13 @@ from dxmesh.event.v1.case_received_pb2 import (
 from sqlalchemy import text
 
 from services.ingest import corrections
+from services.ingest.csv_results import convert, rows
 from services.ingest.hl7v2 import senders
+from services.ingest.hl7v2.convert import Origin
+from services.ingest.hl7v2.site import Site
 from services.ingest.mllp.receiving import Receiver
 from services.kernel import subjects
-from tests.ingest.oru import OBR, PID, WBC, msh, oru, resources
+from tests.ingest.oru import NOW, OBR, PID, WBC, msh, names, oru, resources
 
 CHANGED, WITHDRAWN = CORRECTION_KIND_CHANGED, CORRECTION_KIND_WITHDRAWN
 TABLE = '[[sender]]\napplication = "LIS"\ntenant = "demo"\n'
@@ -167,3 +171,22 @@ def test_the_references_are_those_that_the_report_rests_on() -> None:
     (known,) = corrections.stated(entries)
     assert known.reference == f"Observation/{result['id']}"
     assert result["extension"] == [{"url": corrections.SUB_ID, "valueString": "2"}]
+
+
+@pytest.mark.requirement("DX-HL7-09")
+def test_rows_of_a_file_are_known_by_their_own_order() -> None:
+    """One file has two orders, a later one a single row of them, corrected."""
+
+    def known(*lines: str) -> list[tuple[str, ...]]:
+        content = "\n".join(("patient id,order id,code,code system,value,time", *lines)).encode()
+        file = rows.read(content)
+        made = convert.results(content, file, file.patients[0], Origin(Site(), names, NOW, ""))
+        entries = json.loads(made.bundle)["entry"]
+        named = [
+            (f"{r['resourceType']}/{r['id']}", "", r) for r in (e["resource"] for e in entries)
+        ]
+        return [each.name for each in corrections.stated(named)]
+
+    first = known("M,A1,2823-3,LN,6.8,2026-11-26 08:00", "M,A2,2951-2,LN,140,2026-11-26 08:00")
+    assert known("M,A1,2823-3,LN,4.1,2026-11-26 08:00") == [first[0]]
+    assert len(set(first)) == 2

@@ -13,6 +13,7 @@ from typing import Any
 from dxmesh.ingest.v1.intake_manifest_pb2 import IntakeProblem
 
 from services.ingest import patient as people
+from services.ingest.corrections import ORDER
 from services.ingest.csv_results.rows import File, PatientRows, Row, written
 from services.ingest.hl7v2 import codes, convert, moments, ranges, values
 from services.ingest.hl7v2.convert import Origin
@@ -158,6 +159,7 @@ class _Rows:
             self._list(number, "RESULT_WITHOUT_CODE", "the row has neither name nor code")
             return {}
         unit = {"unit": cells["unit"]} if cells.get("unit") else {}
+        order = cells.get("order_id", "")
         return present(
             resourceType="Observation",
             status=self._status(number, cells),
@@ -169,6 +171,7 @@ class _Rows:
             note=[{"text": cells["comment"]}] if cells.get("comment") else [],
             referenceRange=self._range(number, cells, unit),
             specimen=_specimen(cells),
+            extension=[{"url": ORDER, "valueString": order}] if order else [],
         ) | _value(cells.get("value", ""), unit)
 
     def _code(self, cells: Row) -> Json:
