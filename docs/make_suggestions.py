@@ -34,9 +34,9 @@ not, which the tests run.
 **Not validated.** The weights are ours, by the rule below; no clinician has reviewed them and they
 were measured on no patients. Of {sources} sources, {checked} were checked: their criteria were read in an
 excerpt of a public page, often a summary and not the document itself, and what did not agree was changed. The other {unchecked} are
-marked `unchecked`; their citations and what the features take from them come from knowledge of the sources alone. Of {checks} checks
-of medicines against results, the statement of {checks_read} was read in the same way. A report
-says so beside each suggestion. A hospital's own specialists have to review them before it relies on them.
+marked `unchecked`; their citations and what the features take from them come from knowledge of the sources alone. A report
+says so beside each suggestion. Of {checks} checks
+of medicines against results, the statement of {checks_read} was read in the same way. A hospital's own specialists have to review them before it relies on them.
 
 ## The rule
 

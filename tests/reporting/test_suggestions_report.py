@@ -148,7 +148,7 @@ def test_what_speaks_against_is_shown_and_lowers_it() -> None:
     assert "acute-coronary-syndrome" not in suggestions(against)
     text = "现病史：呼吸困难，右下肢肿胀，心率118次/分。用药史：华法林。"
     made = suggestions(case(text, results=[result("d-dimer", "4.2", H)]))["pulmonary-embolism"]
-    assert "不支持：在用华法林" in made["valueString"]
+    assert "不支持：使用华法林" in made["valueString"]
     [opposed] = components(made, "opposes")
     assert any(e["url"].endswith(":evidence") for e in opposed["extension"])
 
