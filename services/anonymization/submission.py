@@ -105,11 +105,7 @@ def read(content: bytes) -> Submission:
         observations=tuple(by_kind.get("Observation", ())),
         notes=taken,
         unusable=tuple(each for each in found if isinstance(each, UnusableNote)),
-        known=reduce(
-            or_,
-            (note.known for note in taken),
-            fhir_identity.strings_of(resource for _, _, resource in named),
-        ),
+        known=_strings(taken, named),
         aliases={url: reference for reference, url, _ in named if url},
         specimens=laboratory.specimens(named),
         comments=comments.of_orders(named),
@@ -118,6 +114,14 @@ def read(content: bytes) -> Submission:
             (restriction.label_of(resource) for _, _, resource in named), default=""
         ),
     )
+
+
+def _strings(
+    notes: Iterable[fhir_notes.Note], named: Iterable[tuple[str, str, Resource]]
+) -> KnownStrings:
+    """Return what names the patient, in notes and resources."""
+    resources = fhir_identity.strings_of(resource for _, _, resource in named)
+    return reduce(or_, (note.known for note in notes), resources)
 
 
 def _of(patient: Resource, note: fhir_notes.Note | UnusableNote) -> fhir_notes.Note | UnusableNote:
