@@ -1,7 +1,8 @@
-"""A crash at any step of a submission, and a retry, make one case."""
+"""A crash at any step of a submission, and a retry, make one case; two at once see each other."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from services.ingest.store import cases
 from services.kernel import subjects
+from tests.ingest.laboratory import Laboratory, obx, told
 from tests.ingest.test_submit import manifest_of
 
 Maker = Callable[..., Any]
@@ -86,3 +88,12 @@ def break_at(world: Any, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(world.cases, "accept", dies_after)
     else:
         monkeypatch.setattr(world.relay, "send", dies)
+
+
+@pytest.mark.requirement("DX-HL7-09")
+async def test_two_messages_at_once_do_not_miss_each_other(world: Any) -> None:
+    laboratory = Laboratory(world)
+    await asyncio.gather(*(laboratory.send(obx(f"{n}.5")) for n in range(6)))
+    events = world.bus.published(subjects.CASE_RECEIVED)
+    pairs = {frozenset(pair[:2]) for event in events for pair in told(event)}
+    assert len(events) == 6 and len(pairs) == 15  # each with each other

@@ -227,7 +227,8 @@ async def take(connection: AsyncConnection, draft: Draft) -> None:
 async def announce(connection: AsyncConnection, draft: Draft) -> None:
     """Put a case's event into the outbox, with the results of other cases that it corrects."""
     case = draft.answer.case
-    draft.event.corrections.extend(await results.join(connection, case, draft.results))
+    found = await results.join(connection, case, draft.event.subject_key, draft.results)
+    draft.event.corrections.extend(found)
     event = {
         "message_id": draft.message_id,
         "tenant": case.tenant,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
 from dxmesh.event.v1.case_received_pb2 import Correction
 from dxmesh.event.v1.case_ref_pb2 import CaseRef
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.ingest import corrections
@@ -19,13 +20,21 @@ AT_ONCE = 500
 """Keys of one question: databases have limits."""
 
 
-async def join(connection: AsyncConnection, case: CaseRef, rows: Sequence[Row]) -> list[Correction]:
-    """Keep the results of a case; return which of them correct those of others, or are."""
+async def join(
+    connection: AsyncConnection, case: CaseRef, subject_key: str, rows: Sequence[Row]
+) -> list[Correction]:
+    """Keep the results of a case; return which of them correct those of others, or are.
+
+    Cases of one patient come one after the other here, so that none misses another's.
+    """
     if not rows:
         return []
+    if connection.dialect.name == "postgresql":
+        lock = int.from_bytes(hashlib.sha256(subject_key.encode()).digest()[:8], signed=True)
+        await connection.execute(select(func.pg_advisory_xact_lock(lock)))
     since_us = case.received_time.ToMicroseconds()
     kept = [{"tenant": case.tenant, "since_us": since_us} | _columns(each) for each in rows]
-    # Written before it is asked, so that SQLite lets one case after the other in.
+    # Written before it is asked: SQLite lets one writer in at a time.
     await connection.execute(insert(RESULTS), kept)
     known: list[Row] = []
     keys = sorted({each.result_key for each in rows})
