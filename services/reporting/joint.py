@@ -19,7 +19,7 @@ from services.reporting.suggestions.known import Known
 
 PART_ID = "together"
 RULES = "dxmesh-suggestion-rules"
-RULES_VERSION = "1.0.0"
+RULES_VERSION = "1.1.0"
 """Raise it when code or data change what is suggested."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dxmesh.event.v1.refusal_pb2 import Refusal
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
-from services.kernel.ucum import readable
+from services.kernel.ucum import readable, written
 from services.reporting import codes
 from services.reporting.draft import Draft, Part, Topic
 from services.reporting.elements import (
@@ -63,7 +63,7 @@ def _notes(draft: Draft, score: pb.Score) -> list[str]:
     """Return why it was not computed, input by input, or where a computed one misleads."""
     language = draft.language
     if score.value:
-        caution = text(score.note_zh if language == "zh" else score.note_en)
+        caution = written(text(score.note_zh if language == "zh" else score.note_en))
         return [caution] if caution else []
     reasons = [_lacks(draft, each) for each in score.gaps] or [why(language, score.not_computed)]
     return [say(language, "not-computed-note", why=each) for each in reasons]
@@ -92,11 +92,11 @@ def _input(draft: Draft, each: pb.ScoreInput, names: dict[str, str], made: dict[
     if value in ("yes", "no") and not each.unit:
         value = say(draft.language, f"answer-{value}")
     component: Json = {"code": {"text": name}}
-    written = quantity_as_written(value, each.unit, each.unit)
-    if written:
+    amount = quantity_as_written(value, each.unit, each.unit)
+    if amount:
         years = each.unit == "a"
         unit = say(draft.language, "unit-years") if years else readable(each.unit)
-        component["valueQuantity"] = written | ({"unit": unit} if unit else {})
+        component["valueQuantity"] = amount | ({"unit": unit} if unit else {})
     elif value:
         component["valueString"] = value
     else:
@@ -121,4 +121,4 @@ def _name(draft: Draft, score: pb.Score) -> str:
 
 
 def _category(draft: Draft, score: pb.Score) -> str:
-    return text(score.category_zh if draft.language == "zh" else score.category_en)
+    return written(text(score.category_zh if draft.language == "zh" else score.category_en))
