@@ -36,8 +36,7 @@ def compose(
 ) -> None:
     """Add the risks of a part, most pressing first; `made` maps a result's id to a Reference."""
     risks = sorted(found.risks, key=lambda risk: risk.priority or pb.RISK_PRIORITY_ROUTINE)
-    results = {each.observation_id: each for each in found.results}
-    sentences = {risk.risk_id: _sentence(draft, risk, results) for risk in risks}
+    sentences = {risk.risk_id: _sentence(draft, risk, found) for risk in risks}
     places: dict[str, Json] = {}
     for risk in risks:
         evidence = [made[each] for each in risk.evidence_ids if each in made]
@@ -194,24 +193,23 @@ def _next(draft: Draft, risk: pb.Risk) -> str:
     return written(text(risk.next_zh if draft.language == "zh" else risk.next_en))
 
 
-def _sentence(draft: Draft, risk: pb.Risk, results: Mapping[str, pb.LabResult]) -> str:
-    """Return what a rule says; where it names no value of the patient, the values first."""
+def _sentence(draft: Draft, risk: pb.Risk, found: pb.LabFindings) -> str:
+    """Return what a rule says; where it names no value of the patient, the results first."""
     chinese = draft.language == "zh"
     said = written(text(risk.text_zh if chinese else risk.text_en)) or risk.risk_id
-    evidence = [results[each] for each in risk.evidence_ids if each in results]
-    if not evidence or any(_names(said, result) for result in evidence):
+    evidence = [each for each in found.results if each.observation_id in risk.evidence_ids]
+    values = {value for each in evidence for value in (each.value_text, each.canonical_value)}
+    values |= {each.value for each in found.scores if each.score_id in risk.evidence_ids}
+    if not evidence or any(_names(said, text(value)) for value in values):
         return said
     evidence.sort(key=lambda result: result.flag <= pb.FLAG_NORMAL)
-    values = listed(draft.language, [item(draft.language, each) for each in evidence[:VALUES_MAX]])
-    return say(draft.language, "risk-of", values=values, sentence=said)
+    shown = listed(draft.language, [item(draft.language, each) for each in evidence[:VALUES_MAX]])
+    return say(draft.language, "risk-of", values=shown, sentence=said)
 
 
-def _names(said: str, result: pb.LabResult) -> bool:
-    """Tell whether a sentence holds a result's value, as it came or converted."""
-    values = {text(result.value_text), result.canonical_value} - {""}
-    return any(
-        re.search(rf"(?<![0-9.]){re.escape(value)}(?![0-9]|\.[0-9])", said) for value in values
-    )
+def _names(said: str, value: str) -> bool:
+    """Tell whether a sentence holds a value, not only as a part of another number."""
+    return bool(value) and bool(re.search(rf"(?<![0-9.]){re.escape(value)}(?![0-9]|\.[0-9])", said))
 
 
 def _line(draft: Draft, risk: pb.Risk, sentences: Mapping[str, str]) -> str:

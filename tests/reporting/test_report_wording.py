@@ -60,6 +60,11 @@ def test_a_rule_that_names_no_value_gets_the_values_of_the_patient() -> None:
     assert "风险提示：高敏肌钙蛋白T 1250 ng/L↑：≥52 ng/L：很可能。" in said
     named = risk("钾 3.4 mmol/L，偏低。", "k-3.4")
     assert "风险提示：钾 3.4 mmol/L，偏低。" in conclusion(case(results=[k], risks=[named]))
+    score = labs.Score(score_id="fib-4", display_zh="FIB-4", value="6.21")
+    of_score = risk("FIB-4 6.21：升高。", "k-3.4", "fib-4")
+    assert "风险提示：FIB-4 6.21：升高。" in conclusion(
+        case(results=[k], scores=[score], risks=[of_score])
+    )
     other = risk("高于13.4者。", "k-3.4")
     assert "钾 3.4 mmol/L↓：高于13.4者。" in conclusion(case(results=[k], risks=[other]))
 
@@ -67,7 +72,9 @@ def test_a_rule_that_names_no_value_gets_the_values_of_the_patient() -> None:
 @pytest.mark.requirement("DX-REP-22")
 def test_sentences_of_rules_and_results_have_units_as_people_write_them() -> None:
     creatinine = result("creatinine", "412", HH)
-    draft = case(results=[creatinine], risks=[risk("肌酐 412 umol/L，10*9/L，x10^9/L。", "creatinine-412")])
+    draft = case(
+        results=[creatinine], risks=[risk("肌酐 412 umol/L，10*9/L，x10^9/L。", "creatinine-412")]
+    )
     said = conclusion(draft)
     assert "umol" not in said and "412 µmol/L，×10^9/L，×10^9/L" in said
     [made] = coded(draft, "risk")["r"]
