@@ -69,6 +69,10 @@ class Chart:
                 return Sided(SIDE_OF[each.word], each.start, each.end)
         return None
 
+    def text(self, note_id: str, start: int, end: int) -> str:
+        """Return text[start:end] of a note in its plain form."""
+        return self._texts[note_id][start:end]
+
     def stopped(self, mention: Mention) -> bool:
         """Tell whether a medicine was stopped."""
         if mention.kind is not Kind.MEDICATION:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from services.nlp import amounts, context, durations, values
+from services.nlp import amounts, context, durations, overdose, values
 from services.nlp import details as told
 from services.nlp import procedures as named
 from services.nlp.context import Assertion, Certainty
@@ -120,6 +120,10 @@ def details(
     for number, its in zip(chosen, told.find(text, tokens, places, denied), strict=True):
         result[number] = its
         begin, stop = _words_of(tokens, found, number)
+        if many := _tablets(text, found[number], tokens[-1].end):
+            its.append(many)
+            if not any(each.kind is DetailKind.ONSET for each in its):
+                its += told.first_time(text, tokens)
         if amounts.is_habit(found[number].term):
             its = [each for each in its if each.kind is DetailKind.RELATIVE]
             result[number] = [*its, *amounts.find(text, begin, stop)]
@@ -133,6 +137,12 @@ def details(
     for its in result:
         its.sort(key=lambda each: each.start)
     return result
+
+
+def _tablets(text: str, found: Found, end: int) -> Detail | None:
+    """Return how many tablets an overdose was of."""
+    of_one = found.term is not None and found.term.en == overdose.NAME
+    return overdose.amount(text, found.start, end) if of_one else None
 
 
 def _given_up(found: Sequence[Found], result: Sequence[list[Detail]]) -> None:

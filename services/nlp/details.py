@@ -7,12 +7,11 @@ by `sides`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from services.nlp import sides, sizes, tables
+from services.nlp import detail_times, sides, sizes, tables
 from services.nlp.phrases import Match, Phrases
 from services.nlp.sides import Side
 from services.nlp.terms import Term
@@ -104,30 +103,6 @@ LINKS = frozenset(("in", "of", "at", "on", "over", "to", "the", "his", "her", "a
 DENIED = frozenset(("无", "未", "不", "没", "no", "not", "without"))
 BEFORE_ZH, BEFORE_EN, BEHIND_MAX = 10, 4, 6
 """Tokens that may stand between a word and its problem."""
-UNIT_ZH = r"(?:分钟|小时|天|日|周|星期|个?月|年)"
-UNIT_EN = r"(?:minute|hour|day|week|month|year)s?"
-COUNT_EN = (
-    r"(?:[0-9]{1,3}(?:-[0-9]{1,3})?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|an?"
-    r"|a few|several|a couple of)"
-)
-TIME = re.compile(
-    r"(?:约|大约)?(?:[0-9]{1,3}(?:\.[0-9])?|[一二两三四五六七八九十半数几]{1,3})"
-    rf"(?:\+|余|多)?[ ]?{UNIT_ZH}"
-    r"(?:余|多)?(?:前|之前)"
-    r"|(?:19|20)[0-9]{2}(?:年(?:[0-9]{1,2}月(?:[0-9]{1,2}日)?)?|[-./][0-9]{1,2}(?:[-./][0-9]{1,2})?)"
-    r"|[0-9]{1,2}月[0-9]{1,2}日|昨日|昨天|昨晚|昨夜|今晨|今日|今天|前日|前天|当日|当天|当晚"
-    rf"|\b{COUNT_EN} {UNIT_EN} ago\b|\byesterday(?: (?:morning|afternoon|evening))?\b"
-    r"|\blast night\b|\bthis (?:morning|afternoon|evening)\b"
-    r"|\bsince (?:yesterday|last (?:night|week|month|year)"
-    r"|this morning|childhood|birth|(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:early |late )?"
-    r"(?:january|february|march|april|may|june|july|august|september|october|november|december)"
-    r"(?: (?:19|20)[0-9]{2})?|(?:19|20)[0-9]{2})\b"
-    r"|\b(?:on |in )?(?:january|february|march|april|may|june|july|august|september|october"
-    r"|november|december) (?:[0-9]{1,2},? )?(?:19|20)[0-9]{2}\b"
-    r"|\bon [0-9]{1,2}/[0-9]{1,2}(?:/[0-9]{2,4})?\b"
-    r"|\bin (?:19|20)[0-9]{2}\b",
-    re.IGNORECASE,
-)
 
 
 def find(
@@ -158,11 +133,12 @@ def find(
     for place, its in zip(places, result, strict=True):
         its += side(flat, tokens, place)
     if not flat.isalpha():
-        spans = [(tokens[p.first].start - start, tokens[p.last - 1].end - start) for p in places]
+        spans = _spans(tokens, places)
         others = [tokens[p.first].start - start for p in denied]
         for number, *span in sizes.find(flat, spans, others):
             result[number].append(Detail(DetailKind.SIZE, *(start + each for each in span)))
-    _times(flat, tokens, places, result)
+    for number, *span in detail_times.find(flat, _spans(tokens, places)):
+        result[number].append(Detail(DetailKind.ONSET, *(start + each for each in span)))
     return [sorted(each, key=lambda detail: detail.start) for each in result]
 
 
@@ -180,8 +156,24 @@ def times(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[l
     """Return for each place of a sentence when it was, as far as the sentence tells."""
     result: list[list[Detail]] = [[] for _ in places]
     start = tokens[0].start
-    _times(narrow(text[start : tokens[-1].end]), tokens, places, result)
+    flat = narrow(text[start : tokens[-1].end])
+    for number, *span in detail_times.find(flat, _spans(tokens, places)):
+        result[number].append(Detail(DetailKind.ONSET, *(start + each for each in span)))
     return result
+
+
+def _spans(tokens: Sequence[Token], places: Sequence[Place]) -> list[tuple[int, int]]:
+    """Return where places stand in their sentence."""
+    start = tokens[0].start
+    return [(tokens[p.first].start - start, tokens[p.last - 1].end - start) for p in places]
+
+
+def first_time(text: str, tokens: Sequence[Token]) -> list[Detail]:
+    """Return the first time a sentence tells, of whatever."""
+    start = tokens[0].start
+    match = detail_times.TIME.search(narrow(text[start : tokens[-1].end]))
+    span = (start + each for each in match.span()) if match else ()
+    return [Detail(DetailKind.ONSET, *span)] if match else []
 
 
 def _of(tokens: Sequence[Token], match: Match[Word], kind: DetailKind) -> Detail:
@@ -258,33 +250,3 @@ def _relatives(
         between = tokens[place.last : found[number].first]
         if len(between) <= BEHIND_MAX and all(each.key not in SEPARATORS for each in between):
             details.append(_of(tokens, found[number], DetailKind.RELATIVE))
-
-
-def _times(
-    flat: str, tokens: Sequence[Token], places: Sequence[Place], result: list[list[Detail]]
-) -> None:
-    """Give each problem the time right behind it, else the last one before it in the sentence."""
-    start = tokens[0].start
-    times = [match.span() for match in TIME.finditer(flat)]
-    if not times:
-        return
-    number = -1
-    for place, details in zip(places, result, strict=True):
-        first, last = tokens[place.first].start - start, tokens[place.last - 1].end - start
-        while number + 1 < len(times) and times[number + 1][0] < first:
-            number += 1
-        following = number + 1
-        if following < len(times) and flat[last : times[following][0]].isspace():
-            span = times[following]
-        elif number >= 0 and times[number][1] <= first:
-            span = times[number]
-        elif following < len(times) and _is_near(flat[last : times[following][0]]):
-            span = times[following]
-        else:
-            continue
-        details.append(Detail(DetailKind.ONSET, start + span[0], start + span[1]))
-
-
-def _is_near(between: str) -> bool:
-    """Tell whether a time stands in the clause of what precedes it ("cough began 3 days ago")."""
-    return len(between) <= 24 and not any(each in SEPARATORS for each in between)

@@ -43,7 +43,10 @@ _OFTEN = "|".join(
     rf"{re.escape(name)}(?![a-z0-9])" if name.isascii() else re.escape(name)
     for name in _LONGEST_FIRST
 )
-NUMBER = r"[0-9]{1,6}(?:[.,][0-9]{1,4})?"
+NUMBER = (
+    r"(?:[0-9]{1,6}(?:[.,][0-9]{1,4})?|(?:one|two|three|four|five|six|seven|eight|nine|ten|fifteen"
+    r"|twenty|twenty five|thirty|forty|fifty|eighty)(?= (?:milli|micro|gram|tab|puff|unit|cap|mg)))"
+)
 UNIT = (
     r"(?:mg|mcg|ug|μg|µg|g|kg|ml|l|iu|u|meq|mmol|units?|puffs?|tablets?|tabs?|capsules?|caps?|drops?"
     r"|sprays?|patch(?:es)?|milligrams?|micrograms?|grams?|percent)(?![a-z])"
@@ -61,7 +64,8 @@ EVERY = re.compile(
 """A frequency with hours of its own: "every 4 to 6 hours", q4-6h."""
 WAYS_ZH = (
     "片剂?|胶囊剂?|缓释|控释|肠溶|分散|注射液|针剂?|口服液?|静滴|静脉滴注|皮下注射|肌注|吸入|外用|剂量"
-    "|每次|一次|服用|用量|约"
+    "|每次|一次|服用|用量|约|静推|静脉推注|静注|静脉注射|肌肉注射|肌内注射|静点|持续泵入|泵入|含服|嚼服|顿服"
+    "|雾化吸入|雾化|冲服|首剂|后改|共|起始"
 )
 WAYS_EN = (
     r"tablets?|tabs?|capsules?|by mouth|orally|oral|p\.?o\.?|i\.?v\.?|subcutaneously|inhaled"

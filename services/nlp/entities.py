@@ -5,16 +5,65 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 
-from services.nlp import allergens, measured, strength, terms, unlisted
+from services.nlp import allergens, measured, overdose, strength, terms, unlisted
 from services.nlp.found import Found, fits, of_match
 from services.nlp.headings import Section
 from services.nlp.terms import Kind, Term
-from services.nlp.tokens import Token
+from services.nlp.tokens import Token, tokenize
 
 HISTORY = frozenset((Section.PAST_HISTORY, Section.PERSONAL_HISTORY, Section.FAMILY_HISTORY))
 NO_MEDICATIONS = frozenset((Section.INVESTIGATIONS, Section.EXAMINATION))
 """There a substance is measured ("folate 12 ng/mL"), not taken."""
+VACCINATED = frozenset(
+    ("Influenza", "Measles", "Hepatitis B", "Hepatitis", "Pneumonia", "Shingles", "Chickenpox")
+)
+LIMBS_EN = frozenset(
+    (
+        *("calf", "calves", "leg", "legs", "arm", "arms", "knee", "knees", "ankle", "wrist", "hip"),
+        *(
+            "shoulder",
+            "elbow",
+            "hand",
+            "foot",
+            "spine",
+            "spinal",
+            "midline",
+            "neck",
+            "back",
+            "thigh",
+        ),
+        *(
+            "chest",
+            "rib",
+            "ribs",
+            "sternal",
+            "sinus",
+            "scalp",
+            "joint",
+            "joints",
+            "ext",
+            "temporal",
+        ),
+    )
+)
+ABDOMEN_EN = frozenset(("abdomen", "abdominal", "abd", "belly", "epigastric", "ruq", "rlq", "llq"))
+LIMBS_ZH = (
+    "下肢",
+    "上肢",
+    "小腿",
+    "大腿",
+    "关节",
+    "脊柱",
+    "棘突",
+    "胸壁",
+    "胸骨",
+    "肋骨",
+    "颈部",
+    "腰椎",
+    "腓肠肌",
+)
 FORMS_ZH = re.compile(
     r"(?:缓释|控释|肠溶|分散|咀嚼|泡腾|钠|钾|钙|盐酸盐)*+"
     r"(?:片|胶囊|注射液|颗粒|口服液|气雾剂|吸入剂|粉针|针剂|软膏|滴眼液|糖浆|混悬液|栓|针)"
@@ -32,18 +81,47 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
         term = match.value.term
         if any(covered[match.first : match.last]) or not fits(text, tokens, match):
             continue
-        if term is not None and _counts(term, section):
+        if term is not None and _counts(term, section) and not _is_vaccine(term, tokens):
             found = of_match(term.kind, tokens, match)
+            found = _at_its_site(found, tokens)
             found = _with_form(text, tokens, found) if term.kind is Kind.MEDICATION else found
             _cover(covered, [found])
             result.append(found)
     complaints = list(measured.find(text, tokens, covered))
     _cover(covered, complaints)
     complaints += strength.find(text, tokens, covered)
+    complaints += overdose.find(text, tokens, covered)
     _cover(covered, complaints)
     result += complaints
     result += unlisted.find(text, tokens, covered, section)
     return sorted(result, key=lambda each: each.start)
+
+
+def _is_vaccine(term: Term, tokens: Sequence[Token]) -> bool:
+    """Tell whether a disease is named in a sentence of vaccines ("up to date except influenza")."""
+    if term.en not in VACCINATED:
+        return False
+    text = "".join(token.key for token in tokens)
+    return any(word in text for word in ("immuniz", "immunis", "vaccin", "疫苗", "接种"))
+
+
+def _at_its_site(found: Found, tokens: Sequence[Token]) -> Found:
+    """Return a tenderness that a limb or the back has as one that is not of the abdomen."""
+    if found.term is None or found.term.en != "Abdominal tenderness" or found.denies:
+        return found
+    if found.last - found.first > len("压痛"):
+        return found
+    words = {token.key for token in tokens}
+    text = "".join(token.key for token in tokens)
+    elsewhere = not LIMBS_EN.isdisjoint(words) or any(word in text for word in LIMBS_ZH)
+    abdomen = not ABDOMEN_EN.isdisjoint(words) or "腹" in text
+    return replace(found, term=_tenderness()) if elsewhere and not abdomen else found
+
+
+@cache
+def _tenderness() -> Term | None:
+    found = terms.PROBLEMS_AND_MEDICATIONS.find(tokenize("触痛"))
+    return found[0].value.term if found else None
 
 
 def _counts(term: Term, section: Section) -> bool:

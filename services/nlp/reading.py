@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from services.nlp import acts, content, context, doses, durations, entities
+from services.nlp import acts, content, context, doses, durations, entities, overdose
 from services.nlp.content import Measurement
 from services.nlp.context import Assertion, Certainty
 from services.nlp.details import Detail
@@ -97,7 +97,7 @@ def _in_sentence(note: Note, tokens: Sequence[Token], text: SectionText) -> Sent
     ]
     details = content.details(note.text, tokens, found, [each.said for each in mentions])
     mentions = [_detailed(mention, its) for mention, its in zip(mentions, details, strict=True)]
-    return _with_reactions(mentions), measured, done
+    return _with_reactions(_taken(mentions)), measured, done
 
 
 def _procedures(
@@ -162,6 +162,23 @@ def _mention(
     if found.kind is Kind.PROBLEM:
         return replace(mention, lasts=durations.find(note.text, found.end, next_start))
     return mention
+
+
+def _taken(mentions: list[Mention]) -> list[Mention]:
+    """Return the mentions; what was taken in an overdose is not in use."""
+    if not any(_is_overdose(each) for each in mentions):
+        return mentions
+    return [
+        replace(each, said=replace(each.said, historical=True))
+        if each.kind is Kind.MEDICATION and each.said.certainty is Certainty.AFFIRMED
+        else each
+        for each in mentions
+    ]
+
+
+def _is_overdose(mention: Mention) -> bool:
+    of_one = mention.term is not None and mention.term.en == overdose.NAME
+    return of_one and mention.said.certainty is Certainty.AFFIRMED and mention.written != ""
 
 
 def _with_reactions(mentions: list[Mention]) -> list[Mention]:

@@ -8,12 +8,15 @@ REACH_CHARS = 60
 _END = re.compile(r"[。；;\n]|\.(?=\s|$)")
 _ENDED = r"stopped|discontinued|no longer tak(?:es|ing|en)|d/c'?d"
 _BEHIND = re.compile(
-    rf"(?<![未不勿没])(?:停用|停服|停药|停了|已停)|(?<!not )(?<!never )\b(?:self-)?(?:{_ENDED})\b",
+    r"(?<![未不勿没])(?:停用|停服|停药|停了|已停)|\b(?:has|have) not (?:been )?tak(?:en|ing)\b"
+    r"|\b(?:was|is|being) held\b|\bheld (?:d/t|due|because|for|since|given|on)\b|\bon hold\b"
+    rf"|(?<!not )(?<!never )\b(?:self-)?(?:{_ENDED})\b",
     re.I,
 )
 _BEFORE = re.compile(
     r"(?:(?<![未不勿没])(?:停用|停服|停)"
-    rf"|\b(?:{_ENDED}|quit|no longer on|off)(?: taking| (?:his|her|the))?) ?$",
+    rf"|\b(?:{_ENDED}|quit|no longer on|off|stop|(?:ran|run|running) out of)"
+    r"(?: taking| (?:his|her|the))?):? ?$",
     re.I,
 )
 

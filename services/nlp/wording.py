@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.nlp import tables
+from services.nlp import overdose, tables, timeline
 from services.nlp.chart import Chart
 from services.nlp.details import Detail, DetailKind
 from services.nlp.headings import Section
@@ -86,6 +86,22 @@ def _is_over(mention: Mention) -> bool:
     return is_medicine and mention.said.historical
 
 
+def _overdose(same: Sequence[Mention], chart: Chart, language: str) -> Iterator[str]:
+    """Yield of how many tablets an overdose was, and when."""
+    for mention in same:
+        if mention.term is None or mention.term.en != overdose.NAME:
+            continue
+        for each in mention.details:
+            if each.kind is DetailKind.AMOUNT:
+                count = chart.text(mention.note_id, each.start, each.end)
+                number = "".join(filter(str.isdigit, count))
+                yield f"{number}片" if language == "zh" else f"{number} tablets"
+            if each.kind is DetailKind.ONSET:
+                told = chart.text(mention.note_id, each.start, each.end)
+                for time in timeline.times(told, 0, len(told)):
+                    yield time.words(language)
+
+
 def _relatives(same: Sequence[Mention], language: str) -> Iterator[str]:
     """Yield who has what somebody else has."""
     for mention in same:
@@ -109,6 +125,7 @@ def _facts(
     yield from dict.fromkeys(_relatives(same, language))
     if side:
         yield WORDS[f"side-{side.value}"][language]
+    yield from dict.fromkeys(_overdose(same, chart, language))
     lasts = next((mention.lasts for mention in same if mention.lasts), None)
     if lasts:
         yield lasts.words(language)
@@ -118,7 +135,8 @@ def _facts(
         and same[0].kind is Kind.PROBLEM
     ):
         yield WORDS["over"][language]
-    stopped = all(chart.stopped(mention) for mention in same)
+    in_plan = all(mention.section is Section.PLAN for mention in same)
+    stopped = all(chart.stopped(mention) for mention in same) and not in_plan
     if not stopped and all(_is_over(mention) for mention in same):
         yield WORDS["over"][language]
     if stopped:

@@ -75,7 +75,7 @@ def test_section_of_medications_without_any_has_none(text: str) -> None:
         ("咳嗽3周", "3周", "3 weeks"),
         ("高血压病史10年", "10年", "10 years"),
         ("腹痛约2小时", "2小时", "2 hours"),
-        ("头痛半年", "0.5年", "0.5 years"),
+        ("头痛半年", "半年", "half a year"),
         ("Cough for 1 day", "1天", "1 day"),
         ("Fever x 3 days", "3天", "3 days"),
         ("Headache for the past two months", "2个月", "2 months"),

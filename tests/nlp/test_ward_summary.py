@@ -40,7 +40,7 @@ def lines(text: str, report: str = "") -> list[str]:
         ("现病史：发热。班上有手足口病患儿。", "zh", "他人所患（非患者本人）：手足口病。"),
         ("查体：否认高血压。心律齐。", "zh", "既往否认：高血压。"),
         ("HPI: Cough. No h/o DVT.", "en", "Past history, denied: Deep venous thrombosis."),
-        ("HPI: STOP taking: hydrochlorothiazide.", "en", "Hydrochlorothiazide (past)."),
+        ("HPI: STOP taking: hydrochlorothiazide.", "en", "Hydrochlorothiazide (stopped)."),
         (
             "现病史：2天前右下肢较左侧粗。",
             "zh",
