@@ -188,7 +188,7 @@ async def test_a_report_waits_for_its_notices_and_not_for_ever(
 ) -> None:
     now = [100.0]
     committer = world.gateway.committer
-    committer._ahead = Ahead(world.gateway.store, 10.0, lambda: now[0])
+    committer._ahead = Ahead(world.gateway.store, 10.0, lambda: now[0], looks=0)
     event = await setting.compose(world, setting.sample_report(), publish=False)
     with pytest.raises(Unavailable):
         await committer.composed(event)
@@ -208,3 +208,15 @@ async def test_a_report_without_critical_results_waits_for_nothing(
     world: Any, setting: Any
 ) -> None:
     await Ahead(world.gateway.store).require("north", setting.CASE_ID, 1, 0)
+
+
+@pytest.mark.requirement("DX-CRI-19")
+async def test_a_notice_that_is_under_way_is_waited_for_without_another_try(
+    world: Any, setting: Any, telling: Any
+) -> None:
+    made = await telling.event(world, setting)
+    ahead = Ahead(world.gateway.store)
+    waiting = asyncio.create_task(ahead.require("north", setting.CASE_ID, 1, 1))
+    await asyncio.sleep(0.06)
+    await telling.send(world, made)
+    await waiting
