@@ -12,7 +12,7 @@ from typing import Any
 from dxmesh.labs.v1 import lab_findings_pb2 as pb
 
 from services.kernel.errors import MeshError
-from services.labs import comments, critical, signs
+from services.labs import comments, critical, own_flags, signs
 from services.labs.history import facts as history
 from services.labs.history import message as history_message
 from services.labs.history.overtime import over_time
@@ -181,6 +181,8 @@ def _result(result: Result) -> pb.LabResult | dict[str, Any]:
     if result.flag is not None:
         fields["flag"] = FLAGS[result.flag]
         fields["critical_source"] = result.critical_source
+    if result.by_laboratory:
+        fields["range_source"] = own_flags.SOURCE
     if (kind := VALUE_KINDS.get(result.kind)) is not None:
         fields["value_kind"] = kind
     if result.reason is not None:

@@ -17,6 +17,7 @@ from services.labs import (
     critical,
     cutoff,
     matching,
+    own_flags,
     plausible,
     qualitative,
     ranges,
@@ -69,7 +70,8 @@ def interpret(
     ----------
     now : when the part was received; results dated later carry a remark. None: not judged
     """
-    return [_interpret(item, subject, table, site, now) for item in items]
+    found = [_interpret(item, subject, table, site, now) for item in items]
+    return [own_flags.taken(each) if each.measured.flagged else each for each in found]
 
 
 def _interpret(

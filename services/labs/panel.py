@@ -9,18 +9,26 @@ Source: FHIR R4 4.0.1, Observation.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput
 from services.labs.lenient import codes_of, list_of, mapping_of, number_of, text_of
+from services.labs.measured import Comment, LabPart, Measured, Quantity, Subject
+
+__all__ = [
+    "Comment",
+    "LabPart",
+    "Measured",
+    "Quantity",
+    "Subject",
+    "of_document",
+    "quantity_of",
+    "read",
+]
 
 AGE_YEARS_MAX = 130
-DAYS_A_YEAR = 365.25
 GESTATION_WEEKS_MAX = 45
-DIGITS_MAX = EXPONENT_MAX = 30
 TEXT_MAX = 500
 """Characters kept of a value that is a text."""
 LOINC = "http://loinc.org"
@@ -30,105 +38,6 @@ OTHER_VALUES = (
     *("valueBoolean", "valueRange", "valueRatio", "valueSampledData"),
     *("valueTime", "valueDateTime", "valuePeriod"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What ranges and scores need to know of the person."""
-
-    sex: str = "unknown"
-    """male, female, other or unknown (FHIR administrative gender)."""
-    age_years: float | None = None
-    pregnant: bool | None = None
-    gestation_weeks: float | None = None
-    """Completed weeks of pregnancy; None: not known."""
-    age_days: float | None = None
-    """Age in days, where it is known that well; None: see `age_years`."""
-
-    @property
-    def years(self) -> float | None:
-        """Age in years as exactly as it is known; None: not known."""
-        return self.age_years if self.age_days is None else self.age_days / DAYS_A_YEAR
-
-    @property
-    def adult(self) -> bool:
-        """Whether the person is known to be 18 or older."""
-        return self.age_years is not None and self.age_years >= 18
-
-
-@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
-class Quantity:
-    """A number as it came, with its unit as text and as code."""
-
-    number: Decimal
-    written: str
-    comparator: str = ""
-    unit: str = ""
-    code: str = ""
-    """The unit's code; UCUM when `system` says so."""
-
-    @property
-    def in_scale(self) -> bool:
-        """Whether the number is one a measurement can have; others could exhaust memory."""
-        if len(self.written) <= DIGITS_MAX and self.written.replace(".", "", 1).isdecimal():
-            return True
-        _, digits, exponent = self.number.as_tuple()
-        finite = isinstance(exponent, int) and len(digits) <= DIGITS_MAX
-        return finite and abs(self.number.adjusted()) <= EXPONENT_MAX
-
-
-@dataclass(slots=True)  # not frozen: a panel makes many, and freezing costs six times
-class Measured:
-    """One result: an Observation's own value, or one of its components."""
-
-    observation_id: str
-    status: str
-    loinc: tuple[str, ...] = ()
-    display: str = ""
-    effective: str = ""
-    quantity: Quantity | None = None
-    text: str = ""
-    """A value that is not one number, as it came."""
-    panel: bool = False
-    """It only groups others."""
-    ranges: tuple[Mapping[str, Any], ...] = field(default=())
-    """FHIR referenceRange entries."""
-    high: Quantity | None = None
-    """Upper end of a range of values; `quantity` is its lower end."""
-    coded: bool = False
-    """The text is that of a code."""
-    local: tuple[tuple[str, str], ...] = ()
-    """Codes of other systems than LOINC: system, code."""
-    names: tuple[str, ...] = ()
-    """What it is called: text of its code, then displays."""
-    specimen: str = ""
-    """Specimen as it came; empty: not stated."""
-    dilution: bool = False
-    """The number is the dilution of a titre, 80 of 1:80."""
-    category: str = ""
-    """FHIR observation-category when no laboratory made it, such as vital-signs; else empty."""
-    answers: tuple[str, ...] = ()
-    """Codes of a coded value, whatever their systems."""
-    notes: tuple[str, ...] = ()
-    """What the laboratory wrote beside it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """What the laboratory wrote of an order or a specimen."""
-
-    text: str
-    results: frozenset[str]
-    """Ids of Observations."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabPart:
-    """A labs part: whose it is, and what was measured, in order."""
-
-    subject: Subject
-    measured: tuple[Measured, ...]
-    comments: tuple[Comment, ...] = ()
 
 
 def read(content: bytes) -> LabPart:
@@ -211,7 +120,12 @@ def _measured(
         _category(whole),
         tuple(codes_of(node["valueCodeableConcept"])) if "valueCodeableConcept" in node else (),
         _notes(whole) if "note" in whole else (),
+        _flagged(node["interpretation"]) if "interpretation" in node else (),
     )
+
+
+def _flagged(found: object) -> tuple[str, ...]:
+    return tuple(sorted({code for each in list_of(found) for code in codes_of(each)}))
 
 
 def _notes(whole: Mapping[str, Any]) -> tuple[str, ...]:

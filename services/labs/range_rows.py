@@ -95,7 +95,7 @@ class Row:
 
 
 Table = Mapping[str, tuple[Row, ...]]
-"""By analyte id."""
+"""By analyte id; rows that name a specimen stand before those that do not."""
 
 
 def fitting(table: Table, analyte: Analyte, subject: Subject, specimen: str) -> Range | None:
@@ -104,17 +104,14 @@ def fitting(table: Table, analyte: Analyte, subject: Subject, specimen: str) -> 
     trimester = _trimester(subject)
     if years is None or trimester is None:
         return None
-    general: Range | None = None
     for row in table.get(analyte.analyte_id, ()):
         if row.trimester != trimester or row.sex not in ("all", letter):
             continue
         if not row.age_from <= years < row.age_below:
             continue
-        if row.specimen and row.specimen == specimen:
+        if not row.specimen or row.specimen == specimen:
             return row.range
-        if not row.specimen and general is None:
-            general = row.range
-    return general
+    return None
 
 
 def _trimester(subject: Subject) -> int | None:
@@ -153,7 +150,9 @@ def load(rows: Iterable[Mapping[str, str]], source: str) -> Table:
             problems.append(Violation(f"row {number}", problem))
     if problems:
         raise InvalidInput("a table of reference ranges has rows that cannot be used", problems)
-    return {name: tuple(each) for name, each in found.items()}
+    return {
+        name: tuple(sorted(each, key=lambda row: not row.specimen)) for name, each in found.items()
+    }
 
 
 def _row(row: Mapping[str, str], analyte: Analyte, source: str) -> Row:

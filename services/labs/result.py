@@ -51,6 +51,8 @@ class Result:
     """What a limit or a range says of the value, in the canonical unit."""
     kind: Kind = Kind.NONE
     remarks: tuple[Remark, ...] = ()
+    by_laboratory: bool = False
+    """The flag is the laboratory's own: nothing here says what is normal."""
     how: str = ""
     """How the analyte was found: loinc, tenant or name; empty: it was not."""
     _number: float | None = field(default=None, init=False, compare=False, repr=False)
