@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 
 from services.gateway import corrections
@@ -11,9 +10,8 @@ from services.gateway.commit import identity
 from services.gateway.critical.communication import KIND
 from services.gateway.fhir import confidential
 from services.gateway.progress import Case
+from services.kernel import telemetry
 from services.kernel.errors import KeyDestroyed, NotFound
-
-log = logging.getLogger(__name__)
 
 
 async def tell(gateway: Gateway, case: Case) -> None:
@@ -33,7 +31,7 @@ async def tell(gateway: Gateway, case: Case) -> None:
     try:
         who = identity(await gateway.peers.reidentify(case.tenant, case.case_id))
     except (NotFound, KeyDestroyed):
-        log.warning("the patient of a corrected report is not known any more; nobody is told")
+        telemetry.failure("gateway.corrections", "PATIENT_UNKNOWN")
         return
     hasher = await gateway.hasher_for(case.tenant)
     code = str(case.label.get("confidentiality", ""))
