@@ -124,6 +124,21 @@ def test_an_order_without_results_is_listed_beside_those_with_some() -> None:
 
 
 @pytest.mark.requirement("DX-HL7-03")
+@pytest.mark.parametrize(
+    ("stated", "sex"), [("男", "male"), ("女", "female"), ("Female", "female")]
+)
+def test_a_sex_that_is_written_out_is_read(stated: str, sex: str) -> None:
+    pid = PID.removesuffix("M") + stated
+    assert resources(oru(pid=pid), "Patient")[0]["gender"] == sex
+    assert "SEX_NOT_READ" not in reasons(oru(pid=pid))
+
+
+@pytest.mark.requirement("DX-HL7-03")
+def test_a_status_counts_in_small_letters_too() -> None:
+    assert observation("OBX|1|NM|X^x^L||1|u|||||f")["status"] == "final"
+
+
+@pytest.mark.requirement("DX-HL7-03")
 def test_why_a_specimen_was_rejected_is_kept() -> None:
     spm = "SPM|1|S1||BLD" + "|" * 17 + "RH^Hemolysis^HL70490|||HEM^Hemolyzed^HL70493"
     (found,) = resources(oru(WBC, spm), "Specimen")

@@ -53,8 +53,8 @@ class Result:
 
     @property
     def status(self) -> str:
-        """OBX-11."""
-        return self.segment.text(11)
+        """OBX-11, whatever its case."""
+        return self.segment.text(11).upper()
 
 
 @dataclass(frozen=True, slots=True)
