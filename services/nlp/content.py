@@ -28,6 +28,8 @@ UNDONE = re.compile(
 )
 """Behind an operation: it was not done."""
 UNDONE_CHARS = 40
+AROUND_TOKENS = 60
+"""What is said of a procedure stands within so many: a list of hundreds would be read as often."""
 ROUTE_TOKENS_MAX = 14
 """Between a medicine and its route stand its form and its dose."""
 
@@ -53,10 +55,16 @@ def measurements(text: str, tokens: Sequence[Token], section: Section) -> list[M
     places = [firsts[each.start] for each in found]
     ranges = [context.Range(place, place + 1) for place in places]
     said = context.assertions(tokens, ranges)
-    when = [_time(text, tokens, place) for place in places]
+    when = told.times(text, tokens, [Place(place, place + 1) for place in places])
     family = section is Section.FAMILY_HISTORY
     return [
-        Measurement(value, section, family or what.other_person, is_over(value, what), time)
+        Measurement(
+            value,
+            section,
+            family or what.other_person,
+            is_over(value, what),
+            next(iter(time), None),
+        )
         for value, what, time in zip(found, said, when, strict=True)
         if not what.hypothetical  # "if BP > 160": a limit, measured by nobody
     ]
@@ -65,11 +73,6 @@ def measurements(text: str, tokens: Sequence[Token], section: Section) -> list[M
 def is_over(value: Value, said: Assertion) -> bool:
     """Tell whether a value is of an earlier time; how often somebody was pregnant is not."""
     return said.historical and value.en not in COUNTED
-
-
-def _time(text: str, tokens: Sequence[Token], place: int) -> Detail | None:
-    found = told.times(text, tokens, [Place(place, place + 1)])[0]
-    return found[0] if found else None
 
 
 def procedures(
@@ -81,13 +84,21 @@ def procedures(
     what stands before it can.
     """
     for found in named.find(text, tokens):
-        own = context.Range(found.first, found.last, is_act=True)
-        others = [each for each in beside if each.last <= own.first or own.last <= each.first]
+        first = max(0, found.first - AROUND_TOKENS)
+        around = tokens[first : found.last + AROUND_TOKENS]
+        own = context.Range(found.first - first, found.last - first, is_act=True)
+        others = [
+            replace(each, first=each.first - first, last=each.last - first)
+            for each in beside
+            if first <= each.first
+            and each.last <= first + len(around)
+            and (each.last <= found.first or found.last <= each.first)
+        ]
         whole = sorted([*others, own], key=lambda each: each.first)
-        said = context.assertions(tokens, whole)[whole.index(own)]
+        said = context.assertions(around, whole)[whole.index(own)]
         if said.certainty is Certainty.NEGATED or said.resolved:
             before = [each for each in whole if each.last <= own.last]
-            said = context.assertions(tokens[: own.last], before)[-1]
+            said = context.assertions(around[: own.last], before)[-1]
         after = narrow(text[found.end : found.end + UNDONE_CHARS])
         if UNDONE.match(after):
             said = Assertion(Certainty.NEGATED)
