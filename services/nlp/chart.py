@@ -26,6 +26,13 @@ _NO_HISTORY = re.compile(
     re.IGNORECASE,
 )
 _NOT_FAMILY = frozenset(("ROOM", "FRND", "NBOR"))
+_APART = re.compile(r"\b(?:after|since|until|because|when|for which)\b", re.IGNORECASE)
+"""Between a problem and a time behind it: the time is of something else."""
+_PRESENT = re.compile(
+    r"\s*(?:he|she|they|pt|(?:the )?patient|mr\.? \S+|ms\.? \S+|mrs\.? \S+)(?: also| currently)? "
+    r"(?:reports|has|is|states|complains|notes|admits|endorses|feels|describes|continues|takes)\b",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[。；;\n]|\.(?=\s|$)")
 
 
@@ -179,16 +186,28 @@ class _Told:
             first, last = self._sentence(mention.start)
             behind = self._times[before + 1]
             told_before = before >= 0 and self._times[before].start >= first
-            if behind.start < last and not told_before:
+            apart = _APART.search(self._text, mention.end, behind.start) or self._lasts(mention)
+            if behind.start < last and not told_before and not apart:
                 return behind
         if before < 0 or not self._times[before].en:
             return None
         if _PARAGRAPH.search(self._text, self._times[before].end, mention.start):
             return None
+        first = self._sentence(mention.start)[0]
         denied = mention.said.certainty is Certainty.NEGATED
-        if denied and self._times[before].start < self._sentence(mention.start)[0]:
+        if self._times[before].start < first and (denied or self._is_now(mention, first)):
             return None
         return self._times[before]
+
+    @staticmethod
+    def _lasts(mention: Mention) -> bool:
+        return mention.term is not None and mention.term.use == "chronic"
+
+    def _is_now(self, mention: Mention, first: int) -> bool:
+        """Tell whether an English sentence tells of today ("He reports leg swelling")."""
+        if self._is_chinese:
+            return False
+        return self._lasts(mention) or _PRESENT.match(self._text, first) is not None
 
     def _sentence(self, place: int) -> tuple[int, int]:
         number = bisect_right(self._ends, place)

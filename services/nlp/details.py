@@ -135,10 +135,10 @@ def find(
     if not flat.isalpha():
         spans = _spans(tokens, places)
         others = [tokens[p.first].start - start for p in denied]
-        for number, *span in sizes.find(flat, spans, others):
-            result[number].append(Detail(DetailKind.SIZE, *(start + each for each in span)))
-    for number, *span in detail_times.find(flat, _spans(tokens, places)):
-        result[number].append(Detail(DetailKind.ONSET, *(start + each for each in span)))
+        for number, first, last in sizes.find(flat, spans, others):
+            result[number].append(Detail(DetailKind.SIZE, start + first, start + last))
+    for number, first, last in detail_times.find(flat, _spans(tokens, places)):
+        result[number].append(Detail(DetailKind.ONSET, start + first, start + last))
     return [sorted(each, key=lambda detail: detail.start) for each in result]
 
 
@@ -157,8 +157,8 @@ def times(text: str, tokens: Sequence[Token], places: Sequence[Place]) -> list[l
     result: list[list[Detail]] = [[] for _ in places]
     start = tokens[0].start
     flat = narrow(text[start : tokens[-1].end])
-    for number, *span in detail_times.find(flat, _spans(tokens, places)):
-        result[number].append(Detail(DetailKind.ONSET, *(start + each for each in span)))
+    for number, first, last in detail_times.find(flat, _spans(tokens, places)):
+        result[number].append(Detail(DetailKind.ONSET, start + first, start + last))
     return result
 
 
@@ -172,8 +172,9 @@ def first_time(text: str, tokens: Sequence[Token]) -> list[Detail]:
     """Return the first time a sentence tells, of whatever."""
     start = tokens[0].start
     match = detail_times.TIME.search(narrow(text[start : tokens[-1].end]))
-    span = (start + each for each in match.span()) if match else ()
-    return [Detail(DetailKind.ONSET, *span)] if match else []
+    if match is None:
+        return []
+    return [Detail(DetailKind.ONSET, start + match.start(), start + match.end())]
 
 
 def _of(tokens: Sequence[Token], match: Match[Word], kind: DetailKind) -> Detail:

@@ -14,6 +14,9 @@ from services.nlp.terms import Kind, Term
 from services.nlp.tokens import Token, tokenize
 
 HISTORY = frozenset((Section.PAST_HISTORY, Section.PERSONAL_HISTORY, Section.FAMILY_HISTORY))
+TOLD = frozenset((Section.PRESENT_HISTORY, Section.UNSPECIFIED, Section.CHIEF_COMPLAINT))
+HABITS = frozenset(("Tobacco smoking", "Alcohol abuse", "Drug use"))
+"""What an illness may come from is told with it, too (cocaine and chest pain)."""
 NO_MEDICATIONS = frozenset((Section.INVESTIGATIONS, Section.EXAMINATION))
 """There a substance is measured ("folate 12 ng/mL"), not taken."""
 VACCINATED = frozenset(
@@ -127,7 +130,8 @@ def _tenderness() -> Term | None:
 def _counts(term: Term, section: Section) -> bool:
     if term.kind is Kind.MEDICATION:
         return section not in NO_MEDICATIONS
-    return term.use != "history" or section in HISTORY
+    told = term.en in HABITS and section in TOLD
+    return term.use != "history" or section in HISTORY or told
 
 
 def _cover(covered: list[bool], found: Iterable[Found]) -> None:

@@ -204,6 +204,8 @@ def in_section(found: Found, said: Assertion, text: SectionText) -> Assertion:
     """Return the assertion with what the section and the name themselves say."""
     section = text.section
     chronic = found.term is not None and found.term.use in ("chronic", "history")
+    if found.term and found.term.en in entities.HABITS and section in entities.TOLD:
+        chronic = False  # 曾吸烟 is over
     reaction = found.kind is Kind.PROBLEM and section is Section.ALLERGIES
     # What is chronic is under control, not gone.
     resolved = said.resolved and not chronic

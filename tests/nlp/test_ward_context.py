@@ -84,3 +84,16 @@ def test_what_stands_in_lines_under_a_chief_complaint_is_the_illness() -> None:
     found = mentions(text, "zh")
     assert [m.section.value for m in found if m.written == "流涕"] == ["present_history"]
     assert found[0].section.value == "chief_complaint"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("HPI: Chest pain. Used cocaine yesterday.", {"Used cocaine": "+"}),
+        ("患者胸痛。年轻时曾吸烟，已戒20年。", {"吸烟": "+h"}),
+        ("PLAN: counselled to avoid tobacco smoke.", {"tobacco": None}),
+    ],
+)
+def test_a_habit_is_told_with_the_illness(text: str, expected: dict[str, str | None]) -> None:
+    found = said(text)
+    assert {name: found.get(name) for name in expected} == expected

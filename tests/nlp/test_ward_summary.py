@@ -69,3 +69,11 @@ def test_past_and_month_end_the_time_before() -> None:
     assert "现病史，今晨：呼吸困难。" in found
     assert "现病史，近3个月：体重减轻。" in found
     assert "现病史，2026-05：糜烂。" in found
+
+
+def test_a_time_is_not_of_what_lasts_nor_of_what_is_now() -> None:
+    found = lines(
+        "HPI: A man with CKD and gout has dyspnea after running out of torsemide 10 days ago."
+        " He reports leg swelling."
+    )
+    assert not any("10 days ago" in each for each in found), found
