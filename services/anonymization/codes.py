@@ -43,7 +43,7 @@ SCHEMES = frozenset(("SCT", "SRT", "SNM3", "DCM", "LN", "UCUM", "RADLEX", "FMA",
 
 _UNIT_WORDS = vocabulary.read("units.txt")
 _UNIT_PART = re.compile(r"[A-Za-zμµ]+\d?|[\u4e00-\u9fff]+")
-_UNIT_SIGNS = re.compile(r"[\d\s./*^%{}()\[\]'\"+\-×·℃°‰²³⁹¹⁶_,:]*")
+_UNIT_SIGNS = re.compile(r"[\d\s./*^%{}()\[\]'\"+\-×·℃°‰％²³⁹¹⁶_,:]*")
 UNIT_LENGTH_MAX = 32
 
 

@@ -14,12 +14,12 @@ from functools import lru_cache
 from typing import Any
 
 from services.anonymization.vocabulary import read
+from services.kernel.naming import fold
 
 NAMES = read("laboratory_names.txt")
 CHARS_MAX = 80
 JOINED_MIN = 2
 """Characters from which a word may stand in a longer Chinese name; one alone is a surname too."""
-_NOISE = re.compile(r"[\s\-_·.,;:'\"*★☆▲△●◎※↑↓^~<>《》、。]+")
 _BRACKETS = re.compile(r"[()\[\]{}【】|;]")
 _SCRIPTS = re.compile(r"[\u4e00-\u9fff]+|[^\u4e00-\u9fff]+")
 _LONGEST = max(map(len, NAMES))
@@ -33,10 +33,10 @@ def is_name(text: str) -> bool:
     """
     if not 0 < len(text) <= CHARS_MAX:
         return False
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    if _folded(plain) in NAMES:
+    if fold(text) in NAMES:
         return True
-    pieces = [piece for each in _BRACKETS.split(plain) if (piece := _folded(each))]
+    plain = unicodedata.normalize("NFKC", text)
+    pieces = [piece for each in _BRACKETS.split(plain) if (piece := fold(each))]
     return bool(pieces) and all(_is_known(piece) for piece in pieces)
 
 
@@ -57,10 +57,6 @@ def specimens(named: Iterable[tuple[str, str, Mapping[str, Any]]]) -> dict[str, 
         shown = next((each for each in words if isinstance(each, str) and is_name(each)), "")
         found |= {each: shown for each in (reference, url) if each and shown}
     return found
-
-
-def _folded(plain: str) -> str:
-    return _NOISE.sub("", plain)
 
 
 def _is_known(piece: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from services.anonymization import fhir_rules, laboratory
+from services.anonymization import codes, fhir_rules, laboratory
 from services.anonymization.fhir_rules import Rules
 from services.anonymization.known import KnownStrings
 from services.labs import matching, specimens
@@ -56,6 +56,11 @@ def test_the_list_is_that_of_the_dictionary() -> None:
         "Ｋ",
         "C-反应蛋白",
         "Hemoglobin",
+        "γ-谷氨酰转移酶",
+        "β2-微球蛋白(β2-MG)",
+        "脂蛋白(a)",
+        "钙离子(游离)",
+        "白細胞計數",
     ],
 )
 def test_printed_names_stay(name: str) -> None:
@@ -70,6 +75,21 @@ def test_printed_names_stay(name: str) -> None:
 def test_names_of_people_do_not(name: str) -> None:
     found = coded(text=name)
     assert not found or found == {"text": fhir_rules.REMOVED}
+
+
+@pytest.mark.requirement("DX-LDU-01")
+def test_every_name_of_the_dictionary_stays() -> None:
+    """As the tables write it, with its Greek letters and brackets, not only as it is folded."""
+    things = {entry.thing for entries in matching.NAMES.values() for entry in entries}
+    names = [name for each in things for name in (each.name_en, each.name_zh)]
+    assert [name for name in names if not laboratory.is_name(name)] == []
+
+
+@pytest.mark.requirement("DX-LDU-01")
+def test_every_unit_of_the_dictionary_stays() -> None:
+    lines = (Path(matching.__file__).parent / "data" / "unit_aliases.tsv").read_text("utf-8")
+    rows = [line.split("\t") for line in lines.splitlines() if line and line[0] != "#"][1:]
+    assert [unit for row in rows for unit in row[:2] if not codes.is_unit(unit)] == []
 
 
 @pytest.mark.requirement("DX-LDU-01")
