@@ -7,7 +7,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 INSTALL = deploy/locks/install.py
 
-.PHONY: help demo up test chromium locks protos settings bench soak soak-edge fuzz-imaging fuzz-results train-nodules train-fractures train-haemorrhage train-pathology bench-slide clean
+.PHONY: help demo up test chromium locks protos settings bench soak soak-edge drill-critical fuzz-imaging fuzz-results train-nodules train-fractures train-haemorrhage train-pathology bench-slide clean
 
 help:
 	@echo 'make demo            run the mesh and send the sample patient through it'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test            format, lint, types, import rules, protos and every test'
 	@echo 'make bench           side-by-side benchmarks, written to benchmarks/results.md'
 	@echo 'make soak            the long kill storm (SOAK_ARGS="minutes seed")'
+	@echo 'make drill-critical  kills services while critical results come; counts notices (DRILL_ARGS="results seed")'
 	@echo 'make soak-edge       100,000 mixed requests against one gateway, memory watched'
 	@echo 'make fuzz-imaging    10,000 spoilt image files, none may crash or hang the reading'
 	@echo 'make fuzz-results    10,000 spoilt HL7 v2 messages and CSV files, no result may be lost or bent'
@@ -105,6 +106,10 @@ settings: .tox/test/ready
 
 soak: .tox/test/ready .venv-triton/tried
 	@$(TOOLS) -m tests.flow.soak $(SOAK_ARGS)
+
+# Two minutes; ends with 1 when a notice is lost, doubled or behind its report.
+drill-critical: .tox/test/ready .venv-triton/tried
+	@$(TOOLS) -m tests.flow.critical_drill $(DRILL_ARGS)
 
 # 10,000 spoilt files against the understanding of series (FUZZ_ARGS="cases seed").
 fuzz-imaging: .tox/test/ready

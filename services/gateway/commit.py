@@ -60,6 +60,7 @@ class StoreCommitter:
         self._accounts = accounts
         self._hasher_for = hasher_for
         self._render = render
+        self._setting = asyncio.Lock()
         self._made = MadeObjects(analysis, identity_zone)
 
     async def composed(self, event: ReportComposed) -> None:
@@ -167,7 +168,10 @@ class StoreCommitter:
     async def _with_pdf(self, bundle: dict[str, Json], case_id: str) -> dict[str, Json]:
         """Return the Bundle with its document; one that cannot be set must not hold it back."""
         try:
-            pdf = await asyncio.to_thread(self._render, bundle)
+            # One at a time: they are Python, so side by side none is done sooner, and whatever
+            # else the gateway does, critical results before all, waits for each of them.
+            async with self._setting:
+                pdf = await asyncio.to_thread(self._render, bundle)
         except Exception as error:  # noqa: BLE001 - whatever it was, the report goes out
             log.error("a report goes out without its PDF: %s", telemetry.frames(error))
             telemetry.failure("gateway.pdf", type(error).__name__)

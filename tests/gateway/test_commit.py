@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from typing import Any
 
 import pytest
@@ -25,6 +26,27 @@ async def test_a_report_whose_document_cannot_be_set_goes_out_without_it(
     await world.gateway.committer.composed(await setting.compose(world, setting.sample_report()))
     (report,) = await reports(world)
     assert report["status"] == "partial" and "presentedForm" not in report
+
+
+@pytest.mark.requirement("DX-GW-21")
+async def test_documents_are_set_one_at_a_time(world: Any, setting: Any) -> None:
+    running: list[int] = []
+    most: list[int] = []
+
+    def slow(_bundle: Any) -> bytes:
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.pop()
+        return b"%PDF-1.7 test"
+
+    world.gateway.committer._render = slow
+    committed = [
+        await setting.compose(world, setting.sample_report(), ref=setting.case_ref(f"c-{n}"))
+        for n in range(2)
+    ]
+    await asyncio.gather(*(world.gateway.committer.composed(each) for each in committed))
+    assert max(most) == 1
 
 
 @pytest.mark.requirement("DX-GW-21")
