@@ -36,7 +36,7 @@ _ALONE = frozenset("已请有无未不用与及的为较或待再本该此故因
 """Words of one character that are hardly anybody's name; two in a row are none."""
 _RUNS = WORDS | laboratory.NAMES
 _LONGEST = max(map(len, _RUNS))
-_BETWEEN = re.compile(r"(?<=[,，。;；!！?？、\n])|(?<=\.)(?!\d)")
+_BETWEEN = re.compile(r"(?<=[,，。;；!！?？、\n])|(?<=\.)(?!\d)|(?<=[\u4e00-\u9fff])(?=\s)")
 _TOKEN = re.compile(r"[0-9]+(?:\.[0-9]+)?|[A-Za-z]+|[\u4e00-\u9fff]+|[^\W_]+")
 _DATED = re.compile(r"[0-9]\s*[-/:：年月日点时]\s*[0-9]|[0-9]\s*[年月日]")
 _CONDITIONS = {

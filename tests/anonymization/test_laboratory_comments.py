@@ -66,6 +66,7 @@ def test_a_comment_goes_on_without_names_numbers_and_dates() -> None:
         ("Haemolysed; K may be falsely high, repeat 5.9", None),
         ("Phoned to Dr White, rechecked", "… rechecked"),
         ("reviewed by May", ""),
+        ("复查已核实 王医生", "复查已核实…"),
         ("王伟", ""),
         ("王伟复查", ""),
         ("高明", ""),

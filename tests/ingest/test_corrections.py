@@ -12,12 +12,16 @@ from dxmesh.event.v1.case_received_pb2 import (
 )
 from sqlalchemy import text
 
-from services.ingest import corrections
+from services.anonymization import submission as anonymized
+from services.anonymization.pseudonyms import Pseudonyms
+from services.ingest import corrections, submission
 from services.ingest.csv_results import convert, rows
 from services.ingest.hl7v2.convert import Origin
 from services.ingest.hl7v2.site import Site
+from services.ingest.limits import Defaults
+from services.kernel.crypto import KeyedHash
 from tests.ingest.laboratory import Laboratory, obx, told
-from tests.ingest.oru import NOW, OBR, PID, WBC, msh, names, oru, resources
+from tests.ingest.oru import NOW, OBR, PID, WBC, msh, names, oru, read, resources
 
 CHANGED, WITHDRAWN = CORRECTION_KIND_CHANGED, CORRECTION_KIND_WITHDRAWN
 
@@ -156,3 +160,13 @@ def test_rows_of_a_file_are_known_by_their_own_order() -> None:
     first = known("M,A1,2823-3,LN,6.8,2026-11-26 08:00", "M,A2,2951-2,LN,140,2026-11-26 08:00")
     assert known("M,A1,2823-3,LN,4.1,2026-11-26 08:00") == [first[0]]
     assert len(set(first)) == 2
+
+
+@pytest.mark.requirement("DX-HL7-09")
+def test_ingest_and_the_report_mean_the_same_by_a_reference() -> None:
+    made = read(oru(WBC, obx("6.8"), obx("6.9", sub="2")))
+    mine = submission.read(made.bundle, Defaults(recipient="us"), made)
+    analysed = anonymized.read(made.bundle)
+    hidden = Pseudonyms(KeyedHash(b"k" * 32), "subject")
+    _, references = anonymized.labs_part(analysed, analysed.known, hidden, {})
+    assert sorted(references.values()) == sorted(each.reference for each in mine.results)
