@@ -20,6 +20,7 @@ CLAUSE_TOKENS_MAX = 24
 CLAUSE_ENDS = frozenset("，,;；。")
 BORNE = re.compile(r"耐受|不过敏|tolerat|can take|no (?:reaction|allergy|problem)")
 """Before a substance that is borne."""
+BORNE_BEHIND = re.compile(r"without (?:any )?(?:problem|issue|reaction|difficult|trouble)")
 HELPED = re.compile(r"好转|缓解|消退|减轻|治愈|治疗|relie(?:f|ved)|resol|improve")
 TREATED = re.compile(r"(?:treated|relieved|managed) (?:with|by) *$")
 """Behind and before what a reaction was treated with."""
@@ -90,7 +91,9 @@ def _is_borne(text: str, tokens: Sequence[Token], match: Match[Name]) -> bool:
     start, end = tokens[match.first].start, tokens[match.last - 1].end
     before = narrow(text[tokens[first].start : start]).lower()
     behind = narrow(text[end : tokens[last - 1].end]).lower()
-    return bool(BORNE.search(before) or TREATED.search(before) or HELPED.search(behind))
+    return bool(BORNE.search(before) or TREATED.search(before) or HELPED.search(behind)) or (
+        BORNE_BEHIND.search(behind) is not None and " but " not in behind
+    )
 
 
 def _ends(token: Token) -> bool:

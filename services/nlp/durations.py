@@ -27,7 +27,7 @@ ZH = re.compile(
     r"(?P<unit>小时|个月|天|日|周|月|年)(?P<after>余)?(?![0-9])"
 )
 EN = re.compile(
-    r"[ ]?(?:x|for)[ ](?:about |approximately |around |the last |the past |over )?"
+    r"[ ]?(?:x[ ]?|for[ ])(?:about |approximately |around |the last |the past |over )?"
     r"(?P<number>[0-9]{1,3}(?:\.[0-9])?|one|two|three|four|five|six|seven|eight|nine|ten|an?)[ -]"
     r"(?P<unit>hour|day|week|month|year)s?(?![a-z])"
 )

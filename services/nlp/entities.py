@@ -87,6 +87,8 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
         if term is not None and _counts(term, section) and not _is_vaccine(term, tokens):
             found = of_match(term.kind, tokens, match)
             found = _at_its_site(found, tokens)
+            if term.en == "Amenorrhea" and _counts_weeks(tokens, match.last):
+                continue
             found = _with_form(text, tokens, found) if term.kind is Kind.MEDICATION else found
             _cover(covered, [found])
             result.append(found)
@@ -106,6 +108,13 @@ def _is_vaccine(term: Term, tokens: Sequence[Token]) -> bool:
         return False
     text = "".join(token.key for token in tokens)
     return any(word in text for word in ("immuniz", "immunis", "vaccin", "疫苗", "接种"))
+
+
+def _counts_weeks(tokens: Sequence[Token], place: int) -> bool:
+    """Tell whether weeks of a pregnancy stand here (停经36+2周)."""
+    return any(token.key == "周" for token in tokens[place : place + 5]) and (
+        tokens[place : place + 1] != [] and tokens[place].key.isdigit()
+    )
 
 
 def _at_its_site(found: Found, tokens: Sequence[Token]) -> Found:

@@ -18,7 +18,7 @@ BEFORE_CHARS, BEHIND_CHARS = 24, 48
 _EDGE_ZH = re.compile(r"[，,。；;：:、\n（）()]|伴|并|(?<![闻触扪可累波涉])及|与|和")
 _EDGE_EN = re.compile(r"[,.;:\n()]|\b(?:and|with|but|without)\b", re.I)
 _ZH = re.compile(
-    r"(?P<both>双侧|两侧|双[肺眼耳肾手足膝髋踝肩腕肘上下]|左右两?侧)"
+    r"(?P<both>双侧|两侧|双(?=[肺眼耳肾手足膝髋踝肩腕肘上下])|左右两?侧)"
     r"|(?P<left>(?<![偏不])左(?![右氧旋卡乙甲])[侧边]?)|(?P<right>(?<!左)右(?![美旋佐雷])[侧边]?)"
 )
 _SHORT = (

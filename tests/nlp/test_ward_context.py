@@ -22,11 +22,13 @@ pytestmark = pytest.mark.requirement("DX-NLP-05")
         ("PE低-中度可能，暂不支持。", {"PE": "?"}),
         ("急性左心衰首先考虑。", {"左心衰": "?"}),
         ("地塞米松促胎肺成熟已无必要。", {"地塞米松": "-"}),
+        ("停经36+2周，头痛。", {"停经": None, "头痛": "+"}),
+        ("停经40天，腹痛。", {"停经": "+", "腹痛": "+"}),
         ("孕早期恶心、呕吐明显。", {"恶心": "+h", "呕吐": "+h"}),
         ("幼儿园班上有手足口病患儿。", {"手足口病": "+o"}),
     ],
 )
-def test_chinese(text: str, expected: dict[str, str]) -> None:
+def test_chinese(text: str, expected: dict[str, str | None]) -> None:
     found = said(text)
     assert {name: found.get(name) for name in expected} == expected
 
@@ -56,7 +58,11 @@ def test_chinese(text: str, expected: dict[str, str]) -> None:
         ("Hx of HTN and gout c/o chest pressure x 2 hours.", {"chest pressure": "+"}),
         ("Denies possibility of pregnancy.", {"pregnancy": "-"}),
         ("Unable to assess CVA tenderness.", {"CVA tenderness": "?"}),
-        ("She had a kidney infection last year while pregnant.", {"pregnant": "+h"}),
+        (
+            "She had a kidney infection last year while pregnant.",
+            {"kidney infection": "+h", "pregnant": "+h"},
+        ),
+        ("Rh neg s/p RhIG at 28 weeks.", {"RhIG": "+h"}),
         ("Avoid NSAIDs.", {"NSAIDs": "?"}),
         (
             "Lungs are clear no murmurs his creatinine is up impression is hypoglycemia",

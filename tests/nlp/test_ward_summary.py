@@ -29,6 +29,7 @@ def lines(text: str, report: str = "") -> list[str]:
             "zh",
             "手术与操作：右侧腹股沟疝修补术（2015，既往）。",
         ),
+        ("手术名称：腹腔镜下阑尾切除术+腹腔引流术。", "zh", "腹腔镜下阑尾切除术、腹腔引流术。"),
         ("Op note: Bowel resection was not required.", "en", "Not done: Colectomy."),
         ("计划：拟急诊胃镜下止血。", "zh", "计划或待定的操作与检查：胃镜检查。"),
         (
@@ -47,6 +48,7 @@ def lines(text: str, report: str = "") -> list[str]:
             "现病史，2天前：单侧下肢肿胀（右侧）。",
         ),
         ("现病史：半小时前抽搐1次。", "zh", "现病史，半小时前：抽搐。"),
+        ("Allergies: shellfish but patient eats shrimp without problems.", "en", "s: Seafood."),
         ("既往：否认药物过敏，曾起皮疹。", "zh", "否认过敏：药物。"),
     ],
 )
