@@ -15,6 +15,7 @@ from typing import Any
 from services.anonymization import (
     clinical,
     comments,
+    contained,
     dates,
     fhir_identity,
     fhir_notes,
@@ -102,7 +103,10 @@ def read(content: bytes) -> Submission:
         patient=patient,
         service_request=_first(by_kind.get("ServiceRequest")),
         imaging_studies=tuple(each for _, each in by_kind.get("ImagingStudy", ())),
-        observations=tuple(by_kind.get("Observation", ())),
+        observations=(
+            *by_kind.get("Observation", ()),
+            *(each for name, _, within in named for each in contained.results(name, within)),
+        ),
         notes=taken,
         unusable=tuple(each for each in found if isinstance(each, UnusableNote)),
         known=_strings(taken, named),
@@ -243,7 +247,8 @@ def labs_part(
     document: dict[str, Json] = {"subject": dict(person), "observations": made}
     if said := comments.written(submission.comments, ids, known):
         document["comments"] = said
-    return fhir.dump(document), {new: reference for reference, new in ids.items()}
+    named = {new: name for name, new in ids.items() if contained.is_reference(name)}
+    return fhir.dump(document), named
 
 
 def _categories(resource: Resource) -> set[str]:
