@@ -25,6 +25,9 @@ _NO_HISTORY = re.compile(
     r"(?:h/o|hx|history)\b[^.;\n]*$",
     re.IGNORECASE,
 )
+_DENIAL_CHARS = 600
+"""A denial stands so near before what it denies: a list would be read for each of its items."""
+_MISPLACED = (Section.EXAMINATION, Section.PRESENT_HISTORY, Section.CHIEF_COMPLAINT)
 _NOT_FAMILY = frozenset(("ROOM", "FRND", "NBOR"))
 _APART = re.compile(r"\b(?:after|since|until|because|when|for which)\b", re.IGNORECASE)
 """Between a problem and a time behind it: the time is of something else."""
@@ -98,26 +101,27 @@ class Chart:
 
     def is_operation(self, mention: Mention) -> bool:
         """Tell whether a problem is the name of an operation, which is told as such."""
-        return any(
-            start <= mention.start and mention.end <= end
-            for start, end in self._operations[mention.note_id]
-        )
+        operations = self._operations[mention.note_id]
+        place = bisect_right(operations, mention.start, key=lambda each: each[0]) - 1
+        return place >= 0 and mention.end <= operations[place][1]
 
     def _denied_history(self, mention: Mention) -> Section | None:
         """Return where a denial belongs that its section does not hold.
 
         Nobody denies on examination (查体：否认高血压); "no history of" is of the past.
         """
-        if mention.said.certainty is not Certainty.NEGATED:
+        if mention.said.certainty is not Certainty.NEGATED or mention.section not in _MISPLACED:
             return None
         text = self._texts[mention.note_id]
-        first = max((m.end() for m in _SENTENCE_END.finditer(text, 0, mention.start)), default=0)
+        edge = max(0, mention.start - _DENIAL_CHARS)
+        ends = _SENTENCE_END.finditer(text, edge, mention.start)
+        first = max((m.end() for m in ends), default=edge)
         before = text[first : mention.start]
         lasts = mention.term is not None and mention.term.use in ("chronic", "history")
         if mention.section is Section.EXAMINATION and _DENIES.search(before):
             return Section.PAST_HISTORY if lasts else Section.PRESENT_HISTORY
-        if mention.section in (Section.PRESENT_HISTORY, Section.CHIEF_COMPLAINT):
-            return Section.PAST_HISTORY if _NO_HISTORY.search(before) else None
+        if mention.section is not Section.EXAMINATION and _NO_HISTORY.search(before):
+            return Section.PAST_HISTORY
         return None
 
     def place(self, mention: Mention) -> Section:

@@ -107,9 +107,9 @@ def procedures(
         yield found, replace(said, resolved=False)
 
 
-def times(text: str, tokens: Sequence[Token], found: Found) -> list[Detail]:
-    """Return when a procedure was done, where its sentence says so."""
-    return told.times(text, tokens, [Place(found.first, found.last)])[0]
+def times(text: str, tokens: Sequence[Token], found: Sequence[Found]) -> list[list[Detail]]:
+    """Return when each procedure of a sentence was done, where it says so."""
+    return told.times(text, tokens, [Place(each.first, each.last) for each in found])
 
 
 def details(

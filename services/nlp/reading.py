@@ -104,7 +104,9 @@ def _procedures(
     note: Note, tokens: Sequence[Token], text: SectionText, beside: Sequence[Found]
 ) -> Iterator[Mention]:
     ranges = [range_of(note.text, each) for each in beside]
-    for found, said in content.procedures(note.text, tokens, ranges):
+    done = list(content.procedures(note.text, tokens, ranges))
+    when = content.times(note.text, tokens, [found for found, _ in done]) if done else []
+    for (found, said), details in zip(done, when, strict=True):
         is_open = text.section is Section.PLAN and said == AFFIRMED
         said = replace(said, certainty=Certainty.UNCERTAIN, planned=True) if is_open else said
         yield Mention(
@@ -116,7 +118,7 @@ def _procedures(
             text.section,
             in_section(found, said, text),
             found.term,
-            details=tuple(content.times(note.text, tokens, found)),
+            details=tuple(details),
         )
 
 

@@ -70,7 +70,7 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
         if section is Section.CHIEF_COMPLAINT and (quoted := _chief(readings, language)):
             result.append(quoted)
             continue
-        made = list(_section(chart, section, language))
+        made = list(_section(chart, section, language)) if chart.mentions else []
         if not made and section in QUOTED:
             made = list(_as_written(readings, section, language))
         result += made
