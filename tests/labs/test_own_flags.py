@@ -29,7 +29,7 @@ def number(value: float, unit: str) -> dict[str, Any]:
     return {"valueQuantity": {"value": value, "unit": unit}}
 
 
-@pytest.mark.requirement("DX-LDU-06")
+@pytest.mark.requirement("DX-LDU-09")
 @pytest.mark.parametrize(
     ("name", "flag", "value", "expected", "reason"),
     [
@@ -48,7 +48,7 @@ def test_it_stands_where_nothing_else_does(
     assert found.range_source == own_flags.SOURCE
 
 
-@pytest.mark.requirement("DX-LDU-06")
+@pytest.mark.requirement("DX-LDU-09")
 @pytest.mark.parametrize(
     ("name", "flag", "value", "expected"),
     [
