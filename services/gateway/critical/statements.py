@@ -106,7 +106,8 @@ def _lab(told: CriticalResult, result: LabResult, words: Words, days: int) -> St
     zh = words.language == "zh"
     name = (result.display_zh if zh else result.display_en) or result.source_display
     value = f"{result.value_text} {readable(result.unit_text)}".strip()
-    if result.unit_text != told.limit_unit and result.canonical_value != result.value_text:
+    other = result.canonical_value not in ("", result.value_text)  # a limit and a word have none
+    if other and result.unit_text != told.limit_unit:
         value += f" (= {result.canonical_value} {readable(result.canonical_unit)})".rstrip()
     flag = FLAGS.get(told.direction, PRESENT)
     limit = f"{told.limit} {readable(told.limit_unit)}".strip()
