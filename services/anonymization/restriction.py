@@ -5,7 +5,7 @@ Source: FHIR R4 security-labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Json = Any
@@ -42,3 +42,8 @@ def _labels(resource: Resource) -> set[tuple[str, str]]:
         [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
     )
     return {(str(each.get("system")), str(each.get("code"))) for each in listed}
+
+
+def strictest(resources: Iterable[Resource]) -> str:
+    """Return the stricter label, R or V, of all that is analysed; empty: none has one."""
+    return max(map(label_of, resources), default="")

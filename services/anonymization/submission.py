@@ -114,9 +114,7 @@ def read(content: bytes) -> Submission:
         specimens=laboratory.specimens(named),
         comments=comments.of_orders(named),
         restricted=any(restriction.is_restricted(resource) for _, _, resource in named),
-        confidentiality=max(
-            (restriction.label_of(resource) for _, _, resource in named), default=""
-        ),
+        confidentiality=restriction.strictest(resource for _, _, resource in named),
     )
 
 
