@@ -78,13 +78,18 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
     if not tokens:
         return []
     covered = [False] * len(tokens)
+    of_vaccines = cache(lambda: _of_vaccines(tokens))
     result = allergens.find(text, tokens, section)
     _cover(covered, result)
     for match in terms.PROBLEMS_AND_MEDICATIONS.find(tokens):
         term = match.value.term
         if any(covered[match.first : match.last]) or not fits(text, tokens, match):
             continue
-        if term is not None and _counts(term, section) and not _is_vaccine(term, tokens):
+        if (
+            term is not None
+            and _counts(term, section)
+            and not (term.en in VACCINATED and of_vaccines())
+        ):
             found = of_match(term.kind, tokens, match)
             found = _at_its_site(found, tokens)
             if term.en == "Amenorrhea" and _counts_weeks(tokens, match.last):
@@ -102,10 +107,8 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
     return sorted(result, key=lambda each: each.start)
 
 
-def _is_vaccine(term: Term, tokens: Sequence[Token]) -> bool:
-    """Tell whether a disease is named in a sentence of vaccines ("up to date except influenza")."""
-    if term.en not in VACCINATED:
-        return False
+def _of_vaccines(tokens: Sequence[Token]) -> bool:
+    """Tell whether a sentence is of vaccines ("up to date except influenza")."""
     text = "".join(token.key for token in tokens)
     return any(word in text for word in ("immuniz", "immunis", "vaccin", "疫苗", "接种"))
 

@@ -103,12 +103,18 @@ def operations(readings: Sequence[Reading], language: str) -> Iterator[Told]:
             yield f"operations-{certainty.value}", list(items), sources, section
 
 
+SIDE_CHARS = 100
+"""Beyond what `sides` looks at around a name."""
+
+
 def _operation(text: str, each: Mention, language: str) -> str:
     named = each.written
     if each.term:
         named = each.term.zh if language == "zh" else each.term.en
     facts = []
-    sided = find_side(narrow(text), each.start, each.end)
+    first = max(0, each.start - SIDE_CHARS)
+    near = narrow(text[first : each.end + SIDE_CHARS])
+    sided = find_side(near, each.start - first, each.end - first)
     written = {side in each.written.lower() for side in ("左", "右", "left", "right")}
     if sided and written == {False}:
         facts.append(WORDS[f"side-{sided.side.value}"][language])
