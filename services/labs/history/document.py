@@ -130,9 +130,9 @@ def _newest(kept: Sequence[Kept], most: int) -> set[tuple[int, int]]:
         places.sort()
         newest = places[-most:]
         months = {at // MONTH_S: (part, row) for at, part, row in places[:-most]}
-        for place in newest:
-            months.pop(place[0] // MONTH_S, None)
-        stays.update(place[1:] for place in newest)
+        for each in newest:
+            months.pop(each[0] // MONTH_S, None)
+        stays.update(each[1:] for each in newest)
         stays.update(months.values())
     return stays
 
