@@ -130,9 +130,9 @@ def _newest(kept: Sequence[Kept], most: int) -> set[tuple[int, int]]:
         places.sort()
         newest = places[-most:]
         months = {at // MONTH_S: (part, row) for at, part, row in places[:-most]}
-        for each in newest:
-            months.pop(each[0] // MONTH_S, None)
-        stays.update(each[1:] for each in newest)
+        for one in newest:
+            months.pop(one[0] // MONTH_S, None)
+        stays.update(one[1:] for one in newest)
         stays.update(months.values())
     return stays
 
