@@ -48,6 +48,12 @@ _WRITTEN_DAY = re.compile(
     r"(?<![\d.-])((?:19|20)\d{2})(?:(-)(\d{2})(-)(\d{2})|(年)(\d{1,2})(月)(\d{1,2})(?=日))(?![\d-])"
 )
 
+_WRITTEN_MONTH = re.compile(
+    r"(?<![\d./-])((?:19|20)\d{2})(?:(-)(0[1-9]|1[0-2])(?![\d/-])|(年)(\d{1,2})(?=月(?!\s*\d)))"
+)
+DAYS_A_MONTH = 30.4375
+"""As `anonymization.text.days` has it: a month was moved by whole months."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -185,11 +191,22 @@ def to_true_date(text: str, days: int) -> str:
 
 
 def in_words(text: str, days: int) -> str:
-    """Return a sentence with each full date in it moved by whole days.
+    """Return a sentence with each full date in it moved by whole days, each month by months.
 
-    Every date that the analysis zone can write of a patient's care came shifted.
+    Every date that the analysis zone can write of a patient's care came shifted but a year alone.
     """
-    return _WRITTEN_DAY.sub(lambda found: _moved(found, days), text)
+    months = round(days / DAYS_A_MONTH)
+    told = _WRITTEN_MONTH.sub(lambda found: _month_moved(found, months), text)
+    return _WRITTEN_DAY.sub(lambda found: _moved(found, days), told)
+
+
+def _month_moved(found: re.Match[str], months: int) -> str:
+    year, between, month = (each for each in found.groups() if each is not None)
+    if not 1 <= int(month) <= 12:
+        return found[0]
+    true_year, true_month = divmod(int(year) * 12 + int(month) - 1 + months, 12)
+    width = 2 if between == "-" else 1
+    return f"{true_year:04}{between}{true_month + 1:0{width}}"
 
 
 def _moved(found: re.Match[str], days: int) -> str:

@@ -144,6 +144,20 @@ def test_dates_move_as_they_were_written(text: str, moved: str) -> None:
     assert redact(text, shift_days=-10).text == moved
 
 
+@pytest.mark.parametrize(
+    ("text", "moved"),
+    [
+        ("2019年行阑尾切除术", "2019年行阑尾切除术"),
+        ("in 2019", "in 2019"),
+        ("2024年3月", "2023年1月"),
+        ("2024-03", "2023-01"),
+        ("March 2024", "January 2023"),
+    ],
+)
+def test_a_year_stays_and_a_month_moves_by_months(text: str, moved: str) -> None:
+    assert redact(text, shift_days=-420).text == moved
+
+
 def test_dates_of_no_known_patient_become_placeholders() -> None:
     assert redact("2024年3月5日入院").text == "[日期]入院"
 

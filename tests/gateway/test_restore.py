@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.anonymization.text.redact import redact
 from services.gateway.restore import Identity, in_words, restore, to_true_date
 from services.kernel import fhir
 from services.kernel.errors import InvalidInput
@@ -139,6 +140,14 @@ def test_partial_and_impossible_dates_are_left_alone(text: str) -> None:
 )
 def test_date_in_a_sentence_is_the_true_one(written: str, true: str) -> None:
     assert in_words(written, 11) == true
+
+
+@pytest.mark.requirement("DX-GW-20")
+@pytest.mark.parametrize("days", [1, 15, 16, 45, 364, 420, 730])
+@pytest.mark.parametrize("month", range(1, 13))
+def test_a_month_comes_back_as_de_identification_moved_it(days: int, month: int) -> None:
+    for true in (f"自2025年{month}月起，2019年手术", f"2025-{month:02}: cough"):
+        assert in_words(redact(true, shift_days=-days).text, days) == true
 
 
 @pytest.mark.requirement("DX-GW-20")

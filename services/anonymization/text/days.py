@@ -40,7 +40,6 @@ _OF_MONTHS = tuple(
 )
 _YEAR_MONTH_ZH = re.compile(rf"{_YEAR}(\s*年\s*)(?P<m>\d{{1,2}})(\s*月)")
 _YEAR_MONTH = re.compile(rf"(?<![\d./-]){_YEAR}([-/])(?P<m>0[1-9]|1[0-2])(?![\d/-])")
-_YEAR_ZH = re.compile(rf"(?<![\d.]){_YEAR}(\s*年)(?!\s*\d)")
 _NO_YEAR_ZH = re.compile(r"(?<![\d年.])\d{1,2}\s*月\s*\d{1,2}\s*[日号](?!线)")
 _ONES = "〇○零一二三四五六七八九"
 _IN_WORDS_ZH = re.compile(
@@ -64,14 +63,19 @@ _AGES = (
 
 
 def find(text: str, days: int | None) -> Iterator[Edit]:
-    """Yield every date and every age over 89; `days` None: dates become placeholders."""
+    """Yield every date and every age over 89; `days` None: dates become placeholders.
+
+    A year alone stays (45 CFR 164.514(b)(2)(i)(C)), as in resources: moved by days it could not be
+    told from one that stayed, and a reader would be shown the wrong year. A month is moved by whole
+    months, so that the same number of them brings it back.
+    """
     for pattern in _OF_NUMBERS:
         for match in pattern.finditer(text):
             yield from _moved(match, days, _numbers)
     for pattern in _OF_MONTHS:
         for match in pattern.finditer(text):
             yield from _moved(match, days, _months)
-    for pattern in (_YEAR_MONTH_ZH, _YEAR_MONTH, _YEAR_ZH):
+    for pattern in (_YEAR_MONTH_ZH, _YEAR_MONTH):
         for match in pattern.finditer(text):
             yield from _moved(match, days, _partial)
     for pattern in (_NO_YEAR_ZH, _NO_YEAR_EN, _IN_WORDS_ZH):
@@ -85,29 +89,39 @@ def find(text: str, days: int | None) -> Iterator[Edit]:
 
 
 Writer = Callable[[re.Match[str], dt.date], str]
+DAYS_A_MONTH = 30.4375
+"""365.25 / 12. Whoever moves a month back (`gateway.restore`) rounds by the same."""
 
 
 def _moved(match: re.Match[str], days: int | None, write: Writer) -> Iterator[Edit]:
     day = _day(match)
     if day is None:
         return
-    moved = shift_day(day, days) if days is not None else None
+    whole = "d" in match.groupdict()
+    moved = None
+    if days is not None:
+        moved = shift_day(day, days) if whole else _by_months(day, round(days / DAYS_A_MONTH))
     yield Edit(*match.span(), "DATE", write(match, moved) if moved else None)
 
 
 def _day(match: re.Match[str]) -> dt.date | None:
-    """Return the day a match means; the middle of a month or year where it says no more."""
+    """Return the day a match means; the middle of a month where it says no more."""
     groups = match.groupdict()
     year = int(groups.get("y") or 0) or _century(int(groups["yy"]))
     name = groups.get("name")
-    month = _month_number(name) if name else int(groups.get("m") or 7)
-    number = int(groups.get("d") or (15 if groups.get("m") or groups.get("name") else 1))
+    month = _month_number(name) if name else int(groups["m"])
+    number = int(groups.get("d") or 15)
     if month > 12 and number <= 12 and match.group(0)[0] == groups["m"][0]:
         month, number = number, month  # day first
     try:
         return dt.date(year, month, number)
     except ValueError:
         return None
+
+
+def _by_months(day: dt.date, months: int) -> dt.date:
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return dt.date(year, month + 1, day.day)
 
 
 def _century(two: int) -> int:
@@ -147,8 +161,6 @@ def _months(match: re.Match[str], day: dt.date) -> str:
 
 
 def _partial(match: re.Match[str], day: dt.date) -> str:
-    if "m" not in match.groupdict():
-        return f"{day.year:04}{match[2]}"
     if match[2] in "-/":
         return f"{day.year:04}{match[2]}{day.month:02}"
     return f"{day.year:04}{match[2]}{day.month}{match[4]}"
