@@ -52,6 +52,7 @@ class Chart:
             for each in mention.reactions
         )
         """Where the patient's allergies say what happened: told with the allergy alone."""
+        self._places: dict[int, Section] = {}
         self._letters: dict[tuple[str, int], int] = {}
         """How many letters a line has, by where it begins: a line may hold many problems."""
         self._texts = {each.note.note_id: narrow(each.note.text) for each in readings}
@@ -125,6 +126,13 @@ class Chart:
         return None
 
     def place(self, mention: Mention) -> Section:
+        """Return the section a mention is told under; each is looked at once."""
+        found = self._places.get(id(mention))
+        if found is None:
+            found = self._places[id(mention)] = self._place(mention)
+        return found
+
+    def _place(self, mention: Mention) -> Section:
         """Return the section a mention is told under.
 
         A problem alone in its line of a plan ("Diabetes type II.") heads what is planned for it:
