@@ -24,6 +24,8 @@ from services.reporting.words import listed, say, why
 CRITICAL = frozenset({pb.FLAG_CRITICAL_LOW, pb.FLAG_CRITICAL_HIGH})
 ANALYTE = "urn:dxmesh:analyte"
 """Code system of the laboratory's own dictionary, for what has no LOINC code."""
+OWN_RANGE = "the laboratory's own range"
+"""What the labs service calls a range that came with a result; others are citations."""
 OUTSIDE = frozenset({pb.FLAG_LOW, pb.FLAG_HIGH, pb.FLAG_ABNORMAL})
 
 
@@ -58,7 +60,7 @@ def _observation(draft: Draft, part: Part, result: pb.LabResult) -> Json:
     made |= _value(result, result.canonical_unit if same_unit else "")
     if result.flag:
         made["interpretation"] = [codes.concept(f"flag-{result.flag}")]
-    if limits := _range(result):
+    if limits := _range(draft, result):
         made["referenceRange"] = [limits]
     if components := [*_converted(draft, result, same_unit), *over_time.components(draft, result)]:
         made["component"] = components
@@ -94,14 +96,15 @@ def _value(result: pb.LabResult, ucum: str) -> Json:
     return {"valueQuantity": written} if written else {"valueString": shown(result, "zh")}
 
 
-def _range(result: pb.LabResult) -> Json:
+def _range(draft: Draft, result: pb.LabResult) -> Json:
     limits: Json = {}
     for side, limit in (("low", result.range_low), ("high", result.range_high)):
         number = decimal_of(limit)
         if number is not None:
             limits[side] = quantity(number, result.canonical_unit)
     if limits and result.range_source:
-        limits["text"] = text(result.range_source)
+        own = result.range_source == OWN_RANGE
+        limits["text"] = say(draft.language, "own-range") if own else text(result.range_source)
     return limits
 
 

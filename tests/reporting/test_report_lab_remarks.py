@@ -86,3 +86,25 @@ def test_what_the_laboratory_wrote_stands_beside_the_result_and_in_the_conclusio
     assert beside in notes and ("更正" in notes or "correction" in notes)
     bundle = fhir.dump(compose(whole_draft).bundle).decode()
     assert whole in unicodedata.normalize("NFKC", bundle)
+
+
+@pytest.mark.requirement("DX-LDU-07")
+@pytest.mark.parametrize(
+    ("language", "source", "shown"),
+    [
+        ("zh", "the laboratory's own range", "检验科所附参考范围"),
+        ("en", "the laboratory's own range", "the laboratory's own range"),
+        ("zh", "WS/T 405-2012", "WS/T 405-2012"),
+    ],
+)
+def test_that_a_range_is_the_laboratorys_is_said_in_the_readers_language(
+    draft: Callable[..., Draft], language: str, source: str, shown: str
+) -> None:
+    result = pb.LabResult(
+        observation_id="lab-1",
+        **{"display_zh": "钾", "display_en": "钾", "value_text": "4.1", "unit_text": "mmol/L"},
+        **{"canonical_value": "4.1", "canonical_unit": "mmol/L", "range_source": source},
+        **{"range_low": "3.5", "range_high": "5.3"},
+    )
+    made = observation(draft(language), result, "钾")
+    assert made["referenceRange"][0]["text"] == shown

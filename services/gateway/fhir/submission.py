@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.gateway.fhir.names import written
 from services.gateway.fhir.search import match
 from services.gateway.store.resources import SENT
 
@@ -47,7 +48,7 @@ def describe(patient: Json) -> dict[str, str]:
     names = [name for name in patient.get("name", []) if isinstance(name, Mapping)]
     identifiers = [i for i in patient.get("identifier", []) if isinstance(i, Mapping)]
     return {
-        "name": next((text for text in map(_name, names) if text), ""),
+        "name": next((text for text in map(written, names) if text), ""),
         "sex": str(patient.get("gender", "")),
         "birth_date": str(patient.get("birthDate", "")),
         "identifier": str(next((i["value"] for i in identifiers if i.get("value")), "")),
@@ -79,13 +80,6 @@ def _first(bundle: Json, kind: str) -> Json:
         if resource.get("resourceType") == kind:
             return dict(resource)
     return {}
-
-
-def _name(name: Json) -> str:
-    if name.get("text"):
-        return str(name["text"])
-    given = " ".join(str(part) for part in name.get("given", []))
-    return f"{given} {name.get('family', '')}".strip()
 
 
 def concept_text(concept: Json) -> str:

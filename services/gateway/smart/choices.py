@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.gateway.call import Call
+from services.gateway.fhir.names import written
 from services.gateway.fhir.search import query
 from services.gateway.store.stored import Stored
 from services.kernel import fhir
@@ -64,8 +65,7 @@ def patient_choice(resource: Json) -> Choice:
     """Return how a Patient is shown: name, birth date, sex, identifiers."""
     names: Sequence[Json] = resource.get("name", [])
     best = next((n for n in names if n.get("use") == "official"), next(iter(names), {}))
-    parts = [*best.get("given", []), best.get("family", "")]
-    name = best.get("text") or " ".join(part for part in parts if part) or resource["id"]
+    name = written(best) or resource["id"]
     numbers = [str(i["value"]) for i in resource.get("identifier", []) if i.get("value")]
     details = (resource.get("birthDate", ""), resource.get("gender", ""), ", ".join(numbers[:2]))
     return Choice(str(resource["id"]), str(name), tuple(str(each) for each in details))
