@@ -94,7 +94,7 @@ def operations(readings: Sequence[Reading], language: str) -> Iterator[Told]:
                 if said.certainty is not certainty or said.other_person or said.hypothetical:
                     continue
                 exam = each.term is not None and each.term.en in EXAMS
-                if exam and not said.planned:
+                if (exam and not said.planned) or len(items) >= VALUES_MAX:
                     continue
                 items[_operation(reading.note.text, each, language)] = None
                 sources.append((each.note_id, each.start, each.end))
