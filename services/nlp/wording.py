@@ -141,3 +141,5 @@ def _facts(
         yield WORDS["over"][language]
     if stopped:
         yield WORDS["stopped"][language]
+    elif not in_plan and any(chart.stopped(mention) for mention in same):
+        yield WORDS["stopped-elsewhere"][language]

@@ -76,3 +76,8 @@ def test_a_vaccine_is_no_disease() -> None:
 )
 def test_tenderness_is_where_it_is(text: str, en: str) -> None:
     assert [each.term.en for each in mentions(text) if each.term] == [en]
+
+
+def test_a_medicine_told_as_taken_and_as_stopped_says_both() -> None:
+    found = lines("现病史：3天前自行停用胰岛素。\n既往史：糖尿病8年，平素注射胰岛素。")
+    assert any("胰岛素（另处记载已停用）" in each for each in found), found
