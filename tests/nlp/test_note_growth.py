@@ -9,8 +9,9 @@ import pytest
 from services.nlp.findings import findings
 from services.nlp.notes import Note
 
+PLAN = "1.完善胸部CT，2.予阿莫西林口服，肺炎，糖尿病，"
 LISTS = {
-    "examinations of a plan": "诊疗计划：\n" + "1.完善胸部CT，2.予阿莫西林口服，肺炎，糖尿病，" * 120,
+    "examinations of a plan": "诊疗计划：\n" + PLAN * 120,
     "denials of the present illness": "现病史：" + "否认发热、" * 1_000,
     "denials on examination": "查体：" + "未见黄疸，" * 1_000,
     "values": "Na 140 K 4.5 血钾5.6mmol/L，" * 300,
