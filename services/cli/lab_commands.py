@@ -118,7 +118,8 @@ def _show(result: Mapping[str, Any], name: str) -> None:
     given = readable(result.get("unit_text", ""))
     value = " ".join(filter(None, (result.get("value_text"), given)))
     low, high = result.get("range_low", ""), result.get("range_high", "")
-    limits = f"  [{low or ''}–{high or ''} {unit}".rstrip() + "]" if low or high else ""
+    ends = f"{low}–{high}" if low and high else f"≥ {low}" if low else f"≤ {high}"
+    limits = f"  [{ends} {unit}".rstrip() + "]" if low or high else ""
     canonical = result.get("canonical_value", "")
     if canonical and canonical not in result.get("value_text", ""):
         value = f"{value} = {canonical} {unit}".rstrip()

@@ -140,11 +140,7 @@ def _flagged(
         side = _critical_side(value, limits)
         flag = _CRITICAL.get(side) if side else None
         source = limits.source if flag else ""
-        if flag and held and (doubt := plausible.doubted(value, code.analyte, held)):
-            remarks = (*remarks, doubt)
-        if side is None:
-            remark = reasons.CriticalNotExcluded("the value may lie beyond a critical limit")
-            remarks = (*remarks, remark)
+        remarks += _of_limits(value, code.analyte, held, limits, side)
     if flag is None and held is None and _reactive(value, code.analyte):
         flag = Flag.ABNORMAL
     if flag is None and held is not None:
@@ -167,6 +163,18 @@ def _flagged(
         remarks=remarks,
         how=match.how,
     )
+
+
+def _of_limits(
+    value: Value, analyte: Analyte, held: Range | None, limits: critical.Limits, side: int | None
+) -> tuple[Remark, ...]:
+    """Return what must be said of a value that is, or may be, beyond a critical limit."""
+    if side is None:
+        return (reasons.CriticalNotExcluded("the value may lie beyond a critical limit"),)
+    if side and held:
+        doubt = plausible.doubted(value, analyte, held, (limits.low, limits.high))
+        return (doubt,) if doubt else ()
+    return ()
 
 
 def _beyond_measure(result: Result, subject: Subject, table: critical.Table) -> Result:

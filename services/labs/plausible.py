@@ -15,6 +15,8 @@ from services.labs.range_rows import Range
 from services.labs.reading import Kind, Value, show, unit_of
 from services.labs.reasons import NotInterpretable, UnitDoubted, UnitImplausible, ValueImpossible
 
+CRITICAL_NEAR = Decimal("2.5")
+"""Within this factor of its limit a critical value in the canonical unit is not doubted; our choice."""
 FACTOR_LEAST = Decimal(4)
 """Units nearer than this cannot explain a value beyond the limits, which are wider apart."""
 
@@ -59,12 +61,24 @@ def check(value: Value, analyte: Analyte) -> None:
     raise ValueImpossible("no person has this value", low=low, high=high, unit=analyte.unit.ucum)
 
 
-def doubted(value: Value, analyte: Analyte, limits: Range) -> UnitDoubted | None:
+def doubted(
+    value: Value, analyte: Analyte, limits: Range, critical: tuple[Decimal | None, Decimal | None]
+) -> UnitDoubted | None:
     """Return a remark on a value that another usual unit would bring within its range.
 
-    12.5 g/L haemoglobin is critical, and 12.5 g/dL is that of a healthy person.
+    12.5 g/L haemoglobin is critical, and 12.5 g/dL is that of a healthy person. A value in the
+    canonical unit that is not far beyond its `critical` limit (low, high) is what illness does: lactate of
+    4.8 mmol/L would be normal in mg/dL, and nobody needs to ask.
     """
     if value.kind is not Kind.NUMBER or not value.quantity.number:
+        return None
+    low, high = critical
+    unit = unit_of(value.quantity)
+    own = unit is not None and unit.ucum == analyte.unit.ucum
+    near = (low is not None and low / CRITICAL_NEAR < value.canonical <= low) or (
+        high is not None and high <= value.canonical < high * CRITICAL_NEAR
+    )
+    if own and near:
         return None
     if not limits.low or limits.high is None:  # within one limit lies too much to tell
         return None

@@ -116,3 +116,12 @@ def test_csv_is_read_a_patient_at_a_time(here: CliRunner, tmp_path: Path) -> Non
     assert shown.exit_code == 0 and shown.output.count("HH Potassium") == 2
     path.write_text("nothing", "utf-8")
     assert here.invoke(lab_commands.app, ["interpret", str(path)]).exit_code
+
+
+def test_a_range_of_one_end_is_not_read_as_a_negative_number(
+    here: CliRunner, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text("patient_id,name,value,unit,range\nP1,降钙素原,12.5,ng/mL,<0.05", "utf-8")
+    shown = here.invoke(lab_commands.app, ["interpret", str(path)])
+    assert "[≤ 0.05 ng/mL]" in shown.output

@@ -232,6 +232,8 @@ def test_lactate_dehydrogenase_the_other_way_is_not_held_to_the_same_range() -> 
         ("血红蛋白", 4.0, "g/dL", ""),
         ("血糖", 31, "mmol/L", ""),
         ("钾", 7.5, "mmol/L", ""),
+        ("乳酸", 4.8, "mmol/L", ""),
+        ("乳酸", 9.5, "mmol/L", ""),
     ],
 )
 def test_a_critical_value_that_another_unit_explains_says_so(
