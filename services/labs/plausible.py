@@ -16,7 +16,7 @@ from services.labs.reading import Kind, Value, show, unit_of
 from services.labs.reasons import NotInterpretable, UnitDoubted, UnitImplausible, ValueImpossible
 
 CRITICAL_NEAR = Decimal("2.5")
-"""Within this factor of its limit a critical value in the canonical unit is not doubted; our choice."""
+"""Within this factor of its limit a critical value in canonical unit is undoubted; our choice."""
 FACTOR_LEAST = Decimal(4)
 """Units nearer than this cannot explain a value beyond the limits, which are wider apart."""
 
@@ -67,8 +67,8 @@ def doubted(
     """Return a remark on a value that another usual unit would bring within its range.
 
     12.5 g/L haemoglobin is critical, and 12.5 g/dL is that of a healthy person. A value in the
-    canonical unit that is not far beyond its `critical` limit (low, high) is what illness does: lactate of
-    4.8 mmol/L would be normal in mg/dL, and nobody needs to ask.
+    canonical unit that is not far beyond its `critical` limit (low, high) is what illness does:
+    lactate of 4.8 mmol/L would be normal in mg/dL, and nobody needs to ask.
     """
     if value.kind is not Kind.NUMBER or not value.quantity.number:
         return None
