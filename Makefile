@@ -173,6 +173,10 @@ train-pathology: .venv/ready
 	@.venv-training/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
 	@mkdir -p "$(PATHOLOGY_WORK)"
 	@PYTHONPATH=.:protos/gen .venv-training/bin/python -m training.pathology.train --data "$(TRAINING_DATA)" --work "$(PATHOLOGY_WORK)"
+	@PYTHONPATH=.:protos/gen .venv-training/bin/python -m training.pathology.gpu --pack --data "$(TRAINING_DATA)" --work "$(PATHOLOGY_WORK)" --archive "$(PATHOLOGY_WORK)/archive.npz"
+	@PYTHONPATH=.:protos/gen .venv-training/bin/python -m training.pathology.gpu --archive "$(PATHOLOGY_WORK)/archive.npz" --work "$(PATHOLOGY_WORK)" \
+		&& PYTHONPATH=.:protos/gen .venv-training/bin/python -m training.pathology.gpu --export --data "$(TRAINING_DATA)" --work "$(PATHOLOGY_WORK)" \
+		|| echo 'no GPU: the network of the CPU is measured'
 	@PYTHONPATH=.:protos/gen .venv-training/bin/python -m training.pathology.evaluate --data "$(TRAINING_DATA)"
 	@PYTHONPATH=.:protos/gen .venv-training/bin/python -m training.pathology.page
 

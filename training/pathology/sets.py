@@ -69,6 +69,15 @@ def lc25000(data: Path) -> Lung:
     return Lung(pixels, [row["class"] for row in rows], [row["cluster"] for row in rows])
 
 
+def files(folder: Path) -> Iterator[tuple[int, bytes]]:
+    """Return the numbers of a set's pictures and their files."""
+    with tarfile.open(folder / "images.tar") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is not None:
+                yield int(Path(member.name).stem), content.read()
+
+
 def _images(folder: Path) -> Iterator[tuple[str, Pixels]]:
     with tarfile.open(folder / "images.tar") as archive:
         for member in archive:
