@@ -168,6 +168,10 @@ def _is_written_so(text: str, tokens: Sequence[Token], match: Match[str]) -> boo
     return len(written) > EXACT or not written.isascii() or written in EXACTLY
 
 
+DOSED = frozenset("g mg ml ug units tablet tablets days weeks years".split())
+"""Behind a name without a value's own unit they tell a dose or a time, not a measurement."""
+
+
 def _behind(text: str, flat: str, tokens: Sequence[Token], match: Match[str]) -> Value | None:
     """Return the value behind a name."""
     offset = tokens[0].start
@@ -189,18 +193,7 @@ def _behind(text: str, flat: str, tokens: Sequence[Token], match: Match[str]) ->
         word = found["unit"]
         is_word = flat[stop - 1] == " " and (NEXT.match(word) or (word.islower() and len(word) > 1))
         fitting = _fitting(rows, found["value"], "") if is_word else []
-        if word.lower() in (
-            "g",
-            "mg",
-            "ml",
-            "ug",
-            "units",
-            "tablet",
-            "tablets",
-            "days",
-            "weeks",
-            "years",
-        ):
+        if word.lower() in DOSED:
             fitting = []
     elif not unit and (not BARE_END.match(flat, stop) or GLUED.match(flat, stop)):
         fitting = []
