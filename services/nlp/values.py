@@ -168,7 +168,7 @@ def _is_written_so(text: str, tokens: Sequence[Token], match: Match[str]) -> boo
     return len(written) > EXACT or not written.isascii() or written in EXACTLY
 
 
-DOSED = frozenset("g mg ml ug units tablet tablets days weeks years".split())
+DOSED = frozenset(["g", "mg", "ml", "ug", "units", "tablet", "tablets", "days", "weeks", "years"])
 """Behind a name without a value's own unit they tell a dose or a time, not a measurement."""
 
 
