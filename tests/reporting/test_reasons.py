@@ -60,3 +60,10 @@ def test_every_reason_has_words_in_both_languages() -> None:
     assert reasons() - known.keys() - {"NOT_FINAL", "CONSENT_DENIED"} == set()
     for row in known.values():
         assert row["zh"].strip() and row["en"].strip(), row
+
+
+@pytest.mark.requirement("DX-REP-13")
+def test_what_an_impossible_value_is_held_to_has_words() -> None:
+    """`low`, `high` and `unit` of VALUE_IMPOSSIBLE went out as the program calls them."""
+    known = {row["key"]: row for row in tables.rows("words_facts")}
+    assert {"fact-low", "fact-high", "fact-unit"} <= known.keys()
