@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from services.nlp import chinese, english, triggers
 from services.nlp.passages import is_chinese
 from services.nlp.tokens import Token
+
+ASSERTIONS_MAX = 1_024
+"""Of few things that are said most mentions are made: each is worked out once."""
 
 
 class Certainty(Enum):
@@ -64,19 +68,23 @@ def assertions(tokens: Sequence[Token], mentions: Sequence[Range]) -> list[Asser
         taken[each.first] |= triggers.FIRST
     marks = (chinese if is_chinese(tokens) else english).marks(tokens, taken)
     # The first token has what stands before the mention, the last what stands behind.
-    return [_assertion(marks[each.first] | marks[each.last - 1], each) for each in mentions]
+    return [
+        _assertion(marks[each.first] | marks[each.last - 1], each.is_act, each.is_complaint)
+        for each in mentions
+    ]
 
 
-def _assertion(bits: int, mention: Range) -> Assertion:
-    if bits & triggers.OF_DISEASE and mention.is_complaint:
+@lru_cache(ASSERTIONS_MAX)
+def _assertion(bits: int, is_act: bool, is_complaint: bool) -> Assertion:
+    if bits & triggers.OF_DISEASE and is_complaint:
         bits &= ~triggers.UNCERTAIN
-    if bits & triggers.RESOLVED and mention.is_act:
+    if bits & triggers.RESOLVED and is_act:
         bits = bits & ~triggers.RESOLVED | triggers.HISTORICAL  # a medicine is stopped, not gone
     resolved = bool(bits & triggers.RESOLVED)
     hypothetical = bool(bits & triggers.HYPOTHETICAL)
     denied = bool(bits & triggers.NEGATED) or resolved
     is_open = bool(bits & triggers.PLANNED) and not bits & triggers.CARRIED_OUT
-    planned = mention.is_act and is_open and not hypothetical and not denied
+    planned = is_act and is_open and not hypothetical and not denied
     if bits & triggers.UNCERTAIN or hypothetical or planned:
         certainty = Certainty.UNCERTAIN
     else:

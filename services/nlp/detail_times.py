@@ -31,6 +31,9 @@ TIME = re.compile(
     r"|近[0-9一二两三四五六七八九十数几]{1,3}(?:余|多)?个?(?:小时|天|日|周|月|年)(?:来|余|以来)?",
     re.IGNORECASE,
 )
+SIGNS_ZH = re.compile("[0-9前昨今当近]")
+SIGNS_EN = ("ago", "day", "night", "this ", "since")
+"""Without a figure or one of these a sentence tells no time."""
 IN_YEAR = re.compile(r"in (?:19|20)[0-9]{2}$", re.IGNORECASE)
 FORWARD_CHARS_MAX = 160
 """A time that far before a problem, in a dictation without stops, is not its."""
@@ -43,6 +46,8 @@ NEAR_CHARS = 24
 
 def find(flat: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
     """Yield (number of the place, start, end): the time right behind it, else the last before."""
+    if not _may_tell(flat):
+        return
     times = [
         match.span()
         for match in TIME.finditer(flat)
@@ -61,6 +66,14 @@ def find(flat: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int
             yield number, *times[before]
         elif after < len(times) and _is_near(flat[last : times[after][0]]):
             yield number, *times[after]
+
+
+def _may_tell(flat: str) -> bool:
+    """Tell whether a sentence may tell a time: most do not, and the pattern is long."""
+    if SIGNS_ZH.search(flat):
+        return True
+    small = flat.lower()
+    return any(sign in small for sign in SIGNS_EN)
 
 
 def _leads(flat: str, time: tuple[int, int], first: int) -> bool:

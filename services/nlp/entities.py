@@ -78,7 +78,7 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
     if not tokens:
         return []
     covered = [False] * len(tokens)
-    of_vaccines = cache(lambda: _of_vaccines(tokens))
+    of_vaccines = _of_vaccines(tokens)
     result = allergens.find(text, tokens, section)
     _cover(covered, result)
     for match in terms.PROBLEMS_AND_MEDICATIONS.find(tokens):
@@ -88,7 +88,7 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
         if (
             term is not None
             and _counts(term, section)
-            and not (term.en in VACCINATED and of_vaccines())
+            and not (of_vaccines and term.en in VACCINATED)
         ):
             found = of_match(term.kind, tokens, match)
             found = _at_its_site(found, tokens)

@@ -12,13 +12,14 @@ SENTENCE_CHARS_MAX = 2_000
 """A longer run without an end is cut: context that far apart means nothing."""
 
 END = re.compile(
+    r"(?=[。！；？!?;.\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029])(?:"  # most characters end nothing
     # Not of "?stroke" and 诊断：？肺炎, where it doubts what follows.
     r"(?:[。！；]|(?:？|[!?](?![A-Za-z]))(?!(?<=[:：,，、(（\s].)[^\s,，;；。])(?!(?<=^.)\S))+"
     r"[”’」』）)\"']*"
     r"|;"
     r"|(?<!\b[A-Z])(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bvs)(?<!\.[A-Za-z])\.(?=\s|$)"
     r"|(?<=\.[A-Za-z])\.(?=\s{1,4}[A-Z]|$)"
-    r"|(?:\r\n|[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029])"
+    r"|(?:\r\n|[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]))"
 )
 SHORTENED = re.compile(
     r"\b(?:hx|h/o|fhx|pmh|neg|pos|pt|pts|approx|dx|ddx|rx|sx|tx|fx|temp|resp|abd|ext|min|max|wt|ht"
@@ -48,8 +49,11 @@ class Passage:
 
 def is_chinese(tokens: Sequence[Token]) -> bool:
     """Tell the language of a passage: Chinese where there is at least as much Han as words."""
-    han = sum(is_han(token.key[:1]) for token in tokens)
-    return han > 0 and han >= sum(token.key[:1].isalpha() for token in tokens) - han
+    firsts = "".join([token.key[:1] for token in tokens])
+    if firsts.isascii():
+        return False
+    han = sum(map(is_han, firsts))
+    return han > 0 and han >= sum(map(str.isalpha, firsts)) - han
 
 
 def passages(text: str, start: int = 0, end: int | None = None) -> Iterator[Passage]:

@@ -64,17 +64,21 @@ class Phrases(Generic[T]):
 
     def find(self, tokens: Sequence[Token]) -> list[Match[T]]:
         """Return the matches, leftmost first, the longest at each place, none overlapping."""
+        return self.find_keys([token.key for token in tokens])
+
+    def find_keys(self, keys: Sequence[str]) -> list[Match[T]]:
+        """Return the matches in tokens of which the keys alone are given."""
         matches: list[Match[T]] = []
         begins = self._root
-        place, end = 0, len(tokens)
+        place, end = 0, len(keys)
         while place < end:
-            node = begins.get(tokens[place].key)
+            node = begins.get(keys[place])
             first, place = place, place + 1
             if node is None:
                 continue
             best: T | None = node.get(None)
             last, after = place, place
-            while after < end and (node := node.get(tokens[after].key)) is not None:
+            while after < end and (node := node.get(keys[after])) is not None:
                 after += 1
                 if None in node:
                     best, last = node[None], after

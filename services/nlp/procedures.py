@@ -24,6 +24,7 @@ NAMED_EN = re.compile(
 )
 ONLY_NAMED = ("时间窗", "指征", "禁忌", "适应", "风险", "知情同意", "同意书", "手术指征")
 """Behind a name: it is spoken of, neither done nor planned."""
+ENDS_EN = ("tomy", "plasty", "scopy", "tesis", "pexy", "aphy")
 NOT_ONE = frozenset(("anatomy", "dichotomy", "stereoscopy", "microscopy", "autotomy"))
 
 
@@ -41,11 +42,12 @@ NAMES: Phrases[Term] = Phrases(_load())
 
 def find(text: str, tokens: Sequence[Token]) -> list[Found]:
     """Return the procedures in the sentence made of `tokens`, in order, none overlapping."""
+    named = [*_known(tokens), *_named(text, tokens)]
+    if not named:
+        return []
     taken = [False] * len(tokens)
     found: list[Found] = []
-    for first, last, term in sorted(
-        (*_known(tokens), *_named(text, tokens)), key=lambda each: each[0] - each[1]
-    ):
+    for first, last, term in sorted(named, key=lambda each: each[0] - each[1]):
         behind = narrow(text[tokens[last - 1].end : tokens[last - 1].end + 8])
         if any(taken[first:last]) or behind.startswith(ONLY_NAMED):
             continue
@@ -65,7 +67,7 @@ def _named(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, Term 
     flat = narrow(text[start : tokens[-1].end])
     lower = flat.lower()
     matches = [*NAMED_ZH.finditer(flat)] if "术" in flat else []
-    if any(end in lower for end in ("tomy", "plasty", "scopy", "tesis", "pexy", "aphy", "stomy")):
+    if any(end in lower for end in ENDS_EN):
         matches += NAMED_EN.finditer(flat)
     if not matches:
         return

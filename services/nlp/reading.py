@@ -85,11 +85,12 @@ Sentence = tuple[list[Mention], list[Measurement], list[Mention]]
 def _in_sentence(note: Note, tokens: Sequence[Token], text: SectionText) -> Sentence:
     section = text.section
     found = entities.find(note.text, tokens, section)
+    ranges = [range_of(note.text, each) for each in found]
     measured = content.measurements(note.text, tokens, section)
-    done = list(_procedures(note, tokens, text, found))
+    done = list(_procedures(note, tokens, text, ranges))
     if not found:
         return [], measured, done
-    said = context.assertions(tokens, [range_of(note.text, each) for each in found])
+    said = context.assertions(tokens, ranges)
     ends = [each.start for each in found[1:]] + [tokens[-1].end]
     mentions = [
         _mention(note, each, in_section(each, what, text), section, end)
@@ -101,10 +102,9 @@ def _in_sentence(note: Note, tokens: Sequence[Token], text: SectionText) -> Sent
 
 
 def _procedures(
-    note: Note, tokens: Sequence[Token], text: SectionText, beside: Sequence[Found]
+    note: Note, tokens: Sequence[Token], text: SectionText, beside: Sequence[context.Range]
 ) -> Iterator[Mention]:
-    ranges = [range_of(note.text, each) for each in beside]
-    done = list(content.procedures(note.text, tokens, ranges))
+    done = list(content.procedures(note.text, tokens, beside))
     when = content.times(note.text, tokens, [found for found, _ in done]) if done else []
     for (found, said), details in zip(done, when, strict=True):
         is_open = text.section is Section.PLAN and said == AFFIRMED
@@ -149,7 +149,12 @@ def range_of(text: str, found: Found) -> context.Range:
 def _mention(
     note: Note, found: Found, said: Assertion, section: Section, next_start: int
 ) -> Mention:
-    mention = Mention(
+    dose = lasts = None
+    if found.kind is Kind.MEDICATION:
+        dose = doses.find(note.text, found.end, next_start)
+    elif found.kind is Kind.PROBLEM:
+        lasts = durations.find(note.text, found.end, next_start)
+    return Mention(
         note.note_id,
         found.kind,
         found.start,
@@ -158,12 +163,10 @@ def _mention(
         section,
         said,
         found.term,
+        dose,
+        note.text[dose.start : dose.end] if dose else "",
+        lasts,
     )
-    if found.kind is Kind.MEDICATION and (dose := doses.find(note.text, found.end, next_start)):
-        return replace(mention, dose=dose, dose_written=note.text[dose.start : dose.end])
-    if found.kind is Kind.PROBLEM:
-        return replace(mention, lasts=durations.find(note.text, found.end, next_start))
-    return mention
 
 
 def _taken(mentions: list[Mention]) -> list[Mention]:

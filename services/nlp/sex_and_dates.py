@@ -48,7 +48,7 @@ def of_the_other_sex(own: Sequence[Mention], notes: Iterable[Note]) -> Pairs:
     stated = [
         (str(match["stated"] or match["zh"] or match["en"]).casefold() in _MEN, note, match)
         for note in notes
-        if (match := _SEX.search(note.text))
+        if _may_tell_sex(note.text) and (match := _SEX.search(note.text))
     ]
     if not stated:
         return
@@ -68,9 +68,15 @@ def of_the_other_sex(own: Sequence[Mention], notes: Iterable[Note]) -> Pairs:
         yield Sort.SEX, (here, Place(note.note_id, *menses.span()))
 
 
+def _may_tell_sex(text: str) -> bool:
+    return "男" in text or "女" in text or "old " in text.lower()
+
+
 def dates(notes: Iterable[Note]) -> Pairs:
     """Yield an admission and a discharge before it, within one note."""
     for note in notes:
+        if not ("19" in note.text or "20" in note.text):  # no year
+            continue
         admitted, discharged = _ADMITTED.search(note.text), _DISCHARGED.search(note.text)
         if admitted is None or discharged is None:
             continue

@@ -15,6 +15,8 @@ from enum import Enum
 from services.nlp.terms import Term
 
 BEFORE_CHARS, BEHIND_CHARS = 24, 48
+OWN_CHARS = 12
+"""A side that begins within a span may end so many characters behind it."""
 _EDGE_ZH = re.compile(r"[，,。；;：:、\n（）()]|伴|并|(?<![闻触扪可累波涉])及|与|和")
 _EDGE_EN = re.compile(r"[,.;:\n()]|\b(?:and|with|but|without)\b", re.I)
 _ZH = re.compile(
@@ -42,6 +44,19 @@ _BOTH = ((_EDGE_ZH, _ZH), (_EDGE_EN, _EN))
 """What ends a clause and what names a side; of ASCII the first pair finds nothing."""
 
 
+_SIGNS = ("left", "right", "both", "bilat", "b/l")
+
+
+def _may_name(text: str) -> bool:
+    """Tell whether a text may name a side: most sentences do not, and the patterns are long."""
+    if "L" in text or "R" in text:
+        return True
+    if not text.isascii() and any(sign in text for sign in "左右双两"):
+        return True
+    small = text.lower()
+    return any(sign in small for sign in _SIGNS)
+
+
 class Side(Enum):
     """A side of the body."""
 
@@ -61,6 +76,8 @@ class Sided:
 
 def find(text: str, start: int, end: int) -> Sided | None:
     """Return the side of the mention text[start:end]; None where the note gives none."""
+    if not _may_name(text[max(0, start - BEFORE_CHARS) : end + BEHIND_CHARS + OWN_CHARS]):
+        return None
     own = _in(text, start, end)
     if own:
         return own
@@ -102,7 +119,7 @@ def _in(text: str, start: int, end: int) -> Sided | None:
 def _sides(side: re.Pattern[str], text: str, start: int, end: int) -> list[Sided]:
     return [
         Sided(Side(str(each.lastgroup)), each.start(), min(each.end(), end))
-        for each in side.finditer(text, start, min(end + 12, len(text)))
+        for each in side.finditer(text, start, min(end + OWN_CHARS, len(text)))
         if each.end() - (text[each.end() - 1] in "侧边") <= end  # 左|侧腹痛
         and not _NO_SIDE_EN.search(text, max(0, each.start() - 6), each.start())
     ]

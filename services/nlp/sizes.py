@@ -18,6 +18,7 @@ SIZE = re.compile(
     r"(?![a-z/0-9²2³3])|[0-9]{1,3}[ ]?-?(?:millimeters?|centimeters?)",
     re.IGNORECASE,
 )
+FIGURE = re.compile("[0-9]")
 NOT_IT = re.compile(
     r"(?:from|previously|prior|formerly|was|原|原为|由|从|前次|上次|此前)[ ]?$"
     r"|(?:距|离|深|肋下|肋缘下|直径周|周径|腿围|腹围|宫高|进|插入|置入|切口)[^,。;]{0,8}$"
@@ -43,6 +44,8 @@ def find(
 
     `lesions` are their places, in order; `others` where mentions begin that have no size.
     """
+    if not FIGURE.search(flat):
+        return
     starts = [start for start, _ in lesions]
     ends = 0
     for match in SIZE.finditer(flat):

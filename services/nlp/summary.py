@@ -65,12 +65,13 @@ class Sentence:
 def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
     """Return the sentences for all notes of a case together; none when nothing was found."""
     chart = Chart(readings)
+    told = _by_section(chart)
     result: list[Sentence] = []
     for section in ORDER:
         if section is Section.CHIEF_COMPLAINT and (quoted := _chief(readings, language)):
             result.append(quoted)
             continue
-        made = list(_section(chart, section, language)) if chart.mentions else []
+        made = list(_section(chart, told.get(section, ()), section, language))
         if not made and section in QUOTED:
             made = list(_as_written(readings, section, language))
         result += made
@@ -85,8 +86,20 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
     return [*result, *_in_plan(chart, language)]
 
 
-def _section(chart: Chart, section: Section, language: str) -> Iterator[Sentence]:
-    mentions = [mention for mention in chart.mentions if _belongs(mention, section, chart)]
+def _by_section(chart: Chart) -> dict[Section, list[Mention]]:
+    """Return the mentions by the section they are told under."""
+    told: dict[Section, list[Mention]] = {}
+    for mention in chart.mentions:
+        if section := _told_under(mention, chart):
+            told.setdefault(section, []).append(mention)
+    return told
+
+
+def _section(
+    chart: Chart, mentions: Sequence[Mention], section: Section, language: str
+) -> Iterator[Sentence]:
+    if not mentions:
+        return
     by_time = section is Section.PRESENT_HISTORY
     for time, told in chart.events(mentions) if by_time else [(None, mentions)]:
         for certainty in CERTAINTIES:
@@ -182,28 +195,26 @@ def _elsewhere(chart: Chart, language: str) -> Iterator[Sentence]:
             yield Sentence(text, tuple(_sources(chosen, chart)), Section.MEDICATIONS)
 
 
-def _belongs(mention: Mention, section: Section, chart: Chart) -> bool:
-    """Tell whether a mention is told under a section; each that is there is told under one."""
+def _told_under(mention: Mention, chart: Chart) -> Section | None:
+    """Return the section a mention is told under; None where it is told elsewhere or not there."""
     said = mention.said
     if said.hypothetical or said.resolved or said.planned:
-        return False
+        return None
     if (mention.note_id, mention.start) in chart.reactions:
-        return False
+        return None
     if mention.kind is Kind.ALLERGY:
-        return section is Section.ALLERGIES and not said.other_person
+        return None if said.other_person else Section.ALLERGIES
     if mention.kind is Kind.MEDICATION:
         told_of = mention.section is Section.MEDICATIONS and not said.other_person
-        return section is Section.MEDICATIONS and told_of
+        return Section.MEDICATIONS if told_of else None
     if said.other_person and not chart.is_of_family(mention):
-        return False
+        return None
     place = Section.FAMILY_HISTORY if said.other_person else chart.place(mention)
     if place is Section.FAMILY_HISTORY and not said.other_person:
         place = Section.UNSPECIFIED  # the patient's own, told where the family's was expected
     if place is not Section.PAST_HISTORY and chart.is_operation(mention):
-        return False
-    if place is not section or section in (Section.ALLERGIES, Section.MEDICATIONS):
-        return False
-    return said.other_person is (section is Section.FAMILY_HISTORY)
+        return None
+    return None if place in (Section.ALLERGIES, Section.MEDICATIONS) else place
 
 
 def _chief(readings: Sequence[Reading], language: str) -> Sentence | None:
@@ -229,9 +240,10 @@ def _as_written(readings: Sequence[Reading], section: Section, language: str) ->
     )
     for reading in readings:
         for each in reading.sections:
+            if each.section is not section:
+                continue
             end = min(each.end, each.start + QUOTE_CHARS_MAX)
-            body = " ".join(reading.note.text[each.start : end].split())
-            if each.section is section and body:
+            if body := " ".join(reading.note.text[each.start : end].split()):
                 text = say(key, language, text=body + ("…" if end < each.end else ""))
                 yield Sentence(text, (Source(reading.note.note_id, each.start, end),), section)
                 return

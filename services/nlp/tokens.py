@@ -60,9 +60,12 @@ class Token(NamedTuple):
 def tokenize(text: str, offset: int = 0) -> list[Token]:
     """Return the tokens of `text`, whose first character stands at `offset`. Linear time."""
     plain = _plain(text)
+    if plain.isascii():  # as long in small letters
+        found = WORD.finditer(plain.lower())
+        return [Token(offset + each.start(), offset + each.end(), each.group()) for each in found]
     return [
-        Token(offset + found.start(), offset + found.end(), _key(found.group()))
-        for found in WORD.finditer(plain)
+        Token(offset + each.start(), offset + each.end(), _key(each.group()))
+        for each in WORD.finditer(plain)
     ]
 
 

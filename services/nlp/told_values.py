@@ -49,6 +49,8 @@ def values(readings: Sequence[Reading], language: str) -> Iterator[Told]:
         for each in reading.measurements
         if not each.other_person and not each.historical
     ]
+    if not found:
+        return
     latest = _latest(readings)
     for key, vital, section in (
         ("values_vital-affirmed", True, Section.EXAMINATION),
@@ -85,6 +87,8 @@ def _value(each: Measurement, language: str) -> str:
 
 def operations(readings: Sequence[Reading], language: str) -> Iterator[Told]:
     """Yield what was done, what is planned and what was not done to the patient."""
+    if not any(reading.procedures for reading in readings):
+        return
     for certainty in (Certainty.AFFIRMED, Certainty.UNCERTAIN, Certainty.NEGATED):
         items: dict[str, None] = {}
         sources: list[tuple[str, int, int]] = []

@@ -160,11 +160,9 @@ def find(phrases: Phrases[Trigger], tokens: Sequence[Token], taken: Sequence[int
 
     A relative who tells of the patient, or is only with him, is none.
     """
-    free = [
-        Token(token.start, token.end, "" if is_taken else _key(token.key))
-        for token, is_taken in zip(tokens, taken, strict=True)
-    ]
-    matches = phrases.find(free)
+    matches = phrases.find_keys(
+        ["" if is_taken else _key(token.key) for token, is_taken in zip(tokens, taken, strict=True)]
+    )
     result: Matches = {}
     for number, match in enumerate(matches):
         if match.value.is_idle:
