@@ -175,6 +175,25 @@ def test_a_sentence_shows_its_source(site: Any, open_page: Callable[..., Any], h
         assert "1" in mark.get_attribute("data-sentences").split()
 
 
+@pytest.mark.requirement("DX-WEB-14")
+def test_source_and_sentence_are_brought_into_sight(
+    site: Any, open_page: Callable[..., Any]
+) -> None:
+    """On a long page the note is far from its summary; each leads to the other."""
+    give(site)
+    page = open_page()
+    open_case(site, page)
+    page.set_viewport_size({"width": 1440, "height": 360})
+    sentence = page.locator(".summary .sentence").first
+    sentence.click()
+    mark = page.locator("mark.chosen").filter(has_text=re.compile(r"\S")).first
+    for shown in (mark, sentence):
+        box = shown.bounding_box()
+        assert box and box["y"] >= 0 and box["y"] + box["height"] <= 360
+        mark.click()
+    assert sentence.get_attribute("aria-pressed") == "true"
+
+
 def test_signing_without_a_verdict_says_so_and_keeps_the_review(
     site: Any, open_page: Callable[..., Any]
 ) -> None:

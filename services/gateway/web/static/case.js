@@ -82,18 +82,29 @@ async function inViewer(action) {
   if (viewer?.view) action(viewer);
 }
 
-function highlight(number) {
+/** Mark what a sentence of the summary rests on; `reveal`: bring the note to where it is seen. */
+function highlight(number, reveal = false) {
   document.querySelectorAll(".sentence").forEach((sentence) =>
     sentence.setAttribute("aria-pressed", String(sentence.dataset.sentence === number)));
   let first = null;
   document.querySelectorAll("mark").forEach((mark) => {
     const chosen = mark.dataset.sentences.split(" ").includes(number);
     mark.classList.toggle("chosen", chosen);
-    first ??= chosen ? mark : null;
+    first ??= chosen && mark.textContent.trim() ? mark : null;
   });
   if (!first) return;
   const text = first.closest(".note-text");
   text.scrollTop = first.offsetTop - text.offsetTop - 24;
+  const { top, bottom } = first.getBoundingClientRect();
+  const foot = document.querySelector(".sign")?.getBoundingClientRect().top ?? innerHeight;  // it lies over the page
+  if (reveal && (top < 0 || bottom > Math.min(foot, innerHeight))) first.scrollIntoView({ block: "center" });
+}
+
+/** Go back from a place in a note to the sentence that rests on it. */
+function sentenceOf(mark) {
+  const number = mark.dataset.sentences.split(" ")[0];
+  highlight(number);
+  document.querySelector(`.sentence[data-sentence="${number}"]`)?.scrollIntoView({ block: "center" });
 }
 
 /** Say how many findings have no verdict, and show a correction where one is wanted. */
@@ -124,9 +135,11 @@ thumbs.forEach((thumb, index) => thumb.addEventListener("click", () => showImage
 document.querySelectorAll(".mark").forEach((mark) =>
   mark.addEventListener("click", () => goTo(Number(mark.dataset.finding) - 1)));
 document.querySelectorAll(".sentence").forEach((sentence) => {
-  sentence.addEventListener("click", () => highlight(sentence.dataset.sentence));
+  sentence.addEventListener("click", () => highlight(sentence.dataset.sentence, true));
   sentence.addEventListener("focus", () => highlight(sentence.dataset.sentence));
 });
+document.querySelectorAll("mark[data-sentences]").forEach((mark) =>
+  mark.addEventListener("click", () => sentenceOf(mark)));
 overlay?.addEventListener("click", toggleOverlay);
 opener?.addEventListener("click", () => toggleViewer());
 form.addEventListener("input", count);
