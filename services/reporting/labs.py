@@ -127,7 +127,7 @@ def _conclusion(draft: Draft, found: pb.LabFindings) -> list[str]:
         return [say(language, "no-results")]
     lines = _flagged(draft, found, "abnormal", OUTSIDE) + over_time.conclusion(draft, found)
     if normal := sum(result.flag == pb.FLAG_NORMAL for result in found.results):
-        key = _of_normal(found.results, normal)
+        key = _of_normal([each for each in found.results if not _is_panel(each)], normal)
         lines.append(say(language, key, count=normal))
     return lines + _comments(draft, found) + _unread(draft, found)
 
@@ -137,6 +137,11 @@ def _of_normal(results: Sequence[pb.LabResult], normal: int) -> str:
     if any(result.flag > pb.FLAG_NORMAL for result in results):
         return "normal"
     return "normal-all" if normal == len(results) else "normal-only"
+
+
+def _is_panel(result: pb.LabResult) -> bool:
+    """Tell whether it only groups others: it has no value that a reader could miss."""
+    return result.not_interpreted.reason == "PANEL"
 
 
 def _comments(draft: Draft, found: pb.LabFindings) -> list[str]:
@@ -157,7 +162,7 @@ def _unread(draft: Draft, found: pb.LabFindings) -> list[str]:
     """Return a line for each reason why results were not interpreted."""
     groups: dict[str, list[str]] = {}
     for result in found.results:
-        if result.HasField("not_interpreted") and not result.flag:
+        if result.HasField("not_interpreted") and not result.flag and not _is_panel(result):
             because = why(draft.language, result.not_interpreted)
             said = f"{name_of(draft.language, result)} {shown(result, draft.language)}"
             groups.setdefault(because, []).append(said.rstrip())

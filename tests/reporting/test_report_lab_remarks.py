@@ -108,3 +108,25 @@ def test_that_a_range_is_the_laboratorys_is_said_in_the_readers_language(
     )
     made = observation(draft(language), result, "钾")
     assert made["referenceRange"][0]["text"] == shown
+
+
+@pytest.mark.requirement("DX-LDU-07")
+def test_a_panel_is_no_result_that_was_not_interpreted(draft: Callable[..., Draft]) -> None:
+    """It stands in the report, and the conclusion has nothing to say of it."""
+    made = draft("en")
+    (part,) = (each for each in made.parts if each.part_id == "labs-1")
+    assert isinstance(part.findings, pb.LabFindings)
+    for field in (part.findings.results, part.findings.scores, part.findings.risks):
+        del field[:]
+    part.findings.results.append(
+        pb.LabResult(observation_id="lab-1", not_interpreted=Refusal(reason="PANEL"))
+    )
+    part.findings.results.append(
+        pb.LabResult(observation_id="lab-2", display_en="Potassium", flag=pb.FLAG_NORMAL)
+    )
+    resources = [e["resource"] for e in fhir.parse(fhir.dump(compose(made).bundle))["entry"]]
+    conclusion = resources[0]["conclusion"]
+    assert (
+        "Not interpreted" not in conclusion and "Within the reference range: all 1." in conclusion
+    )
+    assert any("lab-1" in str(r.get("code", {}).get("text")) for r in resources)
