@@ -84,14 +84,13 @@ def find(readings: Sequence[Reading]) -> list[Contradiction]:
         if not (mention.said.other_person or mention.said.hypothetical or mention.said.planned)
     ]
     notes = [reading.note for reading in readings if reading.note.text]
-    found = (
-        *_denied(Sort.ALLERGY, own, texts, lambda each: each.kind is Kind.ALLERGY),
-        *_all_allergies_denied(own, texts),
-        *_denied(Sort.PROBLEM, own, texts, _lasts),
-        *_sided(own, readings),
-        *of_the_other_sex(own, notes),
-        *dates(notes),
-    )
+    found: list[tuple[Sort, tuple[Place, Place]]] = []
+    if len(own) > 1:
+        found += _denied(Sort.ALLERGY, own, texts, lambda each: each.kind is Kind.ALLERGY)
+        found += _all_allergies_denied(own, texts)
+        found += _denied(Sort.PROBLEM, own, texts, _lasts)
+        found += _sided(own, readings)
+    found += [*of_the_other_sex(own, notes), *dates(notes)]
     made = [_made(sort, places, texts) for sort, places in found]
     return list({(each.sort, each.zh): each for each in made}.values())[:CONTRADICTIONS_MAX]
 

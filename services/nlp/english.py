@@ -79,7 +79,8 @@ def marks(tokens: Sequence[Token], taken: Sequence[int]) -> list[int]:
     clauses = english_clauses.clauses(tokens)
     there = english_clauses.findings(tokens, taken)
     result = _Forward(tokens, taken, found).marks(clauses, there)
-    _backward(tokens, found, clauses, there, result)
+    if any(match.value.backward or match.value.behind for match in found.values()):
+        _backward(tokens, found, clauses, there, result)
     for place, kind in enumerate(taken):
         ends = kind and (place + 1 == len(taken) or not taken[place + 1])
         if ends and result[place] & HISTORICAL and english_clauses.lasts(tokens, place + 1):

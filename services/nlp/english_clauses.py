@@ -31,6 +31,7 @@ COLONS = frozenset(":：")
 ASKS = COLONS | {"-"}
 NO = frozenset(("no", "none", "nil", "never", "denied", "denies", "negative", "neg", "absent"))
 YES = frozenset(("yes", "positive", "present"))
+ANSWERS = NO | YES
 DESCRIBED = frozenset(
     (
         "small", "mild", "moderate", "large", "new", "left", "right", "bilateral", "a", "an",
@@ -59,6 +60,8 @@ ENOUGH = frozenset(("or", "nor", "any"))
 def clauses(tokens: Sequence[Token]) -> list[bool]:
     """Tell of each token whether a clause of its own begins right after it (a comma)."""
     result = [False] * len(tokens)
+    if not _has_comma(tokens):
+        return result
     own_verb = False
     for place in range(len(tokens) - 1, -1, -1):
         word = tokens[place].key
@@ -78,6 +81,8 @@ def findings(tokens: Sequence[Token], taken: Sequence[int]) -> list[bool]:
     Not where "or" follows in the list: "no fever, mild cough or dyspnea" denies all three.
     """
     result = [False] * len(tokens)
+    if not _has_comma(tokens):
+        return result
     listed = is_there = False
     for place in range(len(tokens) - 1, -1, -1):
         word = tokens[place].key
@@ -92,6 +97,10 @@ def findings(tokens: Sequence[Token], taken: Sequence[int]) -> list[bool]:
         is_there = is_there or word in LASTING or bool(taken[place] & triggers.MEASURED)
         is_there = is_there or (word == "for" and _is_time(tokens, place + 1))
     return result
+
+
+def _has_comma(tokens: Sequence[Token]) -> bool:
+    return any(token.key in COMMAS for token in tokens)
 
 
 def _is_time(tokens: Sequence[Token], place: int) -> bool:
@@ -117,8 +126,9 @@ def answers(tokens: Sequence[Token], taken: Sequence[int]) -> dict[int, bool]:
     found: dict[int, bool] = {}
     for place in range(2, len(tokens)):
         word = tokens[place].key
-        ends = place + 1 == len(tokens) or not tokens[place + 1].key.isalnum()
-        if ends and taken[place - 2] and tokens[place - 1].key in ASKS and word in (NO | YES):
+        if word not in ANSWERS or not taken[place - 2] or tokens[place - 1].key not in ASKS:
+            continue
+        if place + 1 == len(tokens) or not tokens[place + 1].key.isalnum():
             found[place] = word in YES
     return found
 

@@ -97,14 +97,21 @@ def find(text: str, tokens: Sequence[Token], section: Section) -> list[Found]:
             found = _with_form(text, tokens, found) if term.kind is Kind.MEDICATION else found
             _cover(covered, [found])
             result.append(found)
-    complaints = list(measured.find(text, tokens, covered))
-    _cover(covered, complaints)
-    complaints += strength.find(text, tokens, covered)
-    complaints += overdose.find(text, tokens, covered)
-    _cover(covered, complaints)
-    result += complaints
+    if _tells_numbers(tokens):
+        complaints = list(measured.find(text, tokens, covered))
+        _cover(covered, complaints)
+        complaints += strength.find(text, tokens, covered)
+        complaints += overdose.find(text, tokens, covered)
+        _cover(covered, complaints)
+        result += complaints
     result += unlisted.find(text, tokens, covered, section)
     return sorted(result, key=lambda each: each.start)
+
+
+def _tells_numbers(tokens: Sequence[Token]) -> bool:
+    """Tell whether a sentence has a figure, a word for a number or a grade (肌力Ⅳ级)."""
+    keys = {token.key for token in tokens}
+    return any(map(str.isdigit, keys)) or not keys.isdisjoint(measured.NUMBERED) or "级" in keys
 
 
 def _of_vaccines(tokens: Sequence[Token]) -> bool:

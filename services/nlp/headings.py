@@ -64,5 +64,8 @@ def known(written: str) -> HeadingName | None:
     """Return what a name, or names joined by "and" or a stroke, stand for: the first one's."""
     if found := BY_NAME.get(fold(written)):
         return found
-    parts = [BY_NAME.get(fold(part)) for part in JOINED.split(written)]
-    return parts[0] if len(parts) > 1 and all(parts) else None
+    parts = JOINED.split(written)
+    if len(parts) == 1:
+        return None
+    named = [BY_NAME.get(fold(part)) for part in parts]
+    return named[0] if all(named) else None

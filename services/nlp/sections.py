@@ -202,7 +202,9 @@ def _named(flat: str, line: int, first: int, stop: int) -> _Heading | None:
     if not 0 < stop - first <= NAME_CHARS_MAX or flat[stop - 1] == ".":
         return None
     written = flat[first:stop]
-    known = headings.known(written) or headings.known(BRACKET.sub("", written))
+    known = headings.known(written)
+    if known is None and written.endswith(")"):
+        known = headings.known(BRACKET.sub("", written))
     return _Heading(known, line, first, stop, stop) if known else None
 
 

@@ -19,11 +19,13 @@ DETAILS = {kind: getattr(pb, f"DETAIL_KIND_{kind.name}") for kind in DetailKind}
 def add(found: pb.NoteFindings, readings: Sequence[Reading]) -> None:
     """Add the values to a message, and their details to its mentions, which are in order."""
     entities, procedures = iter(found.entities), iter(found.procedures)
+    detailed = any(m.details for r in readings for m in (*r.mentions, *r.procedures))
     for reading in readings:
         note = reading.note
-        # The mentions first: zip asks them first, and so takes no entity of the next note.
-        _add_details(note, zip(reading.mentions, entities, strict=False))
-        _add_details(note, zip(reading.procedures, procedures, strict=False))
+        if detailed:
+            # The mentions first: zip asks them first, and so takes no entity of the next note.
+            _add_details(note, zip(reading.mentions, entities, strict=False))
+            _add_details(note, zip(reading.procedures, procedures, strict=False))
         for each in reading.measurements:
             number = len(found.measurements) + 1
             found.measurements.append(_measurement(note, each, number))
@@ -31,7 +33,8 @@ def add(found: pb.NoteFindings, readings: Sequence[Reading]) -> None:
 
 def _add_details(note: Note, pairs: Iterable[tuple[Mention, pb.Entity]]) -> None:
     for mention, entity in pairs:
-        entity.details.extend(_detail(note, each) for each in mention.details)
+        if mention.details:
+            entity.details.extend(_detail(note, each) for each in mention.details)
 
 
 def _detail(note: Note, each: Detail) -> pb.Detail:

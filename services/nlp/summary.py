@@ -71,10 +71,10 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
         if section is Section.CHIEF_COMPLAINT and (quoted := _chief(readings, language)):
             result.append(quoted)
             continue
-        made = list(_section(chart, told.get(section, ()), section, language))
-        if not made and section in QUOTED:
-            made = list(_as_written(readings, section, language))
-        result += made
+        if mentions := told.get(section):
+            result += _section(chart, mentions, section, language)
+        elif section in QUOTED:
+            result += _as_written(readings, section, language)
         if section is Section.MEDICATIONS:
             result += _elsewhere(chart, language)
         if section is Section.FAMILY_HISTORY:
@@ -98,8 +98,6 @@ def _by_section(chart: Chart) -> dict[Section, list[Mention]]:
 def _section(
     chart: Chart, mentions: Sequence[Mention], section: Section, language: str
 ) -> Iterator[Sentence]:
-    if not mentions:
-        return
     by_time = section is Section.PRESENT_HISTORY
     for time, told in chart.events(mentions) if by_time else [(None, mentions)]:
         for certainty in CERTAINTIES:
