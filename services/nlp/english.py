@@ -82,8 +82,10 @@ def marks(tokens: Sequence[Token], taken: Sequence[int]) -> list[int]:
     if any(match.value.backward or match.value.behind for match in found.values()):
         _backward(tokens, found, clauses, there, result)
     for place, kind in enumerate(taken):
-        ends = kind and (place + 1 == len(taken) or not taken[place + 1])
-        if ends and result[place] & HISTORICAL and english_clauses.lasts(tokens, place + 1):
+        if not kind or not result[place] & HISTORICAL:
+            continue
+        ends = place + 1 == len(taken) or not taken[place + 1]
+        if ends and english_clauses.lasts(tokens, place + 1):
             _go_on(taken, result, place)
     for place, is_yes in answers.items():
         item = place - 2

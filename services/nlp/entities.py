@@ -22,6 +22,7 @@ NO_MEDICATIONS = frozenset((Section.INVESTIGATIONS, Section.EXAMINATION))
 VACCINATED = frozenset(
     ("Influenza", "Measles", "Hepatitis B", "Hepatitis", "Pneumonia", "Shingles", "Chickenpox")
 )
+VACCINES = re.compile("immuni[sz]|vaccin|疫苗|接种")
 LIMBS_EN = frozenset(
     (
         *("calf", "calves", "leg", "legs", "arm", "arms", "knee", "knees", "ankle", "wrist", "hip"),
@@ -116,8 +117,7 @@ def _tells_numbers(tokens: Sequence[Token]) -> bool:
 
 def _of_vaccines(tokens: Sequence[Token]) -> bool:
     """Tell whether a sentence is of vaccines ("up to date except influenza")."""
-    text = "".join(token.key for token in tokens)
-    return any(word in text for word in ("immuniz", "immunis", "vaccin", "疫苗", "接种"))
+    return VACCINES.search("".join([token.key for token in tokens])) is not None
 
 
 def _counts_weeks(tokens: Sequence[Token], place: int) -> bool:

@@ -70,6 +70,8 @@ class Phrases(Generic[T]):
         """Return the matches in tokens of which the keys alone are given."""
         matches: list[Match[T]] = []
         begins = self._root
+        if begins.keys().isdisjoint(keys):
+            return matches
         place, end = 0, len(keys)
         while place < end:
             node = begins.get(keys[place])

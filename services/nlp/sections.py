@@ -49,6 +49,7 @@ class _Heading:
     body: int
 
 
+NO_HEADING = _Heading(HeadingName(Section.UNSPECIFIED), 0, 0, 0, 0)
 BRACKET = re.compile(r"\([^()]{0,30}\)$")
 LEAD = re.compile(
     r"(?:[#>*=_\-•·●◆■▪ \t\u3000]|[(]?[0-9一二三四五六七八九十]{1,3}[.)、]|[IVX]{1,4}[.)][ \t])*+"
@@ -61,7 +62,8 @@ BRACKETED = re.compile(
     r"[:]?[ \t\u3000]{0,4}"
 )
 """In [ ] a known name alone: they hold what stands for removed identity too, such as [NAME]."""
-DASH = re.compile(r"[ \t]{1,4}[-–—]{1,2}[ \t]|[-–—]{1,2}[ \t]{1,4}")
+DASH = re.compile(r"[ \t]{1,4}-{1,2}[ \t]|-{1,2}[ \t]{1,4}")
+"""In the plain form of a text every dash is one."""
 SENTENCE_ENDS = "。;；.！!?？】"
 BARE_ZH = (
     *("主诉", "现病史", "既往史", "个人史", "婚育史", "月经史", "家族史", "药物过敏史", "过敏史"),
@@ -87,11 +89,14 @@ def sections(text: str) -> list[SectionText]:
     flat = narrow(text)
     shouts = _shouts(flat)
     found = [each for line in LINE.finditer(flat) for each in _in_line(flat, line, shouts)]
+    if not found:
+        whole = _section(text, NO_HEADING, len(text), Section.UNSPECIFIED, False)
+        return [whole] if whole.start < whole.end else []
     # "P: 80" is a pulse but in a note that has S, O and A as well.
     letters = {flat[each.start] for each in found if each.end - each.start == 1}
     if len(letters) < SOAP_LETTERS_MIN:
         found = [each for each in found if each.end - each.start != 1]
-    places = [_Heading(HeadingName(Section.UNSPECIFIED), 0, 0, 0, 0), *found]
+    places = [NO_HEADING, *found]
     ends = [heading.line for heading in found] + [len(text)]
     result: list[SectionText] = []
     current = Section.UNSPECIFIED
@@ -175,8 +180,9 @@ def _at_start(flat: str, start: int, end: int, shouts: bool) -> _Heading | None:
         if name or group == "name":
             name = name or HeadingName(Section.UNSPECIFIED)
             return _Heading(name, start, *bracketed.span(group), bracketed.end())
-    colon = flat.find(":", first, min(end, first + NAME_CHARS_MAX))
-    dash = DASH.search(flat, first, min(end, first + NAME_CHARS_MAX))
+    limit = min(end, first + NAME_CHARS_MAX)
+    colon = flat.find(":", first, limit)
+    dash = DASH.search(flat, first, limit) if flat.find("-", first, limit) >= 0 else None
     for stop, body in (
         (colon, colon + 1),
         (dash.start() if dash else -1, dash.end() if dash else -1),

@@ -8,7 +8,7 @@ in the notes it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.nlp.chart import Chart
@@ -66,21 +66,15 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
     """Return the sentences for all notes of a case together; none when nothing was found."""
     chart = Chart(readings)
     told = _by_section(chart)
-    result: list[Sentence] = []
-    for section in ORDER:
-        if section is Section.CHIEF_COMPLAINT and (quoted := _chief(readings, language)):
-            result.append(quoted)
-            continue
+    quoted = _chief(readings, language)  # in place of the first section
+    result = [quoted] if quoted else []
+    for section in ORDER[len(result) :]:
         if mentions := told.get(section):
             result += _section(chart, mentions, section, language)
         elif section in QUOTED:
             result += _as_written(readings, section, language)
-        if section is Section.MEDICATIONS:
-            result += _elsewhere(chart, language)
-        if section is Section.FAMILY_HISTORY:
-            result += _others(chart, language)
-        if section is Section.INVESTIGATIONS:
-            result += _stated(values(readings, language), language)
+        if further := FURTHER.get(section):
+            result += further(chart, language)
     result += _stated(operations(readings, language), language)
     result += [*_resolved(chart, language), *_planned(chart, language)]
     return [*result, *_in_plan(chart, language)]
@@ -245,6 +239,18 @@ def _as_written(readings: Sequence[Reading], section: Section, language: str) ->
                 text = say(key, language, text=body + ("…" if end < each.end else ""))
                 yield Sentence(text, (Source(reading.note.note_id, each.start, end),), section)
                 return
+
+
+def _values(chart: Chart, language: str) -> Iterator[Sentence]:
+    yield from _stated(values(chart.readings, language), language)
+
+
+FURTHER: Mapping[Section, Callable[[Chart, str], Iterator[Sentence]]] = {
+    Section.MEDICATIONS: _elsewhere,
+    Section.FAMILY_HISTORY: _others,
+    Section.INVESTIGATIONS: _values,
+}
+"""What is told behind a section."""
 
 
 def _sources(chosen: Iterable[Mention], chart: Chart) -> Iterator[Source]:

@@ -136,10 +136,11 @@ def _facts(
     ):
         yield WORDS["over"][language]
     in_plan = all(mention.section is Section.PLAN for mention in same)
-    stopped = all(chart.stopped(mention) for mention in same) and not in_plan
+    stops = [chart.stopped(mention) for mention in same]
+    stopped = all(stops) and not in_plan
     if not stopped and all(_is_over(mention) for mention in same):
         yield WORDS["over"][language]
     if stopped:
         yield WORDS["stopped"][language]
-    elif not in_plan and any(chart.stopped(mention) for mention in same):
+    elif not in_plan and any(stops):
         yield WORDS["stopped-elsewhere"][language]
