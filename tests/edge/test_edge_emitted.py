@@ -134,7 +134,8 @@ def of_a_case(edge: Any, http: httpx.Client, keep: Collect) -> None:
     edge.do(edge.setting.compose(edge.world, edge.setting.sample_report()))
     for kind in (
         "DiagnosticReport", "Observation", "Device", "Provenance", "Media", "Task",
-        "DocumentReference", "RiskAssessment", "DetectedIssue", "ImagingStudy", "FamilyMemberHistory",
+        "DocumentReference", "RiskAssessment", "DetectedIssue", "ImagingStudy",
+        "FamilyMemberHistory",
     ):  # fmt: skip
         keep(f"case {kind}", http.get(f"/fhir/{kind}?_count=100"))
 
