@@ -24,7 +24,7 @@ NAMED_EN = re.compile(
 )
 ONLY_NAMED = ("时间窗", "指征", "禁忌", "适应", "风险", "知情同意", "同意书", "手术指征")
 """Behind a name: it is spoken of, neither done nor planned."""
-ENDS_EN = ("tomy", "plasty", "scopy", "tesis", "pexy", "aphy")
+ENDS_EN = re.compile("tomy|plasty|scopy|tesis|pexy|aphy")
 NOT_ONE = frozenset(("anatomy", "dichotomy", "stereoscopy", "microscopy", "autotomy"))
 
 
@@ -67,7 +67,7 @@ def _named(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int, Term 
     flat = narrow(text[start : tokens[-1].end])
     lower = flat.lower()
     matches = [*NAMED_ZH.finditer(flat)] if "术" in flat else []
-    if any(end in lower for end in ENDS_EN):
+    if ENDS_EN.search(lower):
         matches += NAMED_EN.finditer(flat)
     if not matches:
         return

@@ -188,6 +188,8 @@ def _is_overdose(mention: Mention) -> bool:
 
 def _with_reactions(mentions: list[Mention]) -> list[Mention]:
     """Return the mentions, the problems right behind an allergy with it as well."""
+    if all(each.kind is not Kind.ALLERGY for each in mentions):
+        return mentions
     result: list[Mention] = []
     behind: list[Mention] = []
     for each in reversed(mentions):

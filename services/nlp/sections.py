@@ -72,6 +72,8 @@ BARE_ZH = (
 """Names that need neither colon nor space before the text of their section."""
 NOT_BARE = frozenset("为是的中及和与、,。;;已可由系:者明")
 CAPITALS = re.compile(r"[A-Z][A-Z /&,()'\-]{3,59}?[ \t]{0,4}:?[ \t]{0,4}$")
+CAPITALS_RUN = re.compile(r"[A-Z][A-Z /&,()'\-]{3}")
+"""Without one no line is in capitals."""
 BEFORE_WORDS = re.compile(r"[A-Z]{2,}(?:[ ][A-Z]{2,}){0,5}(?=[ ]{1,4}[A-Z]?[a-z0-9])")
 TITLE_COLON = re.compile(r"(?:[A-Z][A-Za-z /&'\-]{2,40}|[\u4e00-\u9fff]{2,10}):$")
 SOAP_LETTERS_MIN = 3
@@ -87,7 +89,7 @@ def sections(text: str) -> list[SectionText]:
     without the space around them. Linear time.
     """
     flat = narrow(text)
-    shouts = _shouts(flat)
+    shouts = CAPITALS_RUN.search(flat) is not None and _shouts(flat)
     found = [each for line in LINE.finditer(flat) for each in _in_line(flat, line, shouts)]
     if not found:
         whole = _section(text, NO_HEADING, len(text), Section.UNSPECIFIED, False)

@@ -66,12 +66,13 @@ def summarize(readings: Sequence[Reading], language: str) -> list[Sentence]:
     """Return the sentences for all notes of a case together; none when nothing was found."""
     chart = Chart(readings)
     told = _by_section(chart)
+    headed = QUOTED.intersection(each.section for r in readings for each in r.sections)
     quoted = _chief(readings, language)  # in place of the first section
     result = [quoted] if quoted else []
     for section in ORDER[len(result) :]:
         if mentions := told.get(section):
             result += _section(chart, mentions, section, language)
-        elif section in QUOTED:
+        elif section in headed:
             result += _as_written(readings, section, language)
         if further := FURTHER.get(section):
             result += further(chart, language)

@@ -122,10 +122,13 @@ def _doses(same: Sequence[Mention], language: str) -> Iterator[str]:
 def _facts(
     same: Sequence[Mention], side: Side | None, chart: Chart, language: str
 ) -> Iterator[str]:
-    yield from dict.fromkeys(_relatives(same, language))
+    detailed = [mention for mention in same if mention.details]
+    if detailed:
+        yield from dict.fromkeys(_relatives(detailed, language))
     if side:
         yield WORDS[f"side-{side.value}"][language]
-    yield from dict.fromkeys(_overdose(same, chart, language))
+    if detailed:
+        yield from dict.fromkeys(_overdose(detailed, chart, language))
     lasts = next((mention.lasts for mention in same if mention.lasts), None)
     if lasts:
         yield lasts.words(language)
@@ -135,6 +138,8 @@ def _facts(
         and same[0].kind is Kind.PROBLEM
     ):
         yield WORDS["over"][language]
+    if all(mention.kind is not Kind.MEDICATION for mention in same):
+        return  # only these are stopped
     in_plan = all(mention.section is Section.PLAN for mention in same)
     stops = [chart.stopped(mention) for mention in same]
     stopped = all(stops) and not in_plan
