@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from services.labs.history.rows import Row, place
+from services.labs.history.rows import Place, Row, place
 
 CRITICAL = {True: "HH", False: "LL"}
 """Flags of a critical result, by whether it is high."""
@@ -21,6 +22,7 @@ class Past:
             self._by_analyte[row.analyte].append(row)
         for each in self._by_analyte.values():
             each.sort(key=lambda row: row.at)
+        self._places: set[Place] | None = None
 
     def __bool__(self) -> bool:
         return bool(self._by_analyte)
@@ -29,13 +31,14 @@ class Past:
         """Tell whether anything is kept of an analyte."""
         return analyte in self._by_analyte
 
-    def before(self, analyte: str, unit: str, until: float) -> Sequence[Row]:
-        """Return the results of an analyte in a unit from before a time, the newest first.
+    def before(self, analyte: str, unit: str, until: float) -> Iterator[Row]:
+        """Yield the results of an analyte in a unit from before a time, the newest first.
 
         One kept in another unit, by an older release, is not compared.
         """
         rows = self._by_analyte.get(analyte, ())
-        return [row for row in reversed(rows) if row.at < until and row.unit == unit]
+        end = bisect_left(rows, until, key=lambda row: row.at)
+        return (row for place in range(end - 1, -1, -1) if (row := rows[place]).unit == unit)
 
     def newer(self, analyte: str, unit: str, after: float) -> Row | None:
         """Return the newest result of an analyte in a unit from after a time; None: none is."""
@@ -46,7 +49,9 @@ class Past:
 
     def holds(self, row: Row) -> bool:
         """Tell whether the same result is kept already; see `rows.place`."""
-        return any(place(each) == place(row) for each in self._by_analyte.get(row.analyte, ()))
+        if self._places is None:
+            self._places = {place(each) for rows in self._by_analyte.values() for each in rows}
+        return place(row) in self._places
 
     def critical_times(self, analyte_id: str, *, high: bool, before: datetime) -> list[datetime]:
         """See `critical.Earlier`."""
