@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from services.nlp.tokens import Token, is_han
+from services.nlp.tokens import Token
 
 SENTENCE_CHARS_MAX = 2_000
 """A longer run without an end is cut: context that far apart means nothing."""
@@ -36,6 +36,7 @@ LEADS_ON_EN = re.compile(
     re.IGNORECASE,
 )
 """A line that ends so goes on in the next, even where that begins with a capital."""
+HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 BULLET = re.compile(r"\s*(?:[-*•·●◆]|\(?[0-9]{1,2}[.)、．）])")
 
 
@@ -52,7 +53,7 @@ def is_chinese(tokens: Sequence[Token]) -> bool:
     firsts = "".join([token.key[:1] for token in tokens])
     if firsts.isascii():
         return False
-    han = sum(map(is_han, firsts))
+    han = len(HAN.findall(firsts))
     return han > 0 and han >= sum(map(str.isalpha, firsts)) - han
 
 

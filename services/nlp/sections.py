@@ -247,7 +247,7 @@ def _after_space(flat: str, least: int, colon: int, end: int) -> _Heading | None
 def _spaced(flat: str, line: int, first: int, end: int) -> _Heading | None:
     """Return a heading that text follows on its line without a colon."""
     if is_han(flat[first : first + 1]):
-        for name in BARE_ZH:
+        for name in BARE_ZH if flat.startswith(BARE_ZH, first) else ():
             stop = first + len(name)
             if flat.startswith(name, first) and flat[stop : stop + 1] not in NOT_BARE | {""}:
                 return _with_body(

@@ -63,9 +63,13 @@ def tokenize(text: str, offset: int = 0) -> list[Token]:
     if plain.isascii():  # as long in small letters
         found = WORD.finditer(plain.lower())
         return [Token(offset + each.start(), offset + each.end(), each.group()) for each in found]
+    found = WORD.finditer(plain)
+    if "\xad" in plain:
+        return [
+            Token(offset + each.start(), offset + each.end(), _key(each.group())) for each in found
+        ]
     return [
-        Token(offset + each.start(), offset + each.end(), _key(each.group()))
-        for each in WORD.finditer(plain)
+        Token(offset + each.start(), offset + each.end(), each.group().casefold()) for each in found
     ]
 
 

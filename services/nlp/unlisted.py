@@ -46,7 +46,8 @@ def find(
     text: str, tokens: Sequence[Token], covered: Sequence[bool], section: Section
 ) -> Iterator[Found]:
     """Yield the names in the sentence made of `tokens` that touch no covered token."""
-    yield from _by_pattern(ALLERGEN_ZH, Kind.ALLERGY, text, tokens, covered)
+    if any(token.key == "敏" for token in tokens):
+        yield from _by_pattern(ALLERGEN_ZH, Kind.ALLERGY, text, tokens, covered)
     if section is Section.MEDICATIONS:
         dosed = list(_by_pattern(BEFORE_DOSE, Kind.MEDICATION, text, tokens, covered))
         yield from dosed
