@@ -70,8 +70,10 @@ WAYS_ZH = (
 WAYS_EN = (
     r"tablets?|tabs?|capsules?|by mouth|orally|oral|p\.?o\.?|i\.?v\.?|subcutaneously|inhaled"
     r"|sc|sq|im|at a dose of|dose|of|to|xr|er|sr|dr|ec|sodium|hydrochloride|hcl|extended release"
-    r"|inhaler|injection|taking|takes"
+    r"|inhaler|injection|taking|takes|nebuli[sz]ed|nebs?"
 )
+JOINED = re.compile(r"[-/][a-z]{5,24}(?![a-z])")
+"""The other part of a combination, right behind a medication (ticarcillin-clavulanate)."""
 BETWEEN = re.compile(rf"(?:[ \t,，:：()（）·]|{WAYS_ZH}|(?:{WAYS_EN})(?![a-z]))*+")
 
 
@@ -84,7 +86,8 @@ def find(text: str, start: int, end: int) -> Dose | None:
     flat = narrow(text[start:stop]).lower()
     if len(flat) != stop - start:
         return None
-    place = first = last = 0
+    place = _end_of(JOINED.match(flat), 0)
+    first = last = 0
     amount, frequency, begun = "", None, False
     for _ in range(PARTS_MAX):
         place = _end_of(BETWEEN.match(flat, place), place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from services.nlp import acts, content, context, doses, durations, entities, overdose
+from services.nlp import acts, combined, content, context, doses, durations, entities, overdose
 from services.nlp.content import Measurement
 from services.nlp.context import Assertion, Certainty
 from services.nlp.details import Detail
@@ -92,9 +92,15 @@ def _in_sentence(note: Note, tokens: Sequence[Token], text: SectionText) -> Sent
         return [], measured, done
     said = context.assertions(tokens, ranges)
     ends = [each.start for each in found[1:]] + [tokens[-1].end]
+    taken = [
+        doses.find(note.text, each.end, end) if each.kind is Kind.MEDICATION else None
+        for each, end in zip(found, ends, strict=True)
+    ]
+    if any(taken):
+        taken = combined.doses(note.text, found, taken)
     mentions = [
-        _mention(note, each, in_section(each, what, text), section, end)
-        for each, what, end in zip(found, said, ends, strict=True)
+        _mention(note, each, in_section(each, what, text), section, end, dose)
+        for each, what, end, dose in zip(found, said, ends, taken, strict=True)
     ]
     details = content.details(note.text, tokens, found, [each.said for each in mentions])
     mentions = [_detailed(mention, its) for mention, its in zip(mentions, details, strict=True)]
@@ -147,12 +153,15 @@ def range_of(text: str, found: Found) -> context.Range:
 
 
 def _mention(
-    note: Note, found: Found, said: Assertion, section: Section, next_start: int
+    note: Note,
+    found: Found,
+    said: Assertion,
+    section: Section,
+    next_start: int,
+    dose: Dose | None,
 ) -> Mention:
-    dose = lasts = None
-    if found.kind is Kind.MEDICATION:
-        dose = doses.find(note.text, found.end, next_start)
-    elif found.kind is Kind.PROBLEM:
+    lasts = None
+    if found.kind is Kind.PROBLEM:
         lasts = durations.find(note.text, found.end, next_start)
     return Mention(
         note.note_id,

@@ -71,8 +71,18 @@ def _load(table: str, kind: Kind) -> Iterator[tuple[str, Name]]:
         term = Term(kind, row["en"], row["zh"], row.get("code", ""), row.get("use", ""))
         names = [row["en"], row["zh"]]
         names += tables.names(row.get("names_en", "")) + tables.names(row.get("names_zh", ""))
+        if kind is Kind.MEDICATION:
+            names += [each for name in names for each in _joined(name)]
         for name in names:
             yield from _names(name.removeprefix("!"), term, denies=name.startswith("!"))
+
+
+def _joined(name: str) -> Iterator[str]:
+    """Yield how else a combination is written: "A/B" as "A-B", and with B first."""
+    parts = name.split("/")
+    if name.isascii() and len(parts) == len(("A", "B")):
+        first, second = parts
+        yield from (f"{first}-{second}", f"{second}/{first}", f"{second}-{first}")
 
 
 def _names(name: str, term: Term, *, denies: bool) -> Iterator[tuple[str, Name]]:

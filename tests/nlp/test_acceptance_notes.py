@@ -1,0 +1,74 @@
+"""What an acceptance reading found lost or misread, and what is alike."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from services.nlp.notes import Note
+from services.nlp.reading import read
+from services.nlp.summary import summarize
+from tests.nlp.reading_of import mentions, said
+
+pytestmark = pytest.mark.requirement("DX-NLP-17")
+
+
+def lines(text: str, report: str) -> list[str]:
+    language = "zh" if re.search("[\u4e00-\u9fff]", text) else "en"
+    return [each.text for each in summarize([read(Note("n", language, text))], report)]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "amount"),
+    [
+        ("piperacillin-tazobactam 4.5 g IV q6h", "Piperacillin/tazobactam", "4.5 g"),
+        ("amoxicillin-clavulanate 875 mg BID", "Amoxicillin/clavulanate", "875 mg"),
+        ("sacubitril-valsartan 24/26 mg BID", "Sacubitril/valsartan", "24/26 mg"),
+        ("trimethoprim-sulfamethoxazole 800 mg BID", "Co-trimoxazole", "800 mg"),
+        ("ipratropium-albuterol 3 mL neb q4h", "Ipratropium/salbutamol", "3 mL"),
+        ("losartan-hydrochlorothiazide 50/12.5 mg", "Losartan/hydrochlorothiazide", "50/12.5 mg"),
+        ("fluticasone-salmeterol 2 puffs BID", "Salmeterol/fluticasone", "2 puffs"),
+        ("pip/tazo 4.5 g IV", "Piperacillin/tazobactam", "4.5 g"),
+    ],
+)
+def test_a_combination_keeps_its_name_and_dose(text: str, name: str, amount: str) -> None:
+    (one,) = mentions(f"Medications: {text}.")
+    assert one.term is not None
+    assert one.dose is not None
+    assert (one.term.en, one.dose.amount) == (name, amount)
+
+
+def test_a_combination_of_no_table_tells_a_dose_of_each() -> None:
+    found = mentions("Medications: amlodipine-benazepril 5/20 mg daily, aspirin 81 mg.")
+    told = [(each.written, each.dose.amount if each.dose else "") for each in found]
+    assert told == [("amlodipine", "5 mg"), ("benazepril", "20 mg"), ("aspirin", "81 mg")]
+    (one,) = mentions("Medications: metoprolol-succinate 50 mg daily.")
+    assert one.dose is not None
+    assert one.dose.amount == "50 mg"
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "expected"),
+    [
+        ("家族史：姐姐可能患甲亢。", "甲亢", "?o"),
+        ("母亲很可能患有糖尿病。", "糖尿病", "?o"),
+        ("怀疑患肺结核。", "肺结核", "?"),
+        ("家族史：姐姐患甲亢。", "甲亢", "+o"),
+    ],
+)
+def test_perhaps_having_is_not_having(text: str, written: str, expected: str) -> None:
+    assert said(text)[written] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("CC: off her legs", "主诉：丧失行走能力。"),
+        ("CC: sudden tearing chest pain", "主诉：撕裂样胸痛。"),
+        ("主诉：停经34周，下腹坠痛3小时。", "Chief complaint: Lower abdominal pain (3 hours)."),
+    ],
+)
+def test_a_complaint_is_told_in_the_other_language(text: str, line: str) -> None:
+    found = lines(text, "zh" if text.isascii() else "en")
+    assert found[0] == line
