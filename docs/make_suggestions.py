@@ -50,7 +50,9 @@ of medicines against results, the statement of {checks_read} was read in the sam
 | strongly against | `against_strong` | -2 |
 
 A condition is suggested when its limits (age, sex, pregnancy) allow it, one of its core features
-(`core`; without them any that supports it) is there, and its points reach {points}. Order: pressing ones
+(`core`; without them any that supports it) is there, and its points reach {points}. A result counts once, with its heaviest
+weight: a potassium, the rule that it made fire and its limit are one fact. Where a decisive result has a red flag beside it, one point is
+enough, so that what speaks against it (a haemolysed tube) is told and hides nothing. Order: pressing ones
 first (a red flag beside a decisive or strong feature of its own: shock or fever alone, which many conditions share, lift none), then
 points, then the number of features for it, then the id. The report keeps the first
 12 and the conclusion names the first 5. When nothing reaches {points} points, the report says that there is too

@@ -22,6 +22,7 @@ from services.nlp import tables as nlp_tables
 from services.reporting import analytes
 from services.reporting import tables as reporting_tables
 from services.reporting.suggestions import catalogue, features, schema
+from services.reporting.suggestions.facts import REMARKS
 from services.reporting.suggestions.model import (
     POINTS_MIN,
     Condition,
@@ -29,6 +30,7 @@ from services.reporting.suggestions.model import (
     Facts,
     Outcome,
     Weighed,
+    Weight,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +94,7 @@ def test_every_feature_names_something_that_can_be_found() -> None:
         "score": set(SCORES),
         "vital": set(analytes.VITALS.values()),
         "person": {"age", "M", "F", "pregnant"},
+        "remark": {f"{name}-{each}" for name in REMARKS.values() for each in ANALYTES},
     }
     lost = []
     for key in every_key():
@@ -198,7 +201,9 @@ def test_every_statement_rests_on_a_fact_and_red_flags_come_first(keys: set[str]
     assert pressing == sorted(pressing, reverse=True)
     for weighed in outcome.suggested:
         assert weighed.supports
-        assert weighed.points == sum(each.weight for each in weighed.evidence) >= POINTS_MIN
+        assert weighed.points == sum(each.weight for each in weighed.evidence)
+        result = any(each.results for each in weighed.evidence if each.weight == Weight.DECISIVE)
+        assert weighed.points >= (1 if weighed.pressing and result else POINTS_MIN)
         for evidence in weighed.evidence:
             assert evidence.facts and {fact.key for fact in evidence.facts} <= keys
         firsts = [each.red for each in weighed.evidence]

@@ -12,6 +12,7 @@ from services.reporting.suggestions.model import (
     Feature,
     Outcome,
     Weighed,
+    Weight,
 )
 
 
@@ -28,7 +29,9 @@ class Engine:
 
         A condition is suggested when its limits allow it, one of its core features is there,
         and its points (`Weight`) reach `POINTS_MIN`; red flags have none, since they say how
-        pressing something is, not how likely. Order: `Weighed.rank`.
+        pressing something is, not how likely. A pressing one with a decisive result stays, with
+        what opposes it told: a potassium of 7 from a haemolysed tube is repeated, not passed over.
+        Order: `Weighed.rank`.
         """
         touched: dict[int, set[int]] = {}
         for key in facts.by_key:
@@ -43,7 +46,7 @@ class Engine:
             weighed = self._weigh(number, places, facts)
             if not weighed.supports or not any(each.found(facts) for each in condition.core):
                 continue
-            (suggested if weighed.points >= POINTS_MIN else insufficient).append(weighed)
+            (suggested if _is_enough(weighed) else insufficient).append(weighed)
         return Outcome(_ranked(suggested), _ranked(insufficient))
 
     def _weigh(self, number: int, places: set[int], facts: Facts) -> Weighed:
@@ -53,8 +56,31 @@ class Engine:
             if shown := feature.found(facts):
                 evidence.append(Evidence(feature, weight, red, tuple(shown)))
         evidence.sort(key=lambda each: (not each.red, each.weight < 0, -abs(each.weight)))
+        evidence = _once(evidence)
         points = sum(each.weight for each in evidence)
         return Weighed(self.conditions[number], tuple(evidence), points)
+
+
+def _is_enough(weighed: Weighed) -> bool:
+    results = (each for each in weighed.evidence if each.weight == Weight.DECISIVE)
+    decisive = weighed.pressing and any(each.results for each in results)
+    return weighed.points >= (1 if decisive else POINTS_MIN)
+
+
+def _once(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return evidence without what says the same results again: the heaviest counts.
+
+    A potassium is a result, a rule that fired by it, and a number over a limit.
+    """
+    told: set[tuple[bool, bool, frozenset[str]]] = set()
+    kept = []
+    for each in evidence:
+        said = (each.red, each.weight < 0, each.results)
+        if each.results and said in told:
+            continue
+        told.add(said)
+        kept.append(each)
+    return kept
 
 
 def _ranked(found: Iterable[Weighed]) -> list[Weighed]:

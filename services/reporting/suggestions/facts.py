@@ -23,11 +23,13 @@ from services.reporting.elements import text
 from services.reporting.suggestions import broader, pregnancy
 from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Fact, Facts, Span
-from services.reporting.words import Language, listed, say, term
+from services.reporting.words import Language, listed, say, term, why
 
 LANGUAGES: tuple[Language, Language] = ("zh", "en")
 KINDS = {1: "nodule", 2: "haemorrhage", 3: "fracture", 4: "tumour"}
 """What each reading of images looks for, by dxmesh.imaging.v1.Function."""
+REMARKS = {"SPECIMEN_HAEMOLYSED": "haemolysed", "SPECIMEN_CONTAMINATED": "contaminated"}
+"""What a laboratory wrote beside a result, by the reason of its remark."""
 _FLAGS = {
     labs.FLAG_NORMAL: ("normal", "negative"),
     labs.FLAG_LOW: ("low",),
@@ -158,6 +160,8 @@ def _of_labs(known: Known, part: Part, found: labs.LabFindings, facts: Facts) ->
             latest[key] = result
     for key, result in latest.items():
         facts.add(_result(known, part, key, result))
+        for fact in _remarks(known, part, key, result):
+            facts.add(fact)
     by_id = {result.observation_id: result for result in found.results}
     for score in found.scores:
         if (number := _float(score.value)) is not None:
@@ -171,8 +175,23 @@ def _of_labs(known: Known, part: Part, found: labs.LabFindings, facts: Facts) ->
         own = f"risk-{risk.risk_id}"
         places = known.places(part, own, *(each.observation_id for each in shown))
         statement = (_statement(risk.text_zh), _statement(risk.text_en))
+        results = _ids(part, shown)
         for rule in (risk.risk_id, *risk.covers):
-            facts.add(Fact(f"risk:{rule}", zh, en, places=places, stated=statement))
+            key = f"risk:{rule}"
+            facts.add(Fact(key, zh, en, places=places, stated=statement, results=results))
+
+
+def _ids(part: Part, results: Iterable[labs.LabResult]) -> frozenset[str]:
+    return frozenset(f"{part.part_id}/{each.observation_id}" for each in results)
+
+
+def _remarks(known: Known, part: Part, key: str, result: labs.LabResult) -> Iterable[Fact]:
+    """Yield what the laboratory wrote of the specimen that speaks against a result."""
+    for each in result.remarks:
+        if name := REMARKS.get(each.reason):
+            zh, en = (why(language, each) for language in LANGUAGES)
+            places = known.places(part, result.observation_id)
+            yield Fact(f"remark:{name}-{key.partition(':')[2]}", zh, en, places=places)
 
 
 def _result(known: Known, part: Part, key: str, result: labs.LabResult) -> Fact:
@@ -187,7 +206,8 @@ def _result(known: Known, part: Part, key: str, result: labs.LabResult) -> Fact:
             said |= {"positive"}
     zh, en = (lab_names.item(language, result) for language in LANGUAGES)
     places = known.places(part, result.observation_id)
-    made = Fact(key, zh, en, number, frozenset(said), places)
+    own = frozenset() if key.startswith("vital:") else _ids(part, (result,))
+    made = Fact(key, zh, en, number, frozenset(said), places, results=own)
     if number is not None:
         return made
     strict = result.comparator in ("<", ">")

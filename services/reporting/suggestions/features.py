@@ -14,7 +14,7 @@ from services.reporting.suggestions.model import Atom, Fact, Feature
 
 KINDS = frozenset(
     ("note", "denied", "possible", "history", "family", "med", "lab", "vital", "score", "risk")
-) | {"image", "person"}
+) | {"image", "person", "remark"}
 STATES = frozenset(("low", "high", "normal", "critical", "abnormal", "positive", "negative"))
 NUMBERS = frozenset(("lab", "vital", "score", "person"))
 """Kinds whose facts have a number."""
@@ -79,4 +79,5 @@ def fact(text: str) -> Fact:
     said = frozenset({match["state"]} if match["state"] else ())
     key = f"{match['kind']}:{match['name']}"
     shown = text.split(":", 1)[1].strip()
-    return Fact(key, shown, shown, number, said, (f"example-{text}",))
+    results = frozenset((key,) if match["kind"] == "lab" else ())
+    return Fact(key, shown, shown, number, said, (f"example-{text}",), results=results)

@@ -56,6 +56,8 @@ class Fact:
     """Where the number is not known: its ends ("> 8.0", "3-5"); None: open."""
     strict: bool = False
     """The ends themselves are left out: "> 8.0", not "≥ 8.0"."""
+    results: frozenset[str] = frozenset()
+    """The results that it is, or that its rule rests on; empty: it is none of a laboratory."""
 
 
 @dataclass(slots=True)
@@ -214,6 +216,13 @@ class Evidence:
     """Points; of a red flag 0."""
     red: bool
     facts: tuple[Fact, ...]
+
+    @property
+    def results(self) -> frozenset[str]:
+        """The results that it says, and nothing else; empty: it says something else too."""
+        if not all(fact.results for fact in self.facts):
+            return frozenset()
+        return frozenset().union(*(fact.results for fact in self.facts))
 
 
 @dataclass(frozen=True, slots=True)

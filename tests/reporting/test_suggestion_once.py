@@ -1,0 +1,70 @@
+"""One result counts once, however many features ask for it; and what was wrong with its tube."""
+
+from __future__ import annotations
+
+import pytest
+from dxmesh.event.v1.refusal_pb2 import Refusal
+from dxmesh.labs.v1 import lab_findings_pb2 as labs
+
+from services.reporting.suggestions import catalogue
+from services.reporting.suggestions.facts import facts_of
+from services.reporting.suggestions.features import fact
+from services.reporting.suggestions.known import Known
+from services.reporting.suggestions.model import Facts, Weighed
+from tests.reporting.told import HH, case, coded, result
+
+RISK = labs.Risk(
+    risk_id="hyperkalaemia-severe",
+    text_zh="高钾。",
+    text_en="Hyperkalaemia.",
+    evidence_ids=["k-6.8"],
+    covers=["hyperkalaemia-moderate"],
+)
+NOTE = "患者，男，70岁。主诉：乏力1天。"
+
+
+def potassium(*reasons: str) -> labs.LabResult:
+    made = result("k", "6.8", HH)
+    assert made.observation_id == "k-6.8"
+    made.remarks.extend([Refusal(reason=each, message=each) for each in reasons])
+    return made
+
+
+def weighed(*reasons: str) -> Weighed:
+    draft = case(NOTE, results=[potassium(*reasons)], risks=[RISK])
+    found = catalogue.engine().weigh(facts_of(Known(draft, frozenset()))).suggested
+    [made] = [each for each in found if each.condition.id == "hyperkalaemia-emergency"]
+    return made
+
+
+@pytest.mark.requirement("DX-SUG-12")
+def test_one_potassium_counts_once_with_its_heaviest_weight() -> None:
+    made = weighed()
+    of_results = [each for each in made.supports if each.results and not each.red]
+    assert [each.weight for each in of_results] == [3]
+    assert made.points == 4 and made.pressing  # the fatigue of the note is another fact
+
+
+@pytest.mark.requirement("DX-SUG-12")
+def test_a_haemolysed_tube_speaks_against_and_hides_nothing() -> None:
+    made = weighed("SPECIMEN_HAEMOLYSED")
+    assert [each.weight for each in made.opposes] == [-1]
+    draft = case(NOTE, results=[potassium("SPECIMEN_HAEMOLYSED")], risks=[RISK])
+    [shown] = coded(draft, "suggestion")["hyperkalaemia-emergency"]
+    assert "检验科注明标本溶血" in shown["valueString"]
+    assert shown["valueString"].count("6.8") == 1
+    alone = case("患者，男，70岁。", results=[potassium("SPECIMEN_HAEMOLYSED")], risks=[RISK])
+    assert "hyperkalaemia-emergency" in coded(alone, "suggestion")
+
+
+@pytest.mark.requirement("DX-SUG-12")
+def test_two_results_count_twice() -> None:
+    facts = Facts()
+    for each in ("risk:aki-stage-2", "lab:creatinine = 260 high", "note:Oliguria"):
+        facts.add(fact(each))
+    [made] = [
+        each
+        for each in catalogue.engine().weigh(facts).suggested
+        if each.condition.id == "acute-kidney-injury"
+    ]
+    assert made.points == 5
