@@ -18,7 +18,7 @@ from services.gateway.access.accounts import Accounts
 from services.gateway.call import Peers
 from services.gateway.critical.ahead import Ahead
 from services.gateway.dicomweb.made import MadeObjects
-from services.gateway.fhir import submission
+from services.gateway.fhir import overwriting, submission
 from services.gateway.fhir.confidential import confidential
 from services.gateway.fhir.submission import concept_text, describe
 from services.gateway.progress import Case, Step, known, to_instant, to_us, with_step
@@ -68,6 +68,8 @@ class StoreCommitter:
 
         Raises
         ------
+        OtherPatient
+            What it was sent with would take the place of another patient's.
         Unavailable
             The notices of its critical results go first; the event comes again.
         """
@@ -94,7 +96,10 @@ class StoreCommitter:
                     case = replace(case, held_version=max(version, case.held_version))
             elif version > case.report_version:
                 resources = [entry["resource"] for entry in bundle["entry"]]
-                await self._store.resources.put(opened.connection, tenant, case_id, resources)
+                first = None if case.report_version else overwriting.require_unchanged
+                await self._store.resources.put(
+                    opened.connection, tenant, case_id, resources, require=first
+                )
                 label = _label(case, bundle, len(event.missing_parts))
                 label |= {"confidentiality": code} if code else {}
                 ended = Step("committed", "done", began, time.time_ns() // 1000)

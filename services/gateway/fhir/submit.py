@@ -15,7 +15,7 @@ from dxmesh.ingest.v1.ingest_service_pb2 import SubmitCaseResponse
 from starlette.responses import Response
 
 from services.gateway.call import Call, body
-from services.gateway.fhir import answers, submission
+from services.gateway.fhir import answers, overwriting, submission
 from services.gateway.fhir.content import require_json
 from services.gateway.fhir.outcome import respond
 from services.gateway.progress import Step, known, stop, to_us, with_step
@@ -56,9 +56,12 @@ async def accept(call: Call, content: bytes) -> SubmitCaseResponse:
 
     Raises
     ------
+    OtherPatient
+        Its ids are those of another patient.
     MeshError
         What ingest says; after a refused consent `facts["case_id"]` is the Task that says why.
     """
+    await overwriting.require(call, content)
     try:
         accepted = await call.gateway.peers.submit(call.tenant, content)
     except MeshError as error:

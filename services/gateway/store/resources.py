@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -191,14 +191,23 @@ class Resources:
         tenant: str,
         case_id: str,
         resources: Sequence[Resource],
+        *,
+        require: Callable[[Writing, Sequence[Resource]], Awaitable[None]] | None = None,
     ) -> None:
-        """Store what the mesh made or was sent, in its transaction; see `Writing.save`."""
+        """Store what the mesh made or was sent, in its transaction; see `Writing.save`.
+
+        Parameters
+        ----------
+        require : looks at what is stored before what was sent is, and raises when it must not be
+        """
         wanted = {(r["resourceType"], r["id"]): r for r in resources}
         items = [
             Incoming(resource=resource, case_id=case_id, owned=kind not in SENT)
             for (kind, _), resource in wanted.items()
         ]
         async with self.writing(tenant, connection=connection) as writing:
+            if require:
+                await require(writing, [r for (kind, _), r in wanted.items() if kind in SENT])
             await writing.save_many(items)
 
     async def forget_history(
