@@ -26,8 +26,9 @@ AMOUNT = re.compile(
     rf"{COUNT_ZH}[ ]?{THING_ZH}"
     rf"(?:白酒|啤酒|红酒)?|{COUNT_ZH}[ ]?{THING_ZH}/(?:日|天|d|周)"
     rf"|{RANGE}[ -]?pack[ -]?years?|{RANGE}[ ]?包年|吸烟指数[约为:]*[ ]?{NUMBER}(?:支年|年支)?"
-    rf"|\b{RANGE} ?ppd\b|\b{COUNT_EN} {THING_EN}(?: of [a-z]+)?(?: a| per| each|/| every)[ ]?"
-    r"(?:day|week|night|month)\b|\b(?:socially|occasionally)\b|偶尔|少量",
+    rf"|\b{RANGE} ?ppd\b|\b{COUNT_EN} {THING_EN}(?: of (?:red )?[a-z]+)?"
+    r"(?:(?: a| per| each|/| every)[ ]?(?:day|week|night|month)| daily| weekly)\b"
+    r"|\b(?:socially|occasionally)\b|偶尔|少量",
     re.IGNORECASE,
 )
 YEARS = re.compile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.nlp import overdose, tables, timeline
+from services.nlp import amounts, habits, overdose, tables, timeline
 from services.nlp.chart import Chart
 from services.nlp.details import Detail, DetailKind
 from services.nlp.headings import Section
@@ -110,6 +110,17 @@ def _relatives(same: Sequence[Mention], language: str) -> Iterator[str]:
                 yield each.word.zh if language == "zh" else each.word.en.lower()
 
 
+def _habit(same: Sequence[Mention], chart: Chart, language: str) -> Iterator[str]:
+    """Yield how much somebody smokes or drinks, how long, and since when no more."""
+    if any(amounts.is_habit(mention.term) for mention in same):
+        told = [
+            (each.kind, chart.text(mention.note_id, each.start, each.end))
+            for mention in same
+            for each in mention.details
+        ]
+        yield from habits.facts(told, language)
+
+
 def _doses(same: Sequence[Mention], language: str) -> Iterator[str]:
     """Yield every dose that is told of a medicine, once, in the order of the note."""
     told: dict[str, None] = {}
@@ -129,12 +140,15 @@ def _facts(
         yield WORDS[f"side-{side.value}"][language]
     if detailed:
         yield from dict.fromkeys(_overdose(detailed, chart, language))
+    habit = list(_habit(detailed, chart, language))
+    yield from habit
     lasts = next((mention.lasts for mention in same if mention.lasts), None)
-    if lasts:
+    if lasts and not habit:
         yield lasts.words(language)
     yield from dict.fromkeys(name_of(r, language) for m in same for r in m.reactions)
     if (
-        all(m.said.historical and not m.said.resolved for m in same)
+        not any(detail.kind is DetailKind.QUIT for m in detailed for detail in m.details)
+        and all(m.said.historical and not m.said.resolved for m in same)
         and same[0].kind is Kind.PROBLEM
     ):
         yield WORDS["over"][language]

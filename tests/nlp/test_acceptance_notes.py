@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from services.nlp import habits
+from services.nlp.details import DetailKind
 from services.nlp.notes import Note
 from services.nlp.reading import read
 from services.nlp.summary import summarize
@@ -72,3 +76,45 @@ def test_perhaps_having_is_not_having(text: str, written: str, expected: str) ->
 def test_a_complaint_is_told_in_the_other_language(text: str, line: str) -> None:
     found = lines(text, "zh" if text.isascii() else "en")
     assert found[0] == line
+
+
+@pytest.mark.parametrize(
+    ("text", "zh", "en"),
+    [
+        (
+            "Social history: He quit smoking 2 years ago, smoked 1 pack per day for 30 years.",
+            "吸烟（每日1包，30年，已戒2年）",
+            "Tobacco smoking (1 pack a day, 30 years, quit 2 years ago)",
+        ),
+        (
+            "个人史：吸烟30年，每日20支，未戒烟。饮酒20年，每日饮白酒100ml。",
+            "吸烟（每日20支，30年）、饮酒（每日白酒100ml，20年）",
+            "Tobacco smoking (20 cigarettes a day, 30 years), "
+            "Alcohol drinking (100 mL of spirits a day, 20 years)",
+        ),
+        (
+            "个人史：吸烟，每日20余支，已戒半年。",
+            "吸烟（每日20余支，已戒半年）",
+            "Tobacco smoking (more than 20 cigarettes a day, quit half a year ago)",
+        ),
+        (
+            "SH: Drinks 2 beers daily. Former smoker, 30 pack-years, quit in 2015.",
+            "饮酒（每日2杯啤酒）、吸烟（30包年，2015年已戒）",
+            "Alcohol drinking (2 beers a day), Tobacco smoking (30 pack-years, quit in 2015)",
+        ),
+        ("SH: Former smoker.", "吸烟（已戒）", "Tobacco smoking (quit)"),
+        ("SH: Half a pack per day smoker.", "吸烟（每日半包）", "smoking (half a pack a day)"),
+        ("既往史：吸烟指数约400，偶尔饮酒。", "吸烟指数400", "cigarettes a day times years 400"),
+    ],
+)
+def test_amounts_years_and_giving_up_are_told(text: str, zh: str, en: str) -> None:
+    for language, told in (("zh", zh), ("en", en)):
+        found = lines(text, language)
+        assert any(told in each for each in found), found
+
+
+@given(st.text(max_size=60))
+def test_any_amount_is_told(text: str) -> None:
+    for kind in DetailKind:
+        for language in ("zh", "en"):
+            habits.facts([(kind, text)], language)
