@@ -75,6 +75,21 @@ class Facts:
         return next((f.number for f in self.by_key.get(key, ()) if f.number is not None), None)
 
 
+OF_ADULTS = {
+    **dict.fromkeys(
+        [
+            (f"vital:{name}", up)
+            for name in ("heart-rate", "respiratory-rate")
+            for up in (">", ">=")
+        ],
+        18.0,
+    ),
+    **dict.fromkeys([(f"vital:{name}", "<") for name in ("sbp", "dbp")], 10.0),
+}
+"""From which age on, years, a limit of a vital sign holds: children breathe and beat faster, and
+below ten their pressure is lower (Pediatric Advanced Life Support, American Heart Association)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Atom:
     """One question to the facts: any of these keys, and what must hold of it."""
@@ -94,6 +109,9 @@ class Atom:
             hits = [fact for key in self.keys if key in known for fact in known[key]]
         if not hits or not (self.state or self.operator):
             return hits
+        from_age = OF_ADULTS.get((self.keys[0], self.operator))
+        if from_age and (age := facts.number("person:age")) is not None and age < from_age:
+            return ()
         return [fact for fact in hits if self._holds(fact)]
 
     def _holds(self, fact: Fact) -> bool:
