@@ -45,7 +45,7 @@ from services.labs.store import History, Page
 log = logging.getLogger(__name__)
 
 RULES = "dxmesh-labs-rules"
-RULES_VERSION = "2.3.0"
+RULES_VERSION = "2.4.0"
 """Raise it when code or tables change what a result says."""
 
 

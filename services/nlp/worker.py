@@ -28,7 +28,7 @@ from services.nlp.findings import findings
 log = logging.getLogger(__name__)
 
 RULES = "dxmesh-nlp-rules"
-RULES_VERSION = "1.2.0"
+RULES_VERSION = "1.3.0"
 """Raise it when code or tables change what is found in a note."""
 
 
