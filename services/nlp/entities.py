@@ -53,6 +53,8 @@ LIMBS_EN = frozenset(
     )
 )
 ABDOMEN_EN = frozenset(("abdomen", "abdominal", "abd", "belly", "epigastric", "ruq", "rlq", "llq"))
+ABOUT = frozenset("大约已近")
+"""Between 停经 and its weeks."""
 LIMBS_ZH = (
     "下肢",
     "上肢",
@@ -122,6 +124,8 @@ def _of_vaccines(tokens: Sequence[Token]) -> bool:
 
 def _counts_weeks(tokens: Sequence[Token], place: int) -> bool:
     """Tell whether weeks of a pregnancy stand here (停经36+2周)."""
+    while place < len(tokens) and tokens[place].key in ABOUT:
+        place += 1
     return any(token.key == "周" for token in tokens[place : place + 5]) and (
         tokens[place : place + 1] != [] and tokens[place].key.isdigit()
     )

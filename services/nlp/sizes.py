@@ -12,9 +12,10 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 LENGTH = r"[0-9]{1,3}(?:\.[0-9]{1,2})?"
+UNIT = "(?:mm|cm|毫米|厘米|公分)"
 SIZE = re.compile(
-    rf"{LENGTH}[ ]?(?:mm|cm)?(?:[ ]?(?:[x×*X~\-]|to|by)[ ]?{LENGTH}[ ]?(?:mm|cm)?){{0,2}}"
-    r"[ ]?(?:mm|cm|毫米|厘米|公分)"
+    rf"{LENGTH}[ ]?{UNIT}?(?:[ ]?(?:[x×*X~\-]|to|by)[ ]?{LENGTH}[ ]?{UNIT}?){{0,2}}"
+    rf"[ -]?{UNIT}"
     r"(?![a-z/0-9²2³3])|[0-9]{1,3}[ ]?-?(?:millimeters?|centimeters?)",
     re.IGNORECASE,
 )

@@ -62,7 +62,8 @@ OF_ELSE = frozenset(("g", "mg", "ml", "ug", "units", "tablet", "tablets", "days"
 GLUED = re.compile(r"[0-9 ]{0,3}\([+-]")
 """Behind P63 and the like: a stain, no pulse."""
 GESTATION = re.compile(
-    r"(?:孕|妊娠|停经|孕周)[ ]?约?[ ]?(?P<zh>[1-4]?[0-9](?:\+[0-6])?)[ ]?周(?:\+[0-6]天?|[0-6]天)?"
+    r"(?:孕|妊娠|停经|孕周)[ ]?(?:大?约|已|近)?[ ]?(?P<zh>[1-4]?[0-9](?:\+[0-6])?)[ ]?周"
+    r"(?:\+[0-6]天?|[0-6]天)?"
     r"|\b(?P<en>[0-9]{1,2}(?:[ ]?[ +][0-6]/7|[ ]?\+[ ]?[0-6]|w[0-6]d?)?)[ -]?(?:weeks?|wks?)?"
     r"(?:[ -](?:and )?[0-6] days?)?[ -]"
     r"(?:pregnant|gestation(?:al age)?|iup|of (?:gestation|pregnancy))\b"

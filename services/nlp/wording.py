@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from services.nlp import amounts, habits, overdose, tables, timeline
+from services.nlp import amounts, habits, lesions, overdose, tables, timeline
 from services.nlp.chart import Chart
 from services.nlp.details import Detail, DetailKind
 from services.nlp.headings import Section
@@ -53,8 +53,13 @@ def site_of(mention: Mention) -> Detail | None:
         if each.kind is not DetailKind.SITE or each.word is None:
             continue
         inside = mention.start <= each.start and each.end <= mention.end
-        named = each.word.zh[:1] in name_of(mention, "zh")
-        if not inside and not named and each.word.en not in name_of(mention, "en").lower():
+        lobe = each.word.zh.startswith("肺") and each.word.zh != "肺"
+        named = each.word.zh[: None if lobe else 1] in name_of(mention, "zh")
+        if (
+            (lobe or not inside)
+            and not named
+            and each.word.en not in name_of(mention, "en").lower()
+        ):
             return each
     return None
 
@@ -110,6 +115,14 @@ def _relatives(same: Sequence[Mention], language: str) -> Iterator[str]:
                 yield each.word.zh if language == "zh" else each.word.en.lower()
 
 
+def _sizes(same: Sequence[Mention], chart: Chart, language: str) -> Iterator[str]:
+    """Yield how large lesions are."""
+    for mention in same:
+        for each in mention.details:
+            if each.kind is DetailKind.SIZE:
+                yield lesions.size(chart.text(mention.note_id, each.start, each.end), language)
+
+
 def _habit(same: Sequence[Mention], chart: Chart, language: str) -> Iterator[str]:
     """Yield how much somebody smokes or drinks, how long, and since when no more."""
     if any(amounts.is_habit(mention.term) for mention in same):
@@ -140,6 +153,8 @@ def _facts(
         yield WORDS[f"side-{side.value}"][language]
     if detailed:
         yield from dict.fromkeys(_overdose(detailed, chart, language))
+    yield from lesions.kinds(same[0].term, (mention.written for mention in same), language)
+    yield from dict.fromkeys(_sizes(detailed, chart, language))
     habit = list(_habit(detailed, chart, language))
     yield from habit
     lasts = next((mention.lasts for mention in same if mention.lasts), None)

@@ -118,3 +118,36 @@ def test_any_amount_is_told(text: str) -> None:
     for kind in DetailKind:
         for language in ("zh", "en"):
             habits.facts([(kind, text)], language)
+
+
+@pytest.mark.parametrize(
+    ("text", "zh", "en"),
+    [
+        (
+            "CT chest: an 8-mm nodule in the right upper lobe.",
+            "肺结节（肺上叶，右侧，8 mm）",
+            "Lung nodule (upper lobe of lung, right, 8 mm)",
+        ),
+        ("CT：右肺上叶8mm结节。", "结节（肺上叶，右侧，8 mm）", "lung, right, 8 mm)"),
+        ("超声：甲状腺结节，大小约12毫米×8毫米。", "（12 mm × 8 mm）", "(12 mm × 8 mm)"),
+        ("诊断：社区获得性肺炎。", "肺炎（社区获得性）", "Pneumonia (community-acquired)"),
+        ("诊断：右下肺炎。", "肺炎（肺下叶，右侧）", "Pneumonia (lower lobe of lung, right)"),
+        (
+            "Assessment: Right lower lobe pneumonia.",
+            "肺炎（肺下叶，右侧）",
+            "Pneumonia (lower lobe of lung, right)",
+        ),
+        ("Assessment: LUL pneumonia.", "肺炎（肺上叶，左侧）", "Pneumonia (upper lobe"),
+        ("主诉：停经约34周。", "孕周 34 周", "Gestational age 34 weeks"),
+        ("现病史：停经34周，头痛。", "孕周 34 周", "Gestational age 34 weeks"),
+    ],
+)
+def test_sizes_lobes_and_kinds_are_told(text: str, zh: str, en: str) -> None:
+    for language, told in (("zh", zh), ("en", en)):
+        found = lines(text, language)
+        assert any(told in each for each in found), found
+
+
+def test_weeks_without_menses_are_no_amenorrhoea() -> None:
+    assert not mentions("现病史：停经34周。停经约8周。")
+    assert [each.written for each in mentions("现病史：停经3月余。")] == ["停经"]

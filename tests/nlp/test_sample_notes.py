@@ -48,7 +48,7 @@ EXPECTED = {
 SUMMARY_EN = [
     "Chief complaint: Cough for 3 weeks with weight loss.",
     "Present illness, over the last 2 months: Weight loss, Fatigue, Anorexia.",
-    "Present illness, 2026-11-18: Lung nodule (left), Cough.",
+    "Present illness, 2026-11-18: Lung nodule (lower lobe of lung, left), Cough.",
     "Present illness, 2026-11-18, suspected or not excluded: Lung cancer.",
     "Past history: Hypertension (10 years).",
     "Allergies: Penicillin (Skin rash).",
@@ -56,7 +56,8 @@ SUMMARY_EN = [
     "Medications: Amlodipine 5 mg once daily, Valsartan 80 mg once daily, "
     "Atorvastatin 20 mg at night.",
     "Family history: Lung cancer (father), Hypertension (mother).",
-    "Assessment: Lung nodule (left), Hyperkalemia, Renal insufficiency, Grade 2 hypertension.",
+    "Assessment: Lung nodule (lower lobe of lung, left), Hyperkalemia, Renal insufficiency, "
+    "Grade 2 hypertension.",
 ]
 SUMMARY_ZH = [
     "主诉：咳嗽3周，伴体重下降。",
@@ -70,7 +71,7 @@ SUMMARY_ZH = [
     "否认过敏：食物。",
     "用药：氨氯地平 5mg 每日一次、缬沙坦 80mg 每日一次、阿托伐他汀 20mg 每晚一次。",
     "家族史：肺癌（父亲）、高血压（母亲）。",
-    "诊断：肺结节（左侧）、高钾血症、肾功能不全、高血压2级。",
+    "诊断：肺结节（肺下叶，左侧）、高钾血症、肾功能不全、高血压2级。",
 ]
 
 
