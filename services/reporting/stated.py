@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from dxmesh.nlp.v1 import note_findings_pb2 as pb
 
+from services.reporting import groups
 from services.reporting.analytes import ANALYTES, BY_LOINC, VITALS, Analyte
 
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
@@ -32,7 +33,9 @@ _WORDS = {
     **dict.fromkeys(("未见升高", "未升高", "无升高", "不高", "无明显升高"), "not-high"),
     **dict.fromkeys(("升高", "增高", "偏高", "增多", "明显升高", "高"), "high"),
     **dict.fromkeys(("降低", "减低", "偏低", "下降", "减少", "低"), "low"),
-    **dict.fromkeys(("正常", "正常范围", "未见异常", "无异常", "无明显异常"), "normal"),
+    **dict.fromkeys(
+        ("正常", "正常范围", "未见异常", "未见明显异常", "无异常", "无明显异常"), "normal"
+    ),
     **dict.fromkeys(("within normal limits", "normal", "unremarkable"), "normal"),
     **dict.fromkeys(("阳性", "positive"), "positive"),
     **dict.fromkeys(("阴性", "negative"), "negative"),
@@ -66,7 +69,7 @@ class Claim:
     """What a note states of one analyte or vital sign: text[start:end] of it."""
 
     what: str
-    """Id of the analyte, or name of the vital sign."""
+    """Id of the analyte or of a group of them, or name of the vital sign."""
     start: int
     end: int
     written: str
@@ -78,6 +81,7 @@ class Claim:
 
 def _pattern() -> tuple[re.Pattern[str], dict[str, Analyte]]:
     named = {name: each for each in ANALYTES.values() for name in each.names}
+    named |= {name: Analyte(key, "", "", "", (), (), 0, 0) for name, key in groups.NAMES.items()}
     parts = []
     for name in sorted(named, key=len, reverse=True):
         escaped = re.escape(name)

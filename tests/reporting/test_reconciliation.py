@@ -25,6 +25,7 @@ from services.reporting.reconcile import medicines, results
 from services.reporting.suggestions.model import Fact, Facts
 from tests.reporting.told import (
     HH,
+    LL,
     H,
     L,
     N,
@@ -78,6 +79,32 @@ def test_a_statement_about_a_result_agrees_or_does_not(
     draft = case(text, results=[shown])
     assert bool(agreements(draft)) is fits
     assert [sort for sort, _ in conflicts(draft)] == ([] if fits else ["result"])
+
+
+@pytest.mark.requirement("DX-SUG-09")
+@pytest.mark.parametrize(
+    ("text", "shown", "told"),
+    [
+        ("辅助检查：肾功能正常。", result("creatinine", "265", H), "“肾功能正常”"),
+        ("辅助检查：肝肾功能未见明显异常。", result("creatinine", "265", H), "“肝肾功能"),
+        ("辅助检查：血钾、肾功能均正常。", result("creatinine", "265", H), "“肾功能均正常”"),
+        ("LABS: renal function is normal.", result("creatinine", "265", H), "265"),
+        ("LABS: CBC normal.", result("hgb", "62", LL), "62"),
+        ("辅助检查：血常规正常。", result("wbc", "18", H), "18"),
+        ("辅助检查：肝功能正常。", result("alt", "420", H), "420"),
+        ("辅助检查：凝血功能正常。", result("inr", "4.1", H), "4.1"),
+        ("辅助检查：肾功能正常。", result("creatinine", "70", N), ""),
+        ("辅助检查：肾功能正常。", result("alt", "420", H), ""),
+        ("既往史：肾功能正常。", result("creatinine", "265", H), ""),
+        ("辅助检查：肾功能不全。", result("creatinine", "265", H), ""),
+    ],
+)
+def test_a_group_called_normal_does_not_fit_a_flagged_result_of_it(
+    text: str, shown: Any, told: str
+) -> None:
+    found = [detail for _, detail in conflicts(case(text, results=[shown]))]
+    assert len(found) == bool(told)
+    assert not told or told in found[0]
 
 
 @pytest.mark.requirement("DX-SUG-09")

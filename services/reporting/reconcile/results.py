@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from dxmesh.labs.v1 import lab_findings_pb2 as labs
 from dxmesh.nlp.v1 import note_findings_pb2 as notes
 
-from services.reporting import lab_names, stated, tables
+from services.reporting import groups, lab_names, stated, tables
 from services.reporting.analytes import ANALYTES, analyte_of
 from services.reporting.draft import Draft
 from services.reporting.elements import is_date_time, when
@@ -39,6 +39,10 @@ class _Shown:
     place: str
 
 
+Verdict = tuple[bool, _Shown]
+"""Whether a claim agrees, and the result that shows it."""
+
+
 def compare(draft: Draft, known: Known) -> Iterator[Compared]:
     """Yield each statement about a result once: what agrees, and what does not fit."""
     shown = _results(draft, known)
@@ -48,7 +52,7 @@ def compare(draft: Draft, known: Known) -> Iterator[Compared]:
             continue
         for note_id, claim in _claims(part.findings):
             found = shown.get(claim.what, ())
-            verdict = _verdict(claim, found) if found else None
+            verdict = _verdict(claim, found) if found else _of_group(claim, shown)
             what = (claim.what, claim.word or f"{claim.number:g}")
             if verdict is None or what in told:
                 continue
@@ -102,7 +106,7 @@ def _claims(found: notes.NoteFindings) -> Iterator[tuple[str, Claim]]:
             yield span.note_id, Claim(analyte, span.start, span.end, entity.text, None, word)
 
 
-def _verdict(claim: Claim, found: Sequence[_Shown]) -> tuple[bool, _Shown] | None:
+def _verdict(claim: Claim, found: Sequence[_Shown]) -> Verdict | None:
     """Return whether a claim agrees, and the result that shows it; None: neither can be said."""
     if claim.number is not None:
         return _of_number(claim.number, found)
@@ -117,7 +121,20 @@ def _verdict(claim: Claim, found: Sequence[_Shown]) -> tuple[bool, _Shown] | Non
     return None
 
 
-def _of_number(number: float, found: Sequence[_Shown]) -> tuple[bool, _Shown] | None:
+def _of_group(claim: Claim, shown: Mapping[str, Sequence[_Shown]]) -> Verdict | None:
+    """Return the result that a group called normal does not fit, a critical one first.
+
+    That all fit is not told: which results the note means is not known.
+    """
+    if claim.word != "normal":
+        return None
+    members = groups.MEMBERS.get(claim.what, ())
+    verdicts = [_verdict(claim, shown[each]) for each in members if each in shown]
+    against = [each for each in verdicts if each and not each[0]]
+    return max(against, key=lambda each: each[1].result.flag in _CRITICAL, default=None)
+
+
+def _of_number(number: float, found: Sequence[_Shown]) -> Verdict | None:
     measured = [
         (abs(float(each.result.canonical_value) - number), float(each.result.canonical_value), each)
         for each in found

@@ -109,10 +109,11 @@ class Atom:
             hits = [fact for key in self.keys if key in known for fact in known[key]]
         if not hits or not (self.state or self.operator):
             return hits
-        from_age = OF_ADULTS.get((self.keys[0], self.operator))
-        if from_age and (age := facts.number("person:age")) is not None and age < from_age:
-            return ()
-        return [fact for fact in hits if self._holds(fact)]
+        found = [fact for fact in hits if self._holds(fact)]
+        if found and (from_age := OF_ADULTS.get((self.keys[0], self.operator))):
+            age = facts.number("person:age")
+            return [] if age is not None and age < from_age else found
+        return found
 
     def _holds(self, fact: Fact) -> bool:
         if self.state:
@@ -238,9 +239,12 @@ class Evidence:
     @property
     def results(self) -> frozenset[str]:
         """The results that it says, and nothing else; empty: it says something else too."""
-        if not all(fact.results for fact in self.facts):
-            return frozenset()
-        return frozenset().union(*(fact.results for fact in self.facts))
+        found: frozenset[str] = frozenset()
+        for fact in self.facts:
+            if not fact.results:
+                return fact.results
+            found |= fact.results
+        return found
 
 
 @dataclass(frozen=True, slots=True)
