@@ -13,7 +13,7 @@ from dxmesh.anonymization.v1.anonymization_service_pb2 import ReidentifyResponse
 from dxmesh.event.v1.report_composed_pb2 import ReportComposed
 from dxmesh.event.v1.report_signed_pb2 import ReportSigned
 
-from services.gateway import attachments, signing
+from services.gateway import attachments, corrections, signing
 from services.gateway.access.accounts import Accounts
 from services.gateway.call import Peers
 from services.gateway.critical.ahead import Ahead
@@ -25,7 +25,7 @@ from services.gateway.progress import Case, Step, known, to_instant, to_us, with
 from services.gateway.restore import Identity, restore
 from services.gateway.store import Store
 from services.gateway.store.reports import Review
-from services.gateway.web import reading
+from services.gateway.web import laboratory, reading
 from services.kernel import fhir, telemetry
 from services.kernel.blobs import Blobs
 from services.kernel.crypto import KeyedHash
@@ -102,6 +102,7 @@ class StoreCommitter:
                 )
                 label = _label(case, bundle, len(event.missing_parts))
                 label |= {"confidentiality": code} if code else {}
+                label[corrections.CRITICAL] = await self._criticals(tenant, bundle)
                 ended = Step("committed", "done", began, time.time_ns() // 1000)
                 case = replace(case, report_version=version, label=label)
                 case = replace(with_step(case, ended), status="completed", reason="", message="")
@@ -144,6 +145,14 @@ class StoreCommitter:
             await self._store.resources.put(opened.connection, tenant, case_id, resources)
             await self._store.ehr_writes.signed(opened.connection, tenant, case_id, signed_us)
             opened.case = _as_signed(opened.case, event.version, signed_us)
+
+    async def _criticals(self, tenant: str, bundle: Mapping[str, Json]) -> list[list[str]]:
+        """Return by what a later correction of its critical results would know them."""
+        hasher = await self._hasher_for(tenant)
+        return [
+            corrections.sources(each, lambda reference: hasher("result-reference", reference))
+            for each in laboratory.criticals(bundle)
+        ]
 
     async def _confidentiality(self, tenant: str, case_id: str) -> str:
         """Return the label of what a case was submitted with; see `submission`."""

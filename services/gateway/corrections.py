@@ -21,6 +21,8 @@ Label = Mapping[str, Json]
 CORRECTED, CORRECTS = "corrected", "corrects"
 """Names in a case's label: results of its own that fell, and those of others that it corrects."""
 CHANGED, WITHDRAWN = "changed", "withdrawn"
+CRITICAL = "critical_results"
+"""Name in a case's label: of each critical result what the results it was made of are known by."""
 IDENTIFIER = "urn:dxmesh:correction"
 
 
@@ -84,6 +86,29 @@ def read(
         at = max(each["at"] for each in mine)
         found.append(Known(case_id, at, len(mine) - withdrawn, withdrawn, tuple(names)))
     return sorted(found, key=lambda each: each.at, reverse=True)
+
+
+def fallen(label: Label, results: Iterable[Json], key: Callable[[str], str]) -> frozenset[str]:
+    """Return the ids of a report's Observations whose result was corrected since."""
+    known = {each["result"] for each in label.get(CORRECTED, [])}
+    if not known:
+        return frozenset()
+    return frozenset(str(each["id"]) for each in results if known & set(sources(each, key)))
+
+
+def sources(result: Json, key: Callable[[str], str]) -> list[str]:
+    """Return what the results are known by that an Observation was made of."""
+    return [key(str(each.get("reference", ""))) for each in result.get("derivedFrom", [])]
+
+
+def badges(label: Label) -> dict[str, int]:
+    """Return the counts of a case; a critical result that was corrected since counts no more."""
+    found = dict(label.get("badges", {}))
+    known = {each["result"] for each in label.get(CORRECTED, [])}
+    fell = sum(bool(known & set(each)) for each in label.get(CRITICAL, []))
+    if fell:
+        found["critical"] = max(0, found.get("critical", 0) - fell)
+    return found
 
 
 def notice(

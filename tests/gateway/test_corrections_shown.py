@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -88,3 +89,28 @@ async def test_a_report_that_comes_after_its_correction_says_so_too(
     await composed(world, setting)
     await world.sign_in()
     assert "Corrected since" in (await world.http.get(f"/cases/{setting.CASE_ID}")).text
+
+
+@pytest.mark.requirement("DX-HL7-09")
+@pytest.mark.parametrize(("language", "said"), [("en", "Corrected since"), ("zh", "结果已更正")])
+async def test_a_critical_result_that_was_corrected_is_struck_through_and_not_counted(
+    world: Any, setting: Any, language: str, said: str
+) -> None:
+    await composed(world, setting)
+    await world.sign_in()
+    world.http.cookies.set("dx_language", language)
+    path, struck = f"/cases/{setting.CASE_ID}", re.compile(r"<s>(Potassium [0-9.]+ mmol/L)</s>")
+    before = (await world.http.get(path)).text
+    assert not struck.search(before) and 'class="flag HH"' in _band(before)
+    assert 'class="badge critical"' in (await world.http.get("/worklist?show=all")).text
+    await corrected(world, setting)
+    band = _band((await world.http.get(path)).text)
+    assert struck.search(band) and said in band and 'class="flag HH"' not in band
+    rows = (await world.http.get("/worklist?show=all")).text
+    assert f'href="{path}"' in rows and 'class="badge critical"' not in rows
+
+
+def _band(page: str) -> str:
+    """Return the band of critical results of a case's page."""
+    (found,) = re.findall(r'<section class="criticals".*?</section>', page, re.DOTALL)
+    return str(found)

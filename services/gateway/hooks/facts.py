@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from services.gateway import corrections
 from services.gateway.hooks.orders import Examination, examination
 from services.gateway.progress import ENDED, Case
 
@@ -50,7 +51,7 @@ def of_case(
     case: Case, order: Mapping[str, Any] | None, report: Mapping[str, Any] | None
 ) -> CaseFacts:
     """Return the facts of a case with its ServiceRequest and its DiagnosticReport."""
-    badges = case.label.get("badges", {})
+    badges = corrections.badges(case.label)
     committed = case.steps.get("committed")
     signed = case.steps.get("signed") if case.signed_version else None
     step = signed or committed

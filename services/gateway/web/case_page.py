@@ -78,7 +78,7 @@ async def show(
             joined=joined,
         )
     bundle = await seen_version(call, case, version)
-    reading = read(bundle)
+    reading = await corrected.marked(call, case, bundle, read(bundle))
     locked = bool(case.signed_version) and not amending
     if locked:
         reading = await _signed(call, reading)

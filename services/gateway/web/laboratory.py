@@ -88,6 +88,14 @@ def laboratory(observations: Iterable[Json]) -> tuple[list[Result], list[Result]
     return results, scores
 
 
+def criticals(bundle: Json) -> list[Json]:
+    """Return the Observations of a report that are critical results of a laboratory."""
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    found = [each for each in resources if each["resourceType"] == "Observation"]
+    ids = {each.id for each in laboratory(found)[0] if not FLAG_ORDER.get(each.flag, 4)}
+    return [each for each in found if str(each.get("id")) in ids]
+
+
 def _result(observation: Json) -> Result:
     value, unit = value_of(observation)
     low, high = _limits(observation)

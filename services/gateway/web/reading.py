@@ -101,6 +101,8 @@ class Reading:
     notes: list[Note]
     missing: list[str]
     models: list[tuple[str, str]]
+    fallen: frozenset[str] = frozenset()
+    """Ids of the results that were corrected since."""
 
     @property
     def rows(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
+from services.gateway import corrections
 from services.gateway.access import trail
 from services.gateway.call import Call
 from services.gateway.fhir.submission import describe
@@ -108,7 +109,7 @@ def make_row(case: Case, now_us: int, told: Sequence[Told] = ()) -> Row:
 
 def _badges(label: Mapping[str, Any]) -> dict[str, int]:
     """Return the counts of a case; until 0.1 findings were nodules alone."""
-    found = dict(label.get("badges", {}))
+    found = corrections.badges(label)
     older = found.pop("nodules", None)
     return ({"findings": older} if older else {}) | found
 
