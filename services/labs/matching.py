@@ -132,7 +132,7 @@ def _by_name(item: Measured) -> Match:
         entries, specimen = _entries(name)
         if not entries:
             continue
-        specimen = specimens.class_of(item.specimen) or specimen
+        specimen = specimens.narrower(specimens.class_of(item.specimen), specimen, name)
         fitting = _fitting(entries, specimen, spelt, wants_answer)
         if len(fitting) == 1 and _of_two_masses(fitting[0].thing, name, spelt):
             message = "by mass it is urea or urea nitrogen, which differ by 2.14; map its code"

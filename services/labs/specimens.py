@@ -117,6 +117,17 @@ def unusable(text: str) -> bool:
     return short and _UNUSABLE.search(text) is not None
 
 
+def narrower(stated: str, named: str, name: str) -> str:
+    """Return the class to hold a name to: the stated one, else that in the name.
+
+    Blood is where it was drawn, if the name says so: 动脉血pH of a line whose specimen is 全血.
+    """
+    if stated != "blood":
+        return stated or named
+    inner = named or apart(name)[1]
+    return inner if inner in _ACCEPTED["blood"] else stated
+
+
 def accepts(analyte_class: str, stated: str) -> bool:
     """Tell whether an analyte of a class is measured in a stated specimen."""
     return stated == analyte_class or stated in _ACCEPTED.get(analyte_class, ())
