@@ -73,6 +73,8 @@ def _lacks(draft: Draft, gap: pb.ScoreGap) -> str:
     reason = Refusal()
     reason.CopyFrom(gap.refusal)
     reason.facts.pop("input", None)  # it is named in words
+    if reason.reason == "PREGNANCY":  # of the person, not of an input
+        return why(draft.language, reason)
     because = reason.facts.pop("because", "")
     name = text(gap.display_zh if draft.language == "zh" else gap.display_en) or gap.name
     items = [why(draft.language, reason)]

@@ -70,3 +70,19 @@ def test_inputs_that_were_stated_and_the_caution_are_shown(draft: Callable[..., 
     made = reported(draft("zh"), score)
     assert [note["text"] for note in made["note"]] == ["用于社区获得性肺炎。"]
     assert made["component"] == [{"code": {"text": "新发意识模糊"}, "valueString": "是"}]
+
+
+def test_pregnancy_is_told_of_the_person_and_not_of_her_sex(draft: Callable[..., Draft]) -> None:
+    refusal = Refusal(reason="PREGNANCY", message="it does not hold in pregnancy")
+    names = {"display_en": "Sex", "display_zh": "性别"}
+    score = pb.Score(
+        score_id="egfr",
+        display_en="Estimated GFR",
+        display_zh="估算肾小球滤过率",
+        not_computed=refusal,
+        gaps=[pb.ScoreGap(name="sex", refusal=refusal, **names)],
+    )
+    [chinese] = [note["text"] for note in reported(draft("zh"), score)["note"]]
+    assert chinese == "未计算：妊娠期不适用"
+    [english] = [note["text"] for note in reported(draft("en"), score)["note"]]
+    assert english == "Not computed: not applicable in pregnancy"
