@@ -109,6 +109,20 @@ async def test_one_person_under_two_ids_is_one_person(world: Any, setting: Any) 
 
 
 @pytest.mark.requirement("DX-GW-28")
+async def test_a_subject_named_by_a_full_url_is_the_patient_of_its_case(
+    world: Any, setting: Any
+) -> None:
+    sent = {**setting.ORDER, "subject": {"reference": "urn:uuid:0e6f"}}
+    event = await setting.compose(world, setting.sample_report(), publish=False)
+    world.peers.identity.service_request_json = orjson.dumps(sent)
+    await world.bus.publish(subjects.REPORT_COMPOSED, event, message_id="composed")
+    again = {**setting.ORDER, "subject": {"reference": "urn:uuid:ffff"}}
+    answer = await world.submit(bundle(somebody_else(setting, id="p-2"), again))
+    assert refused(answer) == ["Bundle.entry[1].resource.id"]
+    assert (await world.submit(bundle(setting.PATIENT, again))).status_code == 201
+
+
+@pytest.mark.requirement("DX-GW-28")
 async def test_a_case_that_was_accepted_meanwhile_fails_and_overwrites_nothing(
     world: Any, setting: Any
 ) -> None:

@@ -24,6 +24,8 @@ Json = Any
 Resource = Mapping[str, Json]
 Find = Callable[[Sequence[Key]], Awaitable[Mapping[Key, Stored]]]
 """Returns the current versions of those that exist."""
+Patients = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
+"""Returns by case id the reference of the Patient that a case is about."""
 
 REASON = "ID_OF_ANOTHER_PATIENT"
 MESSAGE = (
@@ -106,7 +108,11 @@ async def require(call: Call, content: bytes) -> None:
         found = await call.store.resources.find_many(call.tenant, keys)
         return {(each.type, each.id): each for each in found}
 
-    if problems := await violations(claim, find) or await _awaited(call, claim, find):
+    async def patients(case_ids: Sequence[str]) -> Mapping[str, str]:
+        cases = await call.store.cases.get_many(call.tenant, case_ids)
+        return {case.case_id: str(case.label.get("patient_reference", "")) for case in cases}
+
+    if problems := await violations(claim, find, patients) or await _awaited(call, claim, find):
         raise OtherPatient(problems)
 
 
@@ -122,28 +128,29 @@ async def require_unchanged(writing: Writing, resources: Sequence[Resource]) -> 
         raise OtherPatient(problems)
 
 
-async def violations(claim: Claim, find: Find) -> list[Violation]:
+async def violations(claim: Claim, find: Find, patients: Patients | None = None) -> list[Violation]:
     """Return where a claim takes an id of another patient's."""
-    stored = {
-        key: dict(fhir.parse(each.content))
-        for key, each in (await find(list(claim.paths))).items()
-        if not each.deleted
-    }
+    found = {k: each for k, each in (await find(list(claim.paths))).items() if not each.deleted}
+    stored = {key: dict(fhir.parse(each.content)) for key, each in found.items()}
     own = _key(claim.patient)
     named = {key: _owners(each) for key, each in stored.items() if key[0] != "Patient"}
+    sent = {key: found[key].case_id for key, each in named.items() if any(map(_is_urn, each))}
+    if sent and patients:  # such a subject meant something in the Bundle it came in alone
+        of_case = await patients(sorted(set(sent.values())))
+        named |= {key: [{"reference": of_case.get(each, "")}] for key, each in sent.items()}
     others = {("Patient", x) for refs in named.values() for x in map(_id_of, refs) if x} - {own}
     people = {
         key: _identifiers(fhir.parse(each.content))
         for key, each in (await find(sorted(others))).items()
         if not each.deleted
     }
-    found = []
+    problems = []
     if own in stored and differ(claim.identifiers, _identifiers(stored[own])):
-        found.append(Violation(claim.paths[own], PATIENT))
+        problems.append(Violation(claim.paths[own], PATIENT))
     for key, references in named.items():
         if any(_is_other(each, claim, own, people) for each in references):
-            found.append(Violation(claim.paths[key], OTHER))
-    return found
+            problems.append(Violation(claim.paths[key], OTHER))
+    return problems
 
 
 def _is_other(
@@ -194,6 +201,10 @@ def _owners(resource: Resource) -> list[Resource]:
     found = [resource.get(name) for name in OWNERS]
     each = [one for value in found for one in (value if isinstance(value, list) else [value])]
     return [one for one in each if isinstance(one, Mapping)]
+
+
+def _is_urn(reference: Resource) -> bool:
+    return str(reference.get("reference", "")).startswith("urn:")
 
 
 def _id_of(reference: Resource) -> str:
