@@ -11,7 +11,7 @@ from services.reporting.suggestions.facts import facts_of
 from services.reporting.suggestions.features import fact
 from services.reporting.suggestions.known import Known
 from services.reporting.suggestions.model import Facts, Weighed
-from tests.reporting.told import HH, case, coded, result
+from tests.reporting.told import HH, H, L, case, coded, result
 
 RISK = labs.Risk(
     risk_id="hyperkalaemia-severe",
@@ -68,3 +68,23 @@ def test_two_results_count_twice() -> None:
         if each.condition.id == "acute-kidney-injury"
     ]
     assert made.points == 5
+
+
+@pytest.mark.requirement("DX-SUG-12")
+def test_what_decides_is_named_however_many_red_flags_there_are() -> None:
+    blasts = labs.LabResult(
+        observation_id="blasts", loinc_code="26446-5", display_zh="原始细胞百分数"
+    )
+    blasts.value_text, blasts.unit_text = "62", "%"
+    shown = [result("wbc", "180", HH), result("inr", "2.4", HH), result("hgb", "61", L)]
+    shown += [result("d-dimer", "18", H), result("crp", "90", H), result("k", "6.1", H)]
+    others = [each.observation_id for each in shown]
+    risks = [
+        labs.Risk(risk_id="blasts-leukaemia", text_zh="原始细胞。", evidence_ids=["blasts"]),
+        labs.Risk(risk_id="hyperleukocytosis", text_zh="白细胞。", evidence_ids=others[:1]),
+        labs.Risk(risk_id="dic-possible", text_zh="DIC。", evidence_ids=others[1:4]),
+        labs.Risk(risk_id="tumour-lysis-laboratory", text_zh="溶瘤。", evidence_ids=others[4:]),
+    ]
+    draft = case("患者，女，30岁。牙龈出血1周。", results=[blasts, *shown], risks=risks)
+    [made] = coded(draft, "suggestion")["acute-leukaemia"]
+    assert "原始细胞百分数 62 %" in made["valueString"]

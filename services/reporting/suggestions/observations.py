@@ -66,12 +66,17 @@ def sentence(language: Language, weighed: Weighed) -> str:
     condition = weighed.condition
     facts = {
         "name": _name(language, weighed),
-        "supports": _items(language, weighed.supports),
+        "supports": _items(language, _deciding_first(weighed.supports)),
         "opposes": _items(language, weighed.opposes),
         "next": condition.next[0 if language == "zh" else 1],
     }
     key = "suggestion-sentence" if weighed.opposes else "suggestion-unopposed"
     return say(language, key, **facts)
+
+
+def _deciding_first(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return evidence with what alone is enough first: four results of a red flag crowd it out."""
+    return sorted(evidence, key=lambda each: each.weight < Weight.DECISIVE)
 
 
 def _name(language: Language, weighed: Weighed) -> str:
