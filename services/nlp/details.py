@@ -99,6 +99,9 @@ def _load_routes() -> Iterator[tuple[str, Word]]:
 
 ROUTES: Phrases[Word] = Phrases(_load_routes())
 SEPARATORS = frozenset(",;:。.()")
+LOBE = "lobe of lung"
+ENDS_LOBE = frozenset(",;。.)")
+SIDE_WORDS = frozenset(("left", "right", "bilateral", "左", "右", "双"))
 LINKS = frozenset(("in", "of", "at", "on", "over", "to", "the", "his", "her", "along", "around"))
 DENIED = frozenset(("无", "未", "不", "没", "no", "not", "without"))
 BEFORE_ZH, BEFORE_EN, BEHIND_MAX = 10, 4, 6
@@ -127,11 +130,21 @@ def find(
             relatives.append(match)
         elif kind and (number := _owner(tokens, owner, match, kind)) >= 0:
             result[number].append(_of(tokens, match, kind))
+        elif match.value.en.endswith(LOBE) and (number := _before_comma(tokens, owner, match)) >= 0:
+            whole = narrow(text[tokens[0].start : tokens[-1].end])
+            elsewhere = any(
+                each.kind is DetailKind.SITE and each.word and each.word.en != "lung"
+                for each in result[number]
+            )
+            if not elsewhere and not side(whole, tokens, places[number]):
+                result[number].append(_of(tokens, match, DetailKind.SITE))
+                result[number] += side(whole, tokens, Place(match.first, match.last))
     _relatives(tokens, places, relatives, result)
     start = tokens[0].start
     flat = narrow(text[start : tokens[-1].end])
     for place, its in zip(places, result, strict=True):
-        its += side(flat, tokens, place)
+        if all(each.kind is not DetailKind.SIDE for each in its):
+            its += side(flat, tokens, place)
     if not flat.isalpha():
         spans = _spans(tokens, places)
         others = [tokens[p.first].start - start for p in denied]
@@ -140,6 +153,17 @@ def find(
     for number, first, last in detail_times.find(flat, _spans(tokens, places)):
         result[number].append(Detail(DetailKind.ONSET, start + first, start + last))
     return [sorted(each, key=lambda detail: detail.start) for each in result]
+
+
+def _before_comma(tokens: Sequence[Token], owner: Sequence[int], match: Match[Word]) -> int:
+    """Return the problem that a lobe ends: "pneumonia, right lower lobe", 肺炎（右下叶）."""
+    if match.last < len(tokens) and tokens[match.last].key not in ENDS_LOBE:
+        return -1
+    place = match.first - 1
+    if place >= 0 and tokens[place].key in SIDE_WORDS:
+        place -= 1
+    opened = place >= 1 and tokens[place].key in (",", "(")
+    return owner[place - 1] if opened else -1
 
 
 def side(flat: str, tokens: Sequence[Token], place: Place) -> list[Detail]:

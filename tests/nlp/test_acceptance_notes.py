@@ -151,3 +151,17 @@ def test_sizes_lobes_and_kinds_are_told(text: str, zh: str, en: str) -> None:
 def test_weeks_without_menses_are_no_amenorrhoea() -> None:
     assert not mentions("现病史：停经34周。停经约8周。")
     assert [each.written for each in mentions("现病史：停经3月余。")] == ["停经"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Diagnosis: pneumonia, right lower lobe.", "Pneumonia (lower lobe of lung, right)"),
+        ("诊断：肺炎（右下叶）。", "Pneumonia (lower lobe of lung, right)"),
+        ("胸片：肺炎，右下肺未见异常。", "Pneumonia."),
+        ("Left knee pain, right lower lobe.", "Pain (knee, left)"),
+    ],
+)
+def test_a_lobe_behind_a_comma_is_of_what_it_ends(text: str, told: str) -> None:
+    found = lines(text, "en")
+    assert any(told in each for each in found), found
