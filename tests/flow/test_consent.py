@@ -30,6 +30,7 @@ def person(folder: Path, name: str, **changes: Any) -> Path:
     make_case(folder, name)
     for path in folder.glob("*.json"):
         text = path.read_text().replace("demo-patient", f"p-{name.lower()}")
+        text = text.replace("demo-request", f"order-{name.lower()}")
         path.write_text(text.replace("DEMO-000001", f"DEMO-{name}"))
     consent = json.loads((folder / "consent.json").read_text())
     consent |= {"id": f"consent-{name.lower()}"} | changes
