@@ -94,7 +94,7 @@ TEXTS = st.one_of(
 
 
 @pytest.mark.requirement("DX-NLP-08")
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(TEXTS, st.sampled_from(("zh", "en")), st.sampled_from(("zh", "en")))
 def test_any_text_is_read_and_every_span_fits(text: str, language: str, report: str) -> None:
     found = findings([Note("note-1", language, text)], report)
