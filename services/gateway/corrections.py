@@ -129,7 +129,9 @@ def notice(
         "identifier": [{"system": IDENTIFIER, "value": notice_id}],
         "partOf": [{"reference": f"Task/{each}"} for each in (case_id, known.case_id)],
         "status": communication.DONE,
-        "category": [communication.concept(communication.CATEGORIES, "alert", "Alert")],
+        "category": [
+            communication.concept(communication.CATEGORIES, "notification", "Notification")
+        ],
         "priority": "urgent",
         "subject": {"reference": f"Patient/{identity.patient['id']}"},
         "topic": communication.concept(communication.TOPICS, "report-labs", "Labs Report"),

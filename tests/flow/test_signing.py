@@ -110,7 +110,9 @@ def test_a_signature_in_the_browser_makes_the_report_final(running: Running, sig
 
 @pytest.mark.requirement("DX-CRI-06")
 def test_the_critical_value_was_read_by_name(running: Running, signed: str) -> None:
-    found = running.ehr.get(f"/fhir/Communication?part-of=Task/{signed}&status=completed")
+    found = running.ehr.get(
+        f"/fhir/Communication?part-of=Task/{signed}&status=completed&category=alert"
+    )
     told = [entry["resource"] for entry in found["entry"]]
     assert told and all(one["received"] >= one["sent"] for one in told)
     reader = told[0]["recipient"][-1]
