@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel import blobs as blobs_module
+from services.kernel import pieces as pieces_module
 from services.kernel.blobs import CHUNK, open_identity
 from services.kernel.crypto import FieldCipher, KeyedHash
 from services.kernel.errors import Damaged
@@ -71,7 +72,7 @@ def test_nonce_is_never_used_twice_for_one_key(monkeypatch: pytest.MonkeyPatch) 
             used.append(nonce)
             return self._real.encrypt_into(nonce, data, bound, place)
 
-    monkeypatch.setattr(blobs_module, "AESGCM", Noting)
+    monkeypatch.setattr(pieces_module, "AESGCM", Noting)
     for _ in range(5):
         blobs_module._seal_all(b"1" * 32, "path", b"x" * (3 * CHUNK))
     assert len(used) == 15 == len(set(used))
