@@ -47,7 +47,7 @@ KERNEL_USES = {
 }
 """Which kernel modules may use which of them."""
 
-KERNEL_MODULES_MAX, KERNEL_LINES_MAX = 23, 3_900  # docs/adr/0001-kernel-size.md
+KERNEL_MODULES_MAX, KERNEL_LINES_MAX = 24, 3_950  # docs/adr/0001-kernel-size.md
 NEVER = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"}
 UNKNOWING = re.compile(
     r"\b(datetime\.now|datetime\.utcnow|date\.today|time\.(time|time_ns|monotonic|sleep)"
